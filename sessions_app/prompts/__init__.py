@@ -1,6 +1,6 @@
-"""Prompts, which a workflow asks, and responses, which it gets back. All import them from here.
+"""The prompts that a workflow asks, and the responses to prompts, for import by all packages.
 
-`input_type` and the field names are those of the wire (docs/protocol.md).
+`input_type` and the field names are part of the wire protocol (docs/protocol.md).
 """
 
 from sessions_app.prompts.base import (

@@ -1,7 +1,7 @@
-"""The assignment of a prompt: for whom it is, and by which rules it is answered (`ask(to=…)`).
+"""The assignment of a prompt: the candidates, and the rules for answers (`ask(to=…)`).
 
-The words are those of WS-HumanTask: candidates may claim a prompt, which makes one of them its
-assignee until it is released, delegated or escalated.
+The terms come from WS-HumanTask: candidates may claim a prompt; the claimant is the assignee until
+the claim is released, delegated or escalated.
 """
 
 from collections.abc import Iterable
@@ -37,24 +37,24 @@ def user(name: str) -> Assignee:
 
 
 def group(name: str) -> Assignee:
-    """Name the members of a Django group, as they are at the answer."""
+    """Name a Django group; its members are looked up at the answer."""
     return Assignee(kind="group", name=name)
 
 
 def permission(name: str) -> Assignee:
-    """Name whoever has a permission at the answer, as by `user.has_perm("app_label.codename")`."""
+    """Name the holders of a permission at the answer, by `has_perm("app_label.codename")`."""
     if "." not in name:
         raise ValueError(f"{name!r} is not a permission: permissions are named app_label.codename")
     return Assignee(kind="permission", name=name)
 
 
-# A user may be given as such, or as `context.user`; a group too.
+# A user may be an Assignee, a user object or `context.user`; a group an Assignee or a Group.
 One = Assignee | AbstractBaseUser | Person | Group
 To = One | Iterable[One]
 
 
 def assignees(to: To) -> list[Assignee]:
-    """Return all assignees that are named, each once.
+    """Return the named assignees without duplicates.
 
     Raises:
         ValueError: nobody is named.
@@ -89,9 +89,9 @@ def _assignee(recipient: object) -> Assignee:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """An escalation: `after` seconds without an answer the prompt is for these people as well.
+    """An escalation: after `after` seconds without an answer, `to` become candidates as well.
 
-    A claim ends with it.
+    An escalation ends any claim.
     """
 
     after: float
@@ -136,7 +136,7 @@ class Assignment(BaseModel):
         return self
 
     def check_prompt(self, prompt: AnyPrompt) -> None:
-        """Raise ValueError if a prompt cannot be asked so."""
+        """Raise ValueError if a prompt cannot have this assignment."""
         if self.votes > 1 and not prompt.can_agree:
             raise ValueError(f"votes= needs a prompt with options, not a {type(prompt).__name__}")
         if prompt.timeout and self.escalate and self.escalate[-1].after >= prompt.timeout:
@@ -161,15 +161,15 @@ class StoredAssignment(Assignment):
 
 
 class Assigned(Protocol):
-    """A row of an interaction, of whatever type: its assignment as the database has it."""
+    """A row of an interaction, of any type, with its stored assignment."""
 
     @property
     def assignment(self) -> Any:
-        """The stored JSON; None where it is its owner's alone."""
+        """The stored JSON; None if only the owner may answer."""
 
 
 def assignment_of(row: Assigned) -> StoredAssignment | None:
-    """Return the assignment of a prompt; None where it is its owner's alone."""
+    """Return the assignment of a prompt; None if only the owner may answer."""
     return None if row.assignment is None else StoredAssignment.model_validate(row.assignment)
 
 
@@ -183,11 +183,11 @@ def make_assignment(  # noqa: PLR0913 - a declaration, read like a form
     remind: float | Iterable[float] = (),
     escalate: Escalation | Iterable[Escalation] = (),
 ) -> Assignment | None:
-    """Build the assignment from the author's arguments; None if they name nobody.
+    """Build the assignment from the author's arguments; None without `to`.
 
     Raises:
-        ValueError: the arguments make no sense together; says why.
-        TypeError: `to` names something else than people.
+        ValueError: the arguments contradict each other; the message gives the reason.
+        TypeError: `to` has a value that is no assignee.
     """
     escalations = [escalate] if isinstance(escalate, Escalation) else list(escalate)
     reminders = [remind] if isinstance(remind, int | float) else list(remind)

@@ -1,4 +1,4 @@
-"""The base of all prompts, answers and responses, and how prompts are stored and loaded."""
+"""The base of all prompts, answers and responses, with the storage and loading of prompts."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -33,28 +33,26 @@ from sessions_app.prompts.details import ArgumentRow, line
 from sessions_app.prompts.titles import without_marks
 from sessions_app.storage.storable import check_storable, storable
 
-# A value as code gives it for an answer: a text, an option's value itself, or an object.
+# An answer's value as given by code: a text, an option's value, or an object.
 Given = str | bool | int | float | JsonObject
-# Files as the form of a prompt reads them, by field.
+# Files by field, for the form of a prompt.
 Files = Mapping[str, AttachedFile]
-# Files that come with the form of a page, by field; they are kept before.
+# Files by field, sent with the form of a page and already stored.
 PageFiles = Mapping[str, Attachment]
-# A prompt as clients have it: what is stored, with the seconds that are left as `timeout`.
+# A prompt for clients: the stored JSON, with the remaining seconds as `timeout`.
 Content = JsonObject
-# On one card: a person looks at all of them before they answer.
+# Limit of prompts on one card: a person reads all of them before answering.
 MOST_TOGETHER = 20
-# As JSON has a NUL; a backslash before "u0000" looks the same.
+# NUL in JSON; an escaped backslash followed by "u0000" matches too.
 ESCAPED_NUL = b"\\u0000"
-# The context in which a stored prompt is read: what was checked when it was asked is not again.
+# Validation context for stored prompts: checks made when the prompt was asked are not repeated.
 STORED = {"stored": True}
-MAX_TEXT = 20_000  # characters of what a prompt asks
-MAX_NOTE = 10_000  # characters of what a person writes beside a decision
+MAX_TEXT = 20_000  # characters of a prompt's text
+MAX_NOTE = 10_000  # characters of a person's note on a decision
 
 
 def as_text(value: Given) -> str:
-    """Return the value as clients that know only texts send it: true, false, 3, 0.5, {"days":
-    3}.
-    """
+    """Return the value as text-only clients send it: true, false, 3, 0.5, {"days": 3}."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
@@ -71,13 +69,13 @@ def check_note(note: str) -> None:
     check_storable(_("The note"), note)
 
 
-# The types of answers, one for each kind of door. A prompt reads each in a method of its own, and
-# guesses no door from the shape of an answer.
+# The types of answers, one for each kind of front end. A prompt has a method for each type, and
+# never guesses the front end from the shape of an answer.
 
 
 @dataclass(frozen=True, slots=True)
 class TextAnswer:
-    """A text: all that a plain client can send. It may name an option."""
+    """A text, the only answer of a plain client; the text may name an option."""
 
     text: str
     files: ClassVar[PageFiles] = {}
@@ -85,17 +83,17 @@ class TextAnswer:
 
 @dataclass(frozen=True, slots=True)
 class JsonAnswer:
-    """A JSON value of a program, in the form that docs/protocol.md shows for the type of prompt."""
+    """A JSON value of a program, in the form shown in docs/protocol.md for the type of prompt."""
 
     value: JsonValue
     files: ClassVar[PageFiles] = {}
 
     @classmethod
     def of(cls, value: object) -> Self:
-        """Make an answer of a Python value; dates, decimals and the like become their texts.
+        """Make an answer of a Python value; dates, decimals and the like become texts.
 
         Raises:
-            Invalid: it has half of a surrogate pair.
+            Invalid: the value has half of a surrogate pair.
         """
         try:
             return cls(to_jsonable_python(value))
@@ -105,10 +103,10 @@ class JsonAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """The form of a card, as a browser sends it.
+    """A browser's submission of a card's form.
 
-    `values` are those of the pressed button, the chosen options or the text; `note` is the note
-    beside an option. `fields` has the texts of a prompt's own form, by the name of the field.
+    `values` are the values of the pressed button, the chosen options or the text; `note` is the
+    note beside an option. `fields` has the texts of a prompt's own form, by the name of the field.
     """
 
     values: Sequence[str] = ()
@@ -121,7 +119,7 @@ class PageAnswer:
         """The only value.
 
         Raises:
-            Invalid: there is none, or there are several.
+            Invalid: there is no value, or there are several.
         """
         if len(self.values) != 1:
             raise Invalid(_("Choose one of the answers that the card offers."))
@@ -129,7 +127,7 @@ class PageAnswer:
 
     @property
     def text(self) -> str:
-        """A text of all that was chosen and typed."""
+        """The chosen options and typed texts, as one text."""
         typed = {name: ", ".join(texts) for name, texts in self.fields.items()}
         fields = (f"{name}: {text}".removeprefix("_note: ") for name, text in typed.items() if text)
         chosen = ", ".join(filter(None, [*self.values, self.note]))
@@ -143,7 +141,7 @@ Answer = TextAnswer | JsonAnswer | PageAnswer
 class Vote:
     """A person's answer to a prompt that needs several, with a note or "".
 
-    `via` says by what door it came.
+    `via` is the front end of the answer.
     """
 
     by: str
@@ -155,9 +153,10 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A person's answer to a prompt. `by` is a username; None with `is_default` where the deadline
-    passed and the prompt's declared default stands in. `votes`: of each person, where the prompt
-    was assigned.
+    """A person's answer to a prompt, or the declared default after the deadline.
+
+    `by` is a username, or None with `is_default`. `votes` has each person's vote on an assigned
+    prompt.
     """
 
     value: Any
@@ -168,7 +167,7 @@ class Response:
 
     @property
     def content(self) -> Self:
-        """The response itself, for code that was written for the toolkit, which has one inside."""
+        """The response itself, for code written for the toolkit's nested responses."""
         return self
 
 
@@ -185,16 +184,16 @@ class Together(BaseModel):
 
 
 def is_none(value: object) -> bool:
-    """Return whether a field is left out of what is stored and sent."""
+    """Return whether to leave a field out of the stored and sent JSON."""
     return value is None
 
 
 @dataclass(frozen=True, slots=True)
 class FieldText:
-    """A field's value as people read it; `before` is what was proposed.
+    """A field's value for people to read; `before` is the proposed value.
 
-    `is_changed` is true where the person has changed a proposed value. `file` is the id of the one
-    that was given.
+    `is_changed` is true if the person has changed a proposed value. `file` is the id of the
+    uploaded file.
     """
 
     label: str
@@ -205,15 +204,15 @@ class FieldText:
 
     @property
     def change(self) -> str:
-        """The change in a line."""
+        """The change on one line."""
         return f"{self.label}: {self.before} → {self.after}"
 
 
 @dataclass(frozen=True, slots=True)
 class FormButton:
-    """A button of a prompt's form. It sends `value` under `name`, where it has a name.
+    """A button of a prompt's form, which sends `value` under `name`, if any.
 
-    A primary button requires that the fields are filled in correctly.
+    A primary button requires valid fields.
     """
 
     label: str
@@ -235,27 +234,27 @@ class Prompt(BaseModel, Generic[R]):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # What it takes, for the admin, which translates it.
+    # Name of the accepted kind of answer; the admin translates the name.
     takes: ClassVar[str] = gettext_noop("a text")
-    # What the workflow gets.
+    # Class of the workflow's response.
     response: ClassVar[type[Response]] = Response
-    # Whether its buttons do something at once.
+    # True if a press of a button answers at once.
     acts: ClassVar[bool] = False
-    # Whether one answer can be for several that differ in their text alone.
+    # True if one answer fits several prompts that differ only in text.
     alike: ClassVar[bool] = True
-    # Whether several people can be asked to give the same answer.
+    # True if several people can be asked to give the same answer.
     can_agree: ClassVar[bool] = False
-    # Whether a plain client, which does not answer it, has seen it when it was sent.
+    # True if sending the prompt to a plain client, which never answers, counts as seen.
     is_seen: ClassVar[bool] = False
 
-    if TYPE_CHECKING:  # each type declares its own: a field of this class would come before `text`
+    if TYPE_CHECKING:  # declared by each subclass: a field here would precede `text`
         input_type: str
 
     text: str = Field(min_length=1, max_length=MAX_TEXT)
     timeout: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
     error: str = gettext_noop("The time for an answer is over.")
     details: dict[str, JsonValue] = Field(default_factory=dict)
-    # Set by `ask_all`; nearly none has it, and it is not told of those.
+    # Set by `ask_all`; left out of the JSON if None.
     together: Together | None = Field(default=None, exclude_if=is_none)
 
     @classmethod
@@ -270,10 +269,10 @@ class Prompt(BaseModel, Generic[R]):
                 )
 
     def check(self, answer: Answer) -> JsonObject:
-        """Check an answer, and return it as it is stored.
+        """Check an answer, and return its stored form.
 
         Raises:
-            Invalid: the prompt does not take it; says which it would.
+            Invalid: the prompt refuses the answer; the message names acceptable ones.
         """
         match answer:
             case TextAnswer():
@@ -284,14 +283,13 @@ class Prompt(BaseModel, Generic[R]):
                 return self.from_page(answer)
 
     def from_text(self, text: str) -> JsonObject:
-        """Check the text of a plain client, and return it as it is stored; raises as `check`."""
+        """Check the text of a plain client, and return its stored form; raises as `check`."""
         raise NotImplementedError
 
     def from_json(self, value: JsonValue) -> JsonObject:
-        """Check the JSON of a program, and return it as it is stored; raises as `check`.
+        """Check the JSON of a program, and return its stored form; raises as `check`.
 
-        Unless the type of prompt has a form of its own, a text, a number or a truth value stands
-        for its text, also alone in a list.
+        By default, a text, a number or a truth value, also alone in a list, is read as text.
         """
         match value:
             case str() | bool() | int() | float():
@@ -301,11 +299,11 @@ class Prompt(BaseModel, Generic[R]):
         raise Invalid(format_lazy(_("This takes {takes}: send one value."), takes=_(self.takes)))
 
     def from_page(self, page: PageAnswer) -> JsonObject:
-        """Check the form of a page, and return it as it is stored; raises as `check`."""
+        """Check the form of a page, and return its stored form; raises as `check`."""
         return self.from_text(page.value)
 
     def respond(self, stored: JsonObject, **attribution: Any) -> R:
-        """Build the typed response from what `check` returned."""
+        """Build the typed response from the result of `check`."""
         return cast("R", self.response(stored["value"], **attribution))
 
     def votes_in(self, stored: JsonObject) -> tuple[Vote, ...]:
@@ -320,39 +318,37 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def kind(self) -> str:
-        """The text that replay compares: while it stays the same, an old answer is one to this
-        prompt.
-        """
+        """The text compared on replay: an old answer fits this prompt if the text is the same."""
         return self.input_type
 
     @property
     def has_own_card(self) -> bool:
-        """True if the prompt is asked by itself."""
+        """True if the prompt cannot share a card with others."""
         return self.acts or self.takes_files
 
     @property
     def is_required(self) -> bool:
-        """True if its field must not be left empty."""
+        """True if the answer's field must not be empty."""
         return True
 
     @property
     def takes_files(self) -> bool:
-        """True if files come with its answer."""
+        """True if the answer has files."""
         return False
 
     @property
     def choices(self) -> Sequence[Any]:
-        """The options, with all of their fields filled."""
+        """The options, with all fields filled."""
         return ()
 
     @property
     def how_many(self) -> str:
-        """The number of options it takes, in words; empty where that need not be said."""
+        """The number of options to choose, in words; empty if obvious."""
         return ""
 
     @property
     def question(self) -> str:
-        """The heading of its card: the first line of the text."""
+        """The heading of the card: the first line of the text."""
         return self.text.strip().partition("\n")[0]
 
     @property
@@ -362,11 +358,11 @@ class Prompt(BaseModel, Generic[R]):
 
     @classmethod
     def title(cls, content: Content) -> str:
-        """Return the question for a list; of the content `text` and `request` are enough."""
+        """Return the question for a list; `content` needs only `text` and `request`."""
         return without_marks(str(content["text"]).strip().partition("\n")[0])
 
     def check_found(self) -> None:
-        """Raise FormChanged or Invalid if nobody can answer the prompt, as its class is gone."""
+        """Raise FormChanged or Invalid if the class is gone, so that nobody can answer."""
 
     def make(
         self,
@@ -374,56 +370,54 @@ class Prompt(BaseModel, Generic[R]):
         files: Files = MappingProxyType({}),
         **options: object,
     ) -> forms.BaseForm | None:
-        """Build the form that the prompt asks for, with an answer's data and files if there is one.
+        """Build the prompt's form, bound to an answer's data and files, if given.
 
-        None for a prompt whose answer one `field` takes.
+        None for a prompt answered by a single `field`.
         """
         return None
 
     @property
     def buttons(self) -> Sequence[FormButton]:
-        """The buttons of its form; the first one is what Enter presses."""
+        """The buttons of the form; Enter presses the first one."""
         return [FormButton(gettext("Answer"), is_primary=True)]
 
     @property
     def proposed(self) -> dict[str, str]:
-        """The values that its form proposes, by field, as people read them."""
+        """The values proposed by the form, by field, for people to read."""
         return {}
 
     @property
     def arguments_shown(self) -> Sequence[ArgumentRow]:
-        """The arguments of the tool call that it asks about."""
+        """The arguments of the tool call to be approved."""
         return ()
 
     def field(self) -> forms.Field:
-        """Build the field for its answer in a form. The answer itself is checked where it is
-        given.
-        """
+        """Build the form field for the answer; `check` validates the answer, not the field."""
         return forms.CharField(widget=forms.Textarea, required=False, strip=False)
 
     def answer_text(self, stored: JsonObject) -> str:
-        """Return the stored answer as people read it: labels for values."""
+        """Return the stored answer for people to read, with labels for values."""
         return str(stored.get("value", "")) or gettext("(empty)")
 
     def texts(self, stored: JsonObject) -> Sequence[FieldText]:
-        """Return a form's stored answer as people read it, field by field."""
+        """Return a form's stored answer for people to read, field by field."""
         return ()
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        """Return prompts that a plain client has controls for, and whose answer answers this one.
+        """Return equivalent prompts for which a plain client has controls.
 
-        What has no controls is answered on the page to which the link leads.
+        Without suitable controls, a person answers on the page behind the link.
         """
         return [{**content, "text": with_details(content)}]
 
     @classmethod
     def http(cls, content: Content) -> JsonObject:
-        """Return what a run that stops at this prompt says over HTTP."""
+        """Return the HTTP response of a run that stops at this prompt."""
         return {"status": "interaction_required", "prompt": content}
 
     def default_answer(self) -> JsonObject | None:
-        """Return the declared outcome of the deadline, as `check` would store it."""
+        """Return the declared default for the deadline, in the stored form of `check`."""
         default = getattr(self, "default", None)
         if default is None:
             return None
@@ -457,7 +451,7 @@ class MissingPrompt(Prompt[Response]):
     default: JsonValue = None
 
     def check_found(self) -> NoReturn:
-        """Raise Invalid: nobody can answer it."""
+        """Raise Invalid: nobody can answer the prompt."""
         reason = _(
             "This server cannot read questions of the kind “{kind}”: the application that has them "
             "is not installed here, or has changed. An administrator can install it again."
@@ -468,7 +462,7 @@ class MissingPrompt(Prompt[Response]):
         self.check_found()
 
     def make(self, *_arguments: object, **_options: object) -> forms.BaseForm | None:
-        """Raise Invalid: it has no form."""
+        """Raise Invalid: a stand-in has no form."""
         self.check_found()
 
     def default_answer(self) -> JsonObject | None:
@@ -484,7 +478,7 @@ class MissingPrompt(Prompt[Response]):
 
 
 def type_of(input_type: str) -> type[AnyPrompt]:
-    """Return the class of the prompts that have this `input_type`, or the stand-in for it."""
+    """Return the class of prompts with this `input_type`, or MissingPrompt."""
     return _types.get(input_type, MissingPrompt)
 
 
@@ -494,7 +488,7 @@ def question_title(content: Content) -> str:
 
 
 def any_type() -> Any:
-    """Build the union of all types of prompts, told apart by their `input_type`."""
+    """Build the union of all types of prompts, discriminated by `input_type`."""
     types = [
         class_[Any] if class_.__pydantic_generic_metadata__["parameters"] else class_  # type: ignore[index]
         for class_ in _types.values()
@@ -503,7 +497,7 @@ def any_type() -> Any:
 
 
 def details_line(content: Content) -> str:
-    """Return the details in a line, for readers who are not shown a table."""
+    """Return the details on one line, for clients without a table."""
     return "; ".join(f"{name}: {line(value)}" for name, value in content.get("details", {}).items())
 
 
@@ -523,7 +517,7 @@ def dump_prompt(prompt: BaseModel) -> bytes:
 
 
 def load_prompt(stored: JsonObject) -> AnyPrompt:
-    """Load the prompt from its stored JSON; a stand-in if its class is gone."""
+    """Load the prompt from its stored JSON; return a MissingPrompt if the class is gone."""
     try:
         return load_typed_prompt(stored)
     except ValueError:
@@ -534,7 +528,7 @@ def load_typed_prompt(stored: JsonObject) -> AnyPrompt:
     """Load the prompt from its stored JSON.
 
     Raises:
-        ValueError: its class is gone, nothing has imported its module, or it reads it no more.
+        ValueError: the class is gone, is not imported, or no longer accepts the JSON.
     """
     input_type = stored.get("input_type", "")
     if input_type not in _types:
@@ -546,7 +540,7 @@ def on_one_card(prompts: Sequence[Prompt[R]], title: str, first: int) -> list[Pr
     """Put the prompts on one card; `first` is the position of the first.
 
     Raises:
-        ValueError: they are too many, or one has a card of its own.
+        ValueError: there are too many prompts, or one must have a card of its own.
     """
     if len(prompts) > MOST_TOGETHER:
         raise ValueError(f"at most {MOST_TOGETHER} prompts are asked together, not {len(prompts)}")

@@ -1,4 +1,4 @@
-"""Prompts that are answered by options."""
+"""Prompts answered by options."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ from sessions_app.prompts.texts import plain_text
 
 R = TypeVar("R", bound=Response, covariant=True)
 
-# What every client reads as the same: from there on JavaScript has no exact integers.
+# Limit of numbers that every client reads alike: beyond 2**53, JavaScript has no exact integers.
 MOST = 2**53
 Number = (
     Annotated[int, Field(strict=True, gt=-MOST, lt=MOST)]
@@ -58,9 +58,9 @@ class Option(BaseModel):
     label: str = ""
     value: Value
     description: str = ""
-    # The deed cannot be undone, and looks like that: danger is not in refusing it.
+    # True if the option's action cannot be undone; the button is styled as dangerous.
     destructive: bool = False
-    # Who chooses it must say why.
+    # True if choosing the option requires a note with the reason.
     needs_note: bool = False
 
     @model_validator(mode="before")
@@ -75,12 +75,12 @@ class Option(BaseModel):
 
     @property
     def text(self) -> str:
-        """The value as text: what a form sends for the option."""
+        """The value as text, as sent by a form."""
         return as_text(self.value)
 
     @property
     def names(self) -> tuple[str, str, str]:
-        """The texts that mean the option; an earlier one of any option goes before a later one."""
+        """The texts that identify the option, by precedence across all options."""
         return self.text, self.id, self.label
 
 
@@ -95,9 +95,9 @@ class _ChoiceWithNote(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ChoiceResponse(Response):
-    """`value` is the chosen option's value, of the type that the prompt gave it.
+    """`value` is the chosen option's value, with the type given in the prompt.
 
-    `note` is what the person wrote beside it.
+    `note` is the person's note on the choice.
     """
 
     option: Option
@@ -111,14 +111,14 @@ class ChoiceResponse(Response):
 
 @dataclass(frozen=True, slots=True)
 class CheckboxResponse(Response):
-    """`values` are the chosen options', in the prompt's order; `value` joins them by ", "."""
+    """`values` are the chosen options' values in the prompt's order; `value` is a joined text."""
 
     value: str
     options: tuple[Option, ...]
 
     @property
     def values(self) -> list[Any]:
-        """The chosen values, of the types that the prompt gave them."""
+        """The chosen values, with the types given in the prompt."""
         return [option.value for option in self.options]
 
 
@@ -127,13 +127,13 @@ class _WithOptions(Prompt[R]):
 
     min_options: ClassVar[int] = 1
     max_options: ClassVar[int] = 100
-    # Whether more than one may be chosen.
+    # True if a person may choose more than one option.
     several: ClassVar[bool] = False
     takes = gettext_noop("one of these")
     can_agree = True
 
-    # A plain value is short for an option with that value, which is what becomes of it. Type
-    # checkers take a list of either where a sequence of both is wanted; a list is quick to dump.
+    # A plain value is converted to an Option. The annotation is a Sequence, so that type checkers
+    # accept a list of either kind; the schema is a list, which is faster to dump.
     options: Annotated[
         Sequence[Option | Value],
         GetPydanticSchema(lambda _, handler: handler(list[Option])),
@@ -141,7 +141,7 @@ class _WithOptions(Prompt[R]):
 
     @property
     def choices(self) -> list[Option]:
-        """The options, with all of their fields filled."""
+        """The options, with all fields filled."""
         return cast("list[Option]", self.options)
 
     @property
@@ -151,7 +151,7 @@ class _WithOptions(Prompt[R]):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        """Return the prompt with text values: others would break a plain client's buttons."""
+        """Return the prompt with text values: other types would break a plain client's buttons."""
         options = [{**option, "value": as_text(option["value"])} for option in content["options"]]
         return super().plain({**content, "options": options}, link)
 
@@ -183,10 +183,10 @@ class _WithOptions(Prompt[R]):
         return options
 
     def find(self, answer: Given) -> Option:
-        """Find the option that an answer means: by its value, else its id, else its label.
+        """Find the option with the answer as value, else as id, else as label.
 
         Raises:
-            Invalid: there is none; lists those there are.
+            Invalid: there is no such option; the message lists all options.
         """
         text = as_text(answer)
         for names in zip(*(option.names for option in self.choices), strict=True):
@@ -206,20 +206,20 @@ class _WithOptions(Prompt[R]):
 class OneOption(_WithOptions[ChoiceResponse]):
     """A prompt whose answer is one option, with a note or without."""
 
-    # Whether its card has a field for a note where no option needs one.
+    # True if the card has a field for a note even if no option needs one.
     offers_note: ClassVar[bool] = False
     default: Value | None = None
 
     @property
     def kind(self) -> str:
-        """The same for all of these: the controls for a choice may change."""
+        """The same text for all classes, as the controls for a choice may change."""
         return "choice"
 
     def field(self) -> forms.Field:
         return forms.ChoiceField(choices=self.pairs, widget=forms.RadioSelect)
 
     def from_text(self, text: str) -> JsonObject:
-        """Find the option that a text names; JSON of an object has a note beside the value."""
+        """Find the option named by a text; the text may be a JSON object with value and note."""
         if not text.startswith("{") or any(text in option.names for option in self.choices):
             return self._choose(text)
         try:
@@ -258,7 +258,7 @@ class OneOption(_WithOptions[ChoiceResponse]):
         return {"value": option.value, "note": note} if note else {"value": option.value}
 
     def default_answer(self) -> JsonObject | None:
-        """Return the declared outcome of the deadline, which nobody writes a note to."""
+        """Return the declared default for the deadline, without a note."""
         return None if self.default is None else {"value": self.find(self.default).value}
 
     def respond(self, stored: JsonObject, **attribution: Any) -> ChoiceResponse:
@@ -320,7 +320,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
 
     @property
     def most(self) -> int:
-        """The number of options of which no more can be selected."""
+        """The largest number of options that can be selected."""
         options = len(self.options)
         return min(self.max_selected or options, options)
 
@@ -330,7 +330,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
 
     @property
     def how_many(self) -> str:
-        """The number of options it takes, in words; empty if any number will do."""
+        """The number of options to choose, in words; empty if any number will do."""
         least, most, options = self.min_selected, self.most, len(self.options)
         if least == most:
             return ngettext("Choose %(n)d.", "Choose %(n)d.", least) % {"n": least}
@@ -378,10 +378,9 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         return {"values": [option.value for option in self.choices if option.text in texts]}
 
     def _split_options(self, text: str) -> list[str]:
-        """Split a text into options: one, or several with commas between.
+        """Split a text into options: one, or several separated by commas.
 
-        Case does not matter, where none is written just so; of names that are alike it is as for
-        `find`.
+        An exact match goes before one that ignores case; equal names resolve as in `find`.
         """
         values = {
             fold(getattr(option, name).strip()): option.text
@@ -404,6 +403,6 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
 
 
 def _typable(option: JsonObject) -> str:
-    """Return a name of the option that can stand in a list with commas."""
+    """Return a name of the option without commas, if there is one."""
     names: list[str] = [option["label"], as_text(option["value"]), option["id"]]
     return next((name for name in names if "," not in name), names[0])

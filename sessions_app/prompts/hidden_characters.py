@@ -1,10 +1,10 @@
-"""The characters of which a reader sees nothing, or which have other characters read wrongly."""
+"""Invisible characters, and characters that make others read wrongly."""
 
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-# Unicode's Default_Ignorable_Code_Point, of which `unicodedata` knows nothing.
+# Unicode's Default_Ignorable_Code_Point, a property that `unicodedata` lacks.
 IGNORABLE = frozenset(
     code
     for first, last in (
@@ -16,17 +16,17 @@ IGNORABLE = frozenset(
     )
     for code in range(first, last + 1)
 )
-# Symbols whose picture is empty: of Braille, and of music.
+# Symbols with an empty glyph: Braille blank and musical null notehead.
 BLANK = frozenset((0x2800, 0x1D159))
 JOINER, AS_PICTURE = "\u200d", "\ufe0f"
 
 
 @lru_cache(maxsize=4096)
 def is_hidden(character: str) -> bool:
-    """Return whether a reader of a text would not notice the character, or take it for another.
+    """Return whether a reader of a text would overlook or mistake the character.
 
-    Those are controls, formats, unassigned and private characters, and all spaces and line ends
-    but for the common ones: a space, a tab, and a line feed.
+    Hidden characters are controls, formats, unassigned and private characters, and all spaces and
+    line ends except a space, a tab, and a line feed.
     """
     if character in " \n\t":
         return False
@@ -35,19 +35,19 @@ def is_hidden(character: str) -> bool:
 
 
 def has_hidden(text: str) -> bool:
-    """Return whether a text has characters that a reader would not notice."""
+    """Return whether a text has hidden characters."""
     return any(map(is_hidden, text))
 
 
 def is_seen(text: str) -> bool:
-    """Return whether a reader sees anything of a text."""
+    """Return whether a text has a visible character."""
     return not all(character.isspace() or is_hidden(character) for character in text)
 
 
 def cut(text: str, length: int) -> str:
-    """Return at most so many characters of a text, and no half of a letter or a picture.
+    """Return at most `length` characters of a text, without splitting a letter or an emoji.
 
-    Those of more characters than that are cut.
+    A letter or emoji longer than `length` is split.
     """
     end = length
     while 0 < end < len(text) and (_continues(text[end]) or text[end - 1] == JOINER):
@@ -56,9 +56,9 @@ def cut(text: str, length: int) -> str:
 
 
 def marks_in_words(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield each character of an author's words, and whether it is to be marked.
+    """Yield each character of an author's text, and whether to mark the character.
 
-    Spaces of typography are not, nor what puts pictures together.
+    Typographic spaces, and joiners within an emoji, are not marked.
     """
     for before, character, after in zip(" " + text, text, text[1:] + " ", strict=False):
         is_marked = is_hidden(character)
@@ -72,13 +72,13 @@ def marks_in_words(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def mark(text: str) -> str:
-    """Return an author's words with the code of each hidden character in its place."""
+    """Return an author's text with hidden characters replaced by their codes."""
     marks = marks_in_words(text)
     return "".join(f"[U+{ord(one):04X}]" if is_marked else one for one, is_marked in marks)
 
 
 def _continues(character: str) -> bool:
-    """Return whether a character belongs to the one before it: an accent, the colour of a skin."""
+    """Return whether a character modifies the preceding one: an accent, a skin colour."""
     return character == JOINER or unicodedata.category(character) in ("Mn", "Mc", "Me", "Sk")
 
 

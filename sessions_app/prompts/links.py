@@ -24,8 +24,8 @@ from sessions_app.prompts.base import (
 )
 from sessions_app.prompts.texts import plain_choice
 
-# Of the host no more than what each parser reads alike. Browsers decode and repair all else, so
-# that they may open another host than the one that people have read.
+# Accept only hosts that all parsers read alike. Browsers decode and repair other forms, and may
+# then open a different host from the one shown to people.
 _WEB_ADDRESS = re.compile(
     r"https?://(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[1-9]\d{0,4}))?"
     r"(?:[/?#]|\Z)",
@@ -36,10 +36,10 @@ LAST_PORT = 65_535
 
 
 def _checked_url(url: str) -> str:
-    """Return a URL whose host is what a reader takes it for, and where every browser leads.
+    """Return a URL, if readers and all browsers agree on its host.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the URL is not of that kind.
     """
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise ValueError("the URL has a backslash, or characters that must be encoded")
@@ -53,11 +53,11 @@ def _checked_url(url: str) -> str:
 
 
 def _is_plain_host(host: str) -> bool:
-    """Return whether a browser reads a host as it is written, and as no number or other form."""
+    """Return whether browsers take a host literally, not as a number or another address form."""
     try:
         if host.startswith("["):
             return bool(IPv6Address(host[1:-1]))
-        # Browsers take a host whose last part is a number for an address, in any form of it.
+        # Browsers parse a host with a number as last part as an IPv4 address, in any notation.
         return not _NUMBER.fullmatch(host.rpartition(".")[2]) or str(IPv4Address(host)) == host
     except ValueError:
         return False
@@ -65,13 +65,13 @@ def _is_plain_host(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ConsentResponse(Response):
-    """The person says what came of it elsewhere; whether it is true, the other site knows."""
+    """A person's own statement of the result elsewhere; only the other site can confirm it."""
 
     value: str
 
     @property
     def granted(self) -> bool:
-        """True if the person says that they have signed in and agreed, or done what was asked."""
+        """True if the person claims to have signed in and agreed, or to have done the task."""
         return bool(self.value == _ElsewherePrompt.DONE)
 
 
@@ -102,7 +102,7 @@ class _ElsewherePrompt(Prompt[ConsentResponse]):
 
     @property
     def host(self) -> str:
-        """The host of the link: a person must see it before they follow it."""
+        """The host of the link, shown to a person before following the link."""
         return urlsplit(self.address).netloc
 
     def from_text(self, text: str) -> JsonObject:
@@ -125,7 +125,7 @@ class OAuthPrompt(_ElsewherePrompt):
 
     input_type: Literal["oauth_consent"] = "oauth_consent"
     default: Literal["declined"] | None = None
-    # Set where the URL is this site's own: coming back there settles the prompt.
+    # Set if the URL is this site's own: the redirect back to this site settles the prompt.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
     takes = gettext_noop("that somebody has signed in there, or declined")
     _leads_somewhere = field_validator("text")(_checked_url)
@@ -144,7 +144,7 @@ class OAuthPrompt(_ElsewherePrompt):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        # The reason why an answer was not taken may stand before the URL.
+        # A reason for refusing the last answer may precede the URL.
         reason, gap, url = content["text"].rpartition("\n\n")
         details, request = details_line(content), content.get("request")
         suffix = f" ({details})" if details else ""

@@ -1,4 +1,4 @@
-"""Prompts that are answered by a text, or by that they were seen."""
+"""Prompts answered by a text, or by being seen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sessions_app.storage.storable import check_storable
 
 
 def plain_text(content: Content, text: str, *, placeholder: str, required: bool) -> Content:
-    """Build a text prompt in place of one that a plain client has no controls for."""
+    """Build a text prompt in place of one without controls in a plain client."""
     fields = {"input_type": "text", "text": text, "placeholder": placeholder, "required": required}
     return {**_in_common(content), **fields}
 
@@ -25,13 +25,13 @@ def plain_text(content: Content, text: str, *, placeholder: str, required: bool)
 def plain_choice(
     content: Content, text: str, labels: Mapping[str, str], input_type: str = "radio"
 ) -> Content:
-    """Build a choice in place of one that a plain client has no controls for: labels by value."""
+    """Build a choice, of labels by value, in place of a prompt without controls in a client."""
     options = [{"id": value, "label": label, "value": value} for value, label in labels.items()]
     return {**_in_common(content), "input_type": input_type, "text": text, "options": options}
 
 
 def _in_common(content: Content) -> Content:
-    """Keep what a prompt has in common with the one that stands in for it."""
+    """Return the fields that a prompt shares with its replacement."""
     return {name: content[name] for name in ("timeout", "error") if name in content}
 
 
@@ -49,7 +49,7 @@ class TextResponse(Response):
 
 @dataclass(frozen=True, slots=True)
 class NotificationResponse(Response):
-    """The note was seen; `value` is "ok"."""
+    """The confirmation that a note was seen; `value` is "ok"."""
 
     value: str
 

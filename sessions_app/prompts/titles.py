@@ -1,13 +1,13 @@
-"""The titles that are made of the beginning of a text."""
+"""Titles made from the beginning of a text."""
 
 import re
 
-# Of Markdown: code, what is strong, and the number signs of a heading.
+# Markdown for code, strong text and headings.
 MARKS = re.compile(r"(?<!\w)(`+|\*\*)(?=\S)(?P<text>.+?)(?<=\S)\1(?!\w)|^#{1,6} +")
-LOOKED_AT = 400  # characters of a line: of each mark without its pair all of them are read
+LOOKED_AT = 400  # characters of a line; the regex scans to the end for each unpaired mark
 
 
 def without_marks(line: str) -> str:
-    """Return a line without the marks of Markdown, which a title shows as they are."""
+    """Return a line without Markdown marks, which a title would show literally."""
     title = MARKS.sub(lambda match: match["text"] or "", line[:LOOKED_AT])
     return title + line[LOOKED_AT:] if title else line

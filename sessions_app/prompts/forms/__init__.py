@@ -1,1 +1,1 @@
-"""Prompts that are answered by a form. `prompts` imports it."""
+"""Prompts answered by a form, for import by `prompts`."""

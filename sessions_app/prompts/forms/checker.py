@@ -1,7 +1,7 @@
-"""The checker, which checks JSON schemas and values by them, as a program beside the server.
+"""The program that checks JSON schemas, and values against schemas, in a separate process.
 
-A schema of others can take seconds, or all memory, and nothing in Python interrupts its evaluation;
-a process can be ended. This one imports nothing of the project: it starts at once.
+A foreign schema can take seconds, or all memory. Python cannot interrupt its evaluation, but a
+process can be killed. The program imports nothing of the project, and so starts quickly.
 """
 
 import json
@@ -23,23 +23,23 @@ from jsonschema_rs import (
     validator_for,
 )
 
-MEMORY = 1 << 30  # bytes of addresses
+MEMORY = 1 << 30  # bytes of address space
 MOST_PROBLEMS = 100
-LONGEST = 300  # characters of what is said of a problem
+LONGEST = 300  # characters of a problem's description
 
-# A form's own field checks these, or the tool: schemas use them for more than their standards allow
-# (a time without a zone, an address with umlauts).
+# Formats that are not checked here: the form's field or the tool does so. Schemas use the formats
+# for more than the standards allow (a time without a zone, an address with umlauts).
 LENIENT = {
     *("date-time", "time", "duration", "uri", "uri-reference", "iri", "iri-reference"),
     *("uri-template", "hostname", "idn-hostname"),
 }
 OPTIONS: dict[str, Any] = {
-    "offline": True,  # references to other documents are not followed
+    "offline": True,  # do not follow references to other documents
     "validate_formats": True,
     "formats": dict.fromkeys(LENIENT, lambda _: True),
 }
-# Linear; a pattern with a look-around or a back-reference, as libraries write one for addresses of
-# mail, is evaluated in bounded steps instead.
+# The first engine is linear. Patterns with a look-around or a back-reference, which libraries use
+# for email addresses, need the second engine, with a bounded number of steps.
 ENGINES: tuple[RegexOptions | FancyRegexOptions, ...] = (
     RegexOptions(),
     FancyRegexOptions(backtrack_limit=10_000),
@@ -47,14 +47,14 @@ ENGINES: tuple[RegexOptions | FancyRegexOptions, ...] = (
 
 
 def main(descriptor: int) -> None:
-    """Answer each request by the problems, until the server has ended.
+    """Reply to each request with the problems, until the server has ended.
 
     A request is a schema and perhaps a value, each as JSON, and the seconds of processor time after
-    which the kernel ends this process.
+    which the kernel kills this process.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: it is for the server
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends it, also within one call
-    with suppress(ValueError, OSError):  # a system without such limits, or with a lower one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the server
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # kills the process, even within one C call
+    with suppress(ValueError, OSError):  # the system has no such limit, or a lower one
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):
@@ -69,7 +69,7 @@ def main(descriptor: int) -> None:
 
 
 def check(schema: str, value: str | None) -> dict[str, str]:
-    """Return the problems of a value by their first name or index, those of the schema under ""."""
+    """Return a value's problems by property or index; a schema's problem is under ""."""
     validator, problem = _compile(schema)
     if validator is None:
         return {"": problem}
@@ -77,7 +77,7 @@ def check(schema: str, value: str | None) -> dict[str, str]:
 
 
 def _compile(schema: str) -> tuple[Validator | None, str]:
-    """Compile a schema by the newest draft, else by the one that it names."""
+    """Compile a schema by the newest draft, else by the draft named in the schema."""
     problem = ""
     for compile_schema, engine in product((Draft202012Validator, validator_for), ENGINES):
         try:

@@ -1,4 +1,4 @@
-"""The data of a form: what is sent of it, what is wrong with it; as JSON and back."""
+"""The data of a form: submissions, problems, and the conversion to JSON and back."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 else:
     AnyFile = UploadedFile
 
-# Before the names of its fields on a page, which has fields of its own.
+# Prefix of the form's field names on a page, which has other fields, too.
 PREFIX = "f"
-# The types of values that JSON has not. They stand beside the values, so that an answer is read as
-# it was given, whatever has become of the form. A datetime is a date too, so it comes first.
+# Types that JSON lacks. Types are stored beside the values, so that an answer stays readable even
+# if the form changes. `datetime` precedes `date`, because a datetime is a date too.
 TYPES: dict[str, type] = {
     "decimal": Decimal,
     "datetime": datetime,
@@ -50,9 +50,9 @@ TYPES: dict[str, type] = {
     "file": AttachedFile,
 }
 LIST = "[]"
-# The types of fields whose value is a list, or may be one.
+# Types of fields with values that can be lists.
 LISTS = ("choices", "lines", "json")
-# The values of a box: a browser's, and those of a form that is sent as it is proposed.
+# Values of a checkbox: "on" from a browser, the others from a form approved as proposed.
 BOX = ("on", "true", "false")
 
 
@@ -64,9 +64,7 @@ _message = lazy(_say, str)
 
 
 def read_posted(post: "QueryDict") -> dict[str, list[str]]:
-    """Return the data of a form that a page has sent, with line ends that are the same for all
-    browsers.
-    """
+    """Return a form's data as posted by a page, with CRLF line ends replaced by LF."""
     start = f"{PREFIX}-"
     return {
         name.removeprefix(start): [text.replace("\r\n", "\n") for text in post.getlist(name)]
@@ -78,12 +76,12 @@ def read_posted(post: "QueryDict") -> dict[str, list[str]]:
 def as_posted(
     data: Mapping[str, Iterable[str]], prefix: str = PREFIX
 ) -> "MultiValueDict[str, str]":
-    """Return the data as the form of a page has it."""
+    """Return the data with the prefixed names of a page's form."""
     return MultiValueDict({f"{prefix}-{name}": list(values) for name, values in data.items()})
 
 
 def texts(value: object, kind: str = "") -> list[str]:
-    """Return a value as a form sends it: a text, or several."""
+    """Return a value as the texts that a form sends."""
     values = value if isinstance(value, list | tuple) else [value]
     if kind == "json" and not isinstance(value, str):
         return [json.dumps(value)]
@@ -96,7 +94,7 @@ def texts(value: object, kind: str = "") -> list[str]:
 
 
 def as_shown(form: BaseForm) -> dict[str, list[str]]:
-    """Return what a browser would send of the form as it is shown."""
+    """Return the data that a browser would send for the unchanged form."""
     data: dict[str, list[str]] = {}
     for bound_field in form:
         widget, value = bound_field.field.widget, bound_field.value()
@@ -111,8 +109,8 @@ def as_shown(form: BaseForm) -> dict[str, list[str]]:
 def check_posted(form: BaseForm) -> None:
     """Check that a page has sent each field as a browser does.
 
-    A field that a browser always sends, and that is missing, is not one that a person has emptied;
-    one value is no other's; a box is ticked by its own value, and by no other word.
+    A missing field must not be taken for an emptied one, one of two values for the other, or any
+    text for a ticked box.
 
     Raises:
         Invalid: a field is missing or doubled, or a box has another value.
@@ -123,9 +121,9 @@ def check_posted(form: BaseForm) -> None:
 
 
 def _is_posted(form: BaseForm, bound_field: BoundField) -> bool:
-    """Return whether the data of a form has a field as a browser sends it."""
+    """Return whether a form's data has a field in the way of a browser."""
     widget, name = bound_field.field.widget, bound_field.html_name
-    values = form.data.getlist(name)  # type: ignore[attr-defined] # what is given is such a dict
+    values = form.data.getlist(name)  # type: ignore[attr-defined] # `data` is a MultiValueDict
     if isinstance(widget, forms.CheckboxInput):
         own = (widget.format_value(bound_field.initial), widget.attrs.get("value"))
         return len(values) <= 1 and all(value in (*BOX, *own) for value in values)
@@ -138,13 +136,13 @@ def _is_posted(form: BaseForm, bound_field: BoundField) -> bool:
 
 
 def takes_several(widget: Widget) -> bool:
-    """Return whether a control sends several values under its name."""
+    """Return whether a widget sends several values under one name."""
     is_multiple = getattr(widget, "allow_multiple_selected", False)
     return bool(is_multiple) or isinstance(widget, forms.MultipleHiddenInput)
 
 
 def sent_names(bound_field: BoundField) -> list[str]:
-    """Return the names under which a form sends a field: several where it has several controls."""
+    """Return the names under which a form sends a field: one per widget of a MultiWidget."""
     widget, name = bound_field.field.widget, bound_field.name
     if not isinstance(widget, MultiWidget):
         return [name]
@@ -152,10 +150,10 @@ def sent_names(bound_field: BoundField) -> list[str]:
 
 
 def check_sent(form: BaseForm, values: Mapping[str, object], kinds: Mapping[str, str]) -> None:
-    """Check that a program sends one value for a field that has one, and true or false for a box.
+    """Check that a program sends single values for single fields, and booleans for boxes.
 
     Raises:
-        Invalid: it sends something that may mean one or the other; `errors` says for which field.
+        Invalid: a value is ambiguous; `errors` has the field.
     """
     for bound_field in form:
         field, value = bound_field.field, values.get(bound_field.name, False)
@@ -174,9 +172,9 @@ def _refused_field(bound_field: BoundField, reason: "StrOrPromise") -> Invalid:
 
 
 def refusal_error(form: BaseForm) -> Invalid:
-    """Build the error with a form's problems, by field, or under "" for none.
+    """Build the error with a form's problems by field; general problems are under "".
 
-    The texts are in the reader's language, which is known where they are shown.
+    Texts are lazy, and so translated to the reader's language when shown.
     """
     problems = {
         "" if name == NON_FIELD_ERRORS else name: [_message(error) for error in errors]
@@ -194,7 +192,7 @@ def refusal_error(form: BaseForm) -> Invalid:
 
 
 class Upload(AnyFile):
-    """A file that is kept already: it is opened when something reads it."""
+    """A file that is already stored, opened on the first read."""
 
     def __init__(self, attachment: AttachedFile) -> None:
         self.attachment = attachment
@@ -210,16 +208,14 @@ class Upload(AnyFile):
         return self.attachment.open()
 
     def let_go(self) -> None:
-        """Close the file, if anything has opened it."""
+        """Close the file, if open."""
         if "file" in vars(self):
             self.file.close()
 
 
 def check_storable_values(values: object) -> None:
-    """Raise Invalid if values of an answer are too deep, or have a text or a number that cannot be
-    stored.
-    """
-    if is_too_deep(values, MAX_DEPTH + 1):  # the object of the fields is around them
+    """Raise Invalid if an answer is nested too deeply, or has a text or number not storable."""
+    if is_too_deep(values, MAX_DEPTH + 1):  # 1 for the object with all fields
         raise Invalid(_("The answer has too many levels of lists and objects: send fewer of them."))
     check_finite(values)
     if storable(values) != values:
@@ -227,13 +223,12 @@ def check_storable_values(values: object) -> None:
 
 
 def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:
-    """Return the values as JSON, and the types of those that JSON lacks.
+    """Return the values as JSON, and the names of types that JSON lacks.
 
-    Of a row of the database it is the primary key: the row itself may be another by the next
-    replay.
+    A database row is stored as its primary key, because the row may change before a replay.
 
     Raises:
-        TypeError: one of them has no JSON form.
+        TypeError: a value has no JSON form.
     """
     pairs = {name: _pack(name, value) for name, value in values.items()}
     types = {name: kind for name, (_, kind) in pairs.items() if kind}
@@ -241,7 +236,7 @@ def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:
 
 
 def unpack(values: Mapping[str, Any], types: Mapping[str, str]) -> JsonObject:
-    """Return the values that `pack` was given."""
+    """Return the original values from the result of `pack`."""
     return {name: _unpack(value, types.get(name, "")) for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""The fields of a form, and how their values are read, without its class."""
+"""The description of a form's fields, and of their values, without the form's class."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from sessions_app.prompts.details import is_kept_by_browsers, is_line, literal
 from sessions_app.prompts.hidden_characters import has_hidden
 from sessions_app.storage.storable import MAX_DEPTH, check_finite, storable
 
-# By a class that the field is of, the nearest first.
+# Type of a field by the name of its nearest known base class.
 KINDS = {
     "MultipleChoiceField": "choices",
     "ModelMultipleChoiceField": "choices",
@@ -45,32 +45,32 @@ NOT_JSON = _(
     "Enter valid JSON, with at most 180 levels of lists and objects, and numbers of at most 4,300 "
     "digits."
 )
-# Browsers have controls for these, which speak ISO 8601; Django's own follow a reader's language.
+# Widgets for which browsers have controls, with ISO 8601; Django's use the reader's language.
 NATIVE: dict[type[Widget], tuple[str, str]] = {
     forms.DateInput: ("date", "%Y-%m-%d"),
     forms.TimeInput: ("time", "%H:%M"),
     forms.DateTimeInput: ("datetime-local", "%Y-%m-%dT%H:%M"),
 }
-# The largest number of which browsers know all digits.
+# Largest integer that browsers represent exactly.
 LARGEST = 2**53
-# Characters in a row of a text area, where its browser does not fit it to its text.
+# Characters per row of a text area, for browsers that do not fit a text area to its content.
 ROW = 60
-AREA = ("cols", "rows")  # attributes of a text area alone
+AREA = ("cols", "rows")  # attributes that only a text area has
 
-# The fields of which an argument is a text as it is.
+# Classes of fields with an unprocessed text as value.
 TEXT_FIELDS = (forms.CharField, forms.EmailField)
 ChosenField = forms.TypedChoiceField | forms.TypedMultipleChoiceField
 
 
 class StorableDecoder(json.JSONDecoder):
-    """A decoder of JSON that takes only what can be stored as an answer."""
+    """A JSON decoder that accepts only values storable as an answer."""
 
     def decode(self, text: str, *arguments: Any) -> Any:
         """Decode a text.
 
         Raises:
-            JSONDecodeError: it is no JSON, is nested too deeply, or has a number or a character
-                that is not stored.
+            JSONDecodeError: the text is not JSON, is nested too deeply, or has a number or a
+                character that cannot be stored.
         """
         try:
             value = super().decode(text, *arguments)
@@ -99,18 +99,17 @@ class FormField(BaseModel):
 
 
 def describe_fields(form: type[BaseForm]) -> list[FormField]:
-    """Describe the fields of the class without making a form, which may read the database."""
+    """Describe the fields of the class without an instance, which might read the database."""
     return [_describe_field(name, field) for name, field in _fields(form).items()]
 
 
 def initial_values(form: type[BaseForm], values: Mapping[str, object]) -> JsonObject:
-    """Return the given values, and those that the class itself proposes where they are always the
-    same.
+    """Return the given initial values, and the class's own constant ones.
 
-    They are as the form cleans them, so that who changes nothing is told to have changed nothing.
+    Values are cleaned as by the form, so that an unchanged form counts as unchanged.
 
     Raises:
-        ValueError: the form has no field of that name.
+        ValueError: the form has no field with a given name.
     """
     fields = _fields(form)
     if unknown := values.keys() - fields:
@@ -126,29 +125,29 @@ def initial_values(form: type[BaseForm], values: Mapping[str, object]) -> JsonOb
 
 
 def _clean_value(field: Field, value: object) -> object:
-    # The one would read the database, the other is a value as it is.
+    # A ModelChoiceField would read the database; a JSONField's text is already the value.
     if not isinstance(value, str) or isinstance(field, forms.ModelChoiceField | forms.JSONField):
         return value
     try:
         return field.to_python(value)
-    except forms.ValidationError:  # the person sees it, and what is wrong with it
+    except forms.ValidationError:  # the form shows the value with its error
         return value
 
 
 def use_native(form: BaseForm) -> None:
-    """Use the browser's controls for dates and times, where the author says nothing else."""
+    """Use the browser's controls for dates and times, unless the author chose others."""
     for name, field in form.fields.items():
         widget = field.widget
         native = NATIVE.get(type(widget))
         if native and "type" not in widget.attrs and not getattr(widget, "format", None):
             widget.input_type, widget.format = native
-            # Without its seconds a value would come back as another, which nobody has typed.
+            # Show seconds, because a value without them would come back changed.
             if native[0] != "date" and getattr(form.initial.get(name), "second", False):
                 widget.format += ":%S"
 
 
 def read_json_strictly(form: BaseForm) -> None:
-    """Have JSON fields refuse what cannot be stored, where the author has no decoder."""
+    """Have JSON fields without a decoder of the author refuse values that cannot be stored."""
     for field in form.fields.values():
         if isinstance(field, forms.JSONField) and field.decoder is None:
             field.decoder = StorableDecoder
@@ -157,7 +156,7 @@ def read_json_strictly(form: BaseForm) -> None:
 
 
 def shows_exactly(field: Field, value: Any) -> bool:
-    """Return whether a field shows a value as it is, and a browser gives back the same."""
+    """Return whether a field shows a value exactly, and a browser sends back the same value."""
     if isinstance(field, forms.JSONField):
         return True
     if isinstance(field, forms.TypedChoiceField | forms.TypedMultipleChoiceField):
@@ -172,7 +171,7 @@ def shows_exactly(field: Field, value: Any) -> bool:
 
 
 def _offers(field: ChosenField, value: Any) -> bool:
-    """Return whether a choice, or several, are exactly a value, and all choices can be read."""
+    """Return whether the choices include exactly the value, and are all legible."""
     choices = _all_choices(field)
     texts = [text for choice in choices for text in choice]
     if not all(is_line(text) and not has_hidden(text) and text == text.strip() for text in texts):
@@ -189,7 +188,7 @@ def _offers(field: ChosenField, value: Any) -> bool:
 
 def _comes_back(field: Field, value: Any) -> bool:
     is_time = isinstance(field, forms.fields.BaseTemporalField)
-    # Of a duration Django shows another form.
+    # Django reformats durations.
     if isinstance(field, forms.DurationField) or (is_time and not isinstance(value, str)):
         return False
     field = copy(field)
@@ -200,7 +199,7 @@ def _comes_back(field: Field, value: Any) -> bool:
         again = field.clean(field.prepare_value(value))
     except forms.ValidationError:
         return False
-    # The controls of browsers know no years of three digits, and no parts of a second here.
+    # Browsers' controls cannot show years below 1000, nor fractions of a second.
     has_control = getattr(again, "year", 2000) > 999 and not getattr(again, "microsecond", 0)
     again = to_jsonable_python(again)
     is_same: bool = again == value
@@ -208,7 +207,7 @@ def _comes_back(field: Field, value: Any) -> bool:
 
 
 def show_exactly(field: Field, value: Any) -> None:
-    """Have a field show an argument to the letter, with its type."""
+    """Have a field show an argument exactly, with its type."""
     if isinstance(field, forms.TypedChoiceField | forms.TypedMultipleChoiceField):
         field.choices = [(key, _label(field, key, label)) for key, label in _all_choices(field)]
     elif isinstance(field, forms.CharField) and type(field) in TEXT_FIELDS:
@@ -216,7 +215,7 @@ def show_exactly(field: Field, value: Any) -> None:
         may_be_short = value or not isinstance(field.widget, forms.Textarea)
         is_short = may_be_short and is_line(value or "")
         attributes = {one: field.widget.attrs[one] for one in field.widget.attrs if one not in AREA}
-        # That of a browser for addresses shows others than it sends.
+        # Plain text widgets: a browser's controls for addresses do not show the sent value.
         field.widget = (forms.TextInput if is_short else forms.Textarea)(attributes)
     elif isinstance(field, forms.JSONField):
         field.widget.attrs["data-json"] = True
@@ -227,7 +226,7 @@ def show_exactly(field: Field, value: Any) -> None:
 
 
 def _label(field: ChosenField, key: str, label: str) -> str:
-    """Return the value of a choice, as JSON if some are no texts, and its title behind it."""
+    """Return a choice's value, as JSON if some values are no texts, followed by the title."""
     if not key:
         return label
     values = [field.coerce(one) for one, _title in _choices(field)]
@@ -236,7 +235,7 @@ def _label(field: ChosenField, key: str, label: str) -> str:
 
 
 def _fields(form: type[BaseForm]) -> dict[str, Field]:
-    fields: dict[str, Field] = form.base_fields  # type: ignore[attr-defined] # its metaclass has it
+    fields: dict[str, Field] = form.base_fields  # type: ignore[attr-defined] # set by the metaclass
     return fields
 
 
@@ -258,14 +257,14 @@ def _choices(field: Field) -> list[tuple[str, str]]:
 
 def _all_choices(field: Field) -> list[tuple[str, str]]:
     choices = getattr(field, "choices", None)
-    if not isinstance(choices, list | tuple):  # they are looked up when they are shown
+    if not isinstance(choices, list | tuple):  # lazy choices are looked up on display
         return []
     flat: list[tuple[object, object]] = list(flatten_choices(choices))
     return [(str(value), str(label)) for value, label in flat]
 
 
 def value_text(field: FormField, value: Any) -> str:
-    """Return a stored value as people read it: by its choice's label, if it has one."""
+    """Return a stored value for people to read: a choice's label, if there is one."""
     if value is None or value == "":
         return "–"
     if isinstance(value, list):

@@ -1,7 +1,6 @@
 """A Django form from a pydantic model, or from any JSON schema of an object.
 
-The JSON schema says what the fields are; what the model checks beyond that, it checks itself when
-the form is cleaned.
+The fields come from the JSON schema; further checks of the model run when the form is cleaned.
 """
 
 import sys
@@ -18,9 +17,9 @@ from pydantic_core import from_json, to_json, to_jsonable_python
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts.forms.schema_checks import argument_problems
 
-# A text that may be longer has several lines.
+# Longest text for a one-line input.
 LINE = 200
-# Of a schema that others wrote: with more of them, in references, a page takes minutes.
+# Limit for foreign schemas: with more choices, in references, a page takes minutes.
 MAX_CHOICES = 2_000
 BY_FORMAT: dict[str, type[forms.Field]] = {
     "date": forms.DateField,
@@ -42,16 +41,14 @@ LIMITS: dict[type[forms.Field], dict[str, str]] = {
 
 
 class Lines(forms.Textarea):
-    """A text area whose lines come in one text, or each as a value of its own, as programs send
-    them.
-    """
+    """A text area that accepts lines as one text, or from programs as separate values."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> object:
         return "\n".join(data.getlist(name)) if name in data else None
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one a line."""
+    """A list of texts, one per line."""
 
     widget = Lines
 
@@ -64,12 +61,12 @@ class LinesField(forms.CharField):
 
 
 class OfModel(forms.Form):
-    """A form whose cleaned data is valid for its model."""
+    """A form that validates its cleaned data with the model."""
 
     model: ClassVar[type[BaseModel]]
 
     def clean(self) -> JsonObject:
-        """Validate the data by the model, and put its errors beside their fields."""
+        """Validate the data with the model, and assign errors to fields."""
         super().clean()
         if not self.errors:
             try:
@@ -89,12 +86,12 @@ class OfModel(forms.Form):
 
 
 class OfSchema(forms.Form):
-    """A form whose cleaned data is JSON that fits its schema; optional fields may be left out."""
+    """A form that validates its cleaned data with a JSON schema, without empty optional fields."""
 
     json_schema: ClassVar[JsonObject]
 
     def clean(self) -> JsonObject:
-        """Check the data by the schema, and put its errors beside their fields."""
+        """Check the data against the schema, and assign errors to fields."""
         super().clean()
         required = self.json_schema.get("required", ())
         values: JsonObject = {
@@ -115,7 +112,7 @@ def form_class(form: type[forms.BaseForm] | type[BaseModel]) -> type[forms.BaseF
 
 @lru_cache(maxsize=256)
 def _of_model(model: type[BaseModel]) -> type[forms.Form]:
-    """Build the form whose fields are the model's, under the names that it is validated by."""
+    """Build a form with the model's fields, named by their validation aliases."""
     infos = model.model_fields
     titles: JsonObject = {
         str(info.validation_alias or name): info.title for name, info in infos.items()
@@ -155,7 +152,7 @@ def schema_fields(
 
     Args:
         titles: the labels by name.
-        most_choices: of all fields; a field for which none are left is written, as text or JSON.
+        most_choices: limit for all fields together; beyond, a field is a text or JSON input.
     """
     defs = schema.get("$defs") or schema.get("definitions") or {}
     fields = {}
@@ -173,7 +170,7 @@ def _field(schema: JsonObject, defs: JsonObject, label: str | None, most: int) -
     class_, options = _kind(kinds, most)
     if is_optional and issubclass(class_, forms.CharField | forms.TypedChoiceField):
         options["empty_value"] = None
-    # Of a list the model says how many there must be.
+    # A list may be empty here, because the model checks its length.
     may_be_empty = is_optional or default == "" or kinds[0].get("type") == "array"
     if class_ is forms.TypedChoiceField and default is None:
         options["choices"] = [("", "---------"), *options["choices"]]
@@ -185,7 +182,7 @@ def _field(schema: JsonObject, defs: JsonObject, label: str | None, most: int) -
 
 
 def _alternatives(schema: Any) -> list[JsonObject]:
-    """Return the schemas of which a value fits one; a schema need not be an object."""
+    """Return the alternative schemas of a value; `schema` need not be an object."""
     if not isinstance(schema, dict):
         return [{}]
     types = schema.get("type")
@@ -195,7 +192,7 @@ def _alternatives(schema: Any) -> list[JsonObject]:
 
 
 def _resolve_references(schema: JsonObject, defs: JsonObject) -> JsonObject:
-    """Replace the references of a schema, on its first level and that of its items."""
+    """Replace the references at the top level of a schema, and of its items."""
     schema = _resolve_reference(schema, defs)
     if isinstance(schema.get("items"), dict):
         schema = {**schema, "items": _resolve_reference(schema["items"], defs)}
@@ -208,7 +205,7 @@ def _resolve_reference(schema: JsonObject, defs: JsonObject) -> JsonObject:
 
 
 def _kind(kinds: list[JsonObject], most: int) -> tuple[type[forms.Field], JsonObject]:
-    """Return the field's class and its arguments. A value without a field of its own is JSON."""
+    """Return the field's class and arguments; JSONField if no other class fits."""
     kind, names = kinds[0], [schema.get("type") for schema in kinds]
     if names == ["number", "string"]:
         return forms.DecimalField, _limits(forms.DecimalField, kind)
@@ -233,9 +230,9 @@ def _kind(kinds: list[JsonObject], most: int) -> tuple[type[forms.Field], JsonOb
 
 
 def _choices(kind: JsonObject, most: int) -> JsonObject:
-    """Build a choice for each value that a schema names, if it names them, and not too many.
+    """Build the choices for a schema's listed values; empty if there are none, or too many.
 
-    What is chosen is the value itself, which need not be a text.
+    A choice is coerced to the value itself, which need not be a text.
     """
     titled = kind.get("oneOf") or kind.get("anyOf") or []
     if max(len(titled), len(kind.get("enum") or ())) > most:
@@ -256,7 +253,7 @@ def _choices(kind: JsonObject, most: int) -> JsonObject:
 
 
 def _limits(class_: type[forms.Field], kind: JsonObject) -> JsonObject:
-    """Return the limits that the field takes; a schema may have some for values of other types."""
+    """Return the schema's limits that apply to the field's class."""
     names = next((LIMITS[one] for one in LIMITS if issubclass(class_, one)), {})
     return {names[name]: value for name, value in kind.items() if name in names}
 

@@ -1,4 +1,4 @@
-"""The prompt that is answered by a form."""
+"""The prompt answered by a form."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -64,17 +64,16 @@ M = TypeVar("M", bound=BaseModel)
 
 AnyForm = type[BaseForm] | type[BaseModel]
 
-# Answers that are no data: as it is proposed, and not at all.
+# Answers without data: approve the proposal unchanged, or reject.
 APPROVE, REJECT = "approve", "reject"
 
 
 @dataclass(frozen=True, slots=True)
 class FormResponse(Response, Generic[T]):
-    """`value` is a dict of the form's cleaned data, or the pydantic model; None where it was
-    rejected.
+    """`value` is a dict of the form's cleaned data, or the pydantic model; None for a rejection.
 
-    `before` and `after` have the values by field, as Python values: those that were proposed, and
-    those that the person gave. `changed` names the fields in which they differ.
+    `before` and `after` have the proposed and the given Python values by field. `changed` names
+    the fields that differ.
     """
 
     value: T
@@ -95,12 +94,12 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     """
 
     input_type: Literal["form"] = "form"
-    # Where the class is found, by the process that shows it, too; empty with a JSON schema.
+    # Import path of the class, used by web processes too; empty with a JSON schema.
     form: str
     json_schema: dict[str, JsonValue] | None = Field(default=None, exclude_if=is_none)
     is_model: bool = False
     fields: list[FormField] = Field(min_length=1)
-    # As JSON, and of which types: see `values`.
+    # `initial` and `types` are the result of `pack`.
     initial: dict[str, JsonValue] = Field(default_factory=dict)
     types: dict[str, str] = Field(default_factory=dict)
     proposal: bool = False
@@ -132,10 +131,10 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         """Ask for the fields of a form, of a model, or of a JSON schema.
 
         Raises:
-            TypeError: it is not a form, a field of it cannot be answered here, or an initial value
-                has no JSON form.
-            ValueError: the class is not found by its name, or has no field of an initial value; the
-                schema cannot be used.
+            TypeError: the argument is not a form, a field cannot be answered here, or an initial
+                value has no JSON form.
+            ValueError: the class is not found by name, or lacks a field with an initial value; or
+                the schema cannot be used.
         """
         description = (
             {"form": form}
@@ -149,14 +148,14 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             return super().check(answer)
         except (Invalid, DatabaseError):
             raise
-        except Exception as error:  # the author's mistake is no fault of the person's
+        except Exception as error:  # a bug in the author's form: tell the person so
             log.exception("form.failed", form=self.form)
             raise Invalid(
                 _("This form does not work at the moment. An administrator can see why.")
             ) from error
 
     def from_text(self, text: str) -> JsonObject:
-        """Read what a button of the proposal says, or JSON of all fields."""
+        """Read `approve` or `reject`, or JSON of all fields."""
         if text in (APPROVE, REJECT):
             return self._press(text)
         try:
@@ -166,10 +165,10 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return self.from_json(fields if isinstance(fields, dict) else None)
 
     def from_json(self, value: JsonValue) -> JsonObject:
-        """Read an object of fields: null leaves one empty, true or false are for a box.
+        """Read an object of fields: null leaves a field empty, true or false are for a box.
 
-        Of a proposal it has all fields, and where a form can be rejected one at least: less is no
-        approval.
+        An answer to a proposal must have all fields, and to a form with `reject` at least one:
+        anything less is no approval.
         """
         match value:
             case str(text) | [str(text)]:
@@ -191,7 +190,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return self._settle(self.make(data))
 
     def from_page(self, page: PageAnswer) -> JsonObject:
-        """Read the pressed button, and the fields unless it rejects."""
+        """Read the pressed button, and the fields unless the form is rejected."""
         if page.value == REJECT and self.reject:
             return self._press(REJECT)
         if page.value != APPROVE:
@@ -202,7 +201,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return self._settle(form)
 
     def _press(self, button: str) -> JsonObject:
-        """Approve the proposal as it is, or reject it."""
+        """Approve the unchanged proposal, or reject the form."""
         if button == REJECT and self.reject:
             return {"value": None, "rejected": True}
         if button == APPROVE and self.proposal:
@@ -224,7 +223,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return {"value": json_values, "types": types, "changed": form.changed_data}
 
     def _kept(self, form: BaseForm, types: Mapping[str, str]) -> JsonObject:
-        """Return the proposed values that nobody has changed, to the letter."""
+        """Return the unchanged proposed values in their exact stored form."""
         return {
             name: value
             for name, value in self.initial.items()
@@ -250,11 +249,11 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return any(field.type == "file" for field in self.fields)
 
     def check_found(self) -> None:
-        """Find the class of the form."""
+        """Check that the class of the form can be imported."""
         self._form_class()
 
     def texts(self, stored: JsonObject) -> list[FieldText]:
-        """Return the answer field by field; nothing if it was rejected."""
+        """Return the answer field by field; empty for a rejection."""
         if stored.get("rejected"):
             return []
         before, after = self.initial, stored["value"]
@@ -287,7 +286,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return {field.name: value_text(field, self.initial.get(field.name)) for field in fields}
 
     def answer_text(self, stored: JsonObject) -> str:
-        """Return what was changed in a proposal, or what was given."""
+        """Return the changes of a proposal, else all given values."""
         if stored.get("rejected"):
             return self.reject or gettext("Rejected")
         texts = self.texts(stored)
@@ -298,7 +297,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        """Return a prompt that approves the proposal, or links the page with the fields."""
+        """Return a choice to approve the proposal, or a text with a link to the form's page."""
         text, page = with_details(content), link()
         if not content["proposal"]:
             instruction = f"{text}\n\nFill in the form here: {page}"
@@ -320,10 +319,10 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         files: Files = MappingProxyType({}),
         **options: Any,
     ) -> BaseForm:
-        """Build the form as it is shown. Blocks: a form may read the database.
+        """Build the form, bound to data if given. Blocks: a form may read the database.
 
         Raises:
-            FormChanged: its class is not there.
+            FormChanged: the form's class is gone.
         """
         prefix = options.setdefault("prefix", PREFIX)
         if data is not None:
@@ -360,8 +359,8 @@ def path_of(form: object) -> str:
     """Return the import path of the class.
 
     Raises:
-        TypeError: it is not the class of a form.
-        ValueError: it would not be found there.
+        TypeError: the argument is not the class of a form.
+        ValueError: the path does not lead to the class.
     """
     if not (isinstance(form, type) and issubclass(form, BaseForm | BaseModel)):
         raise TypeError(f"a FormPrompt takes the class of a form or a pydantic model, not {form!r}")
@@ -372,10 +371,10 @@ def path_of(form: object) -> str:
 
 
 def find(path: str) -> AnyForm:
-    """Import the class by its path.
+    """Import the class of a form by path.
 
     Raises:
-        FormChanged: it is not there.
+        FormChanged: there is no form at the path.
     """
     module, _, name = path.partition(":")
     try:

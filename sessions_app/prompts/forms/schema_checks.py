@@ -1,7 +1,7 @@
-"""JSON schemas of others, checked within limits of size and work by processes beside the server.
+"""The checks of foreign JSON schemas, in separate processes with limits of size and work.
 
-Whatever a schema says – a `$ref` to itself, a pattern, a million alternatives –, its evaluation
-takes neither the event loop nor the writer, and ends. Who waits does so in a thread.
+Whatever a schema has – a `$ref` to itself, a pattern, a million alternatives –, its evaluation
+blocks neither the event loop nor the writer, and ends. Callers wait in a thread.
 """
 
 import asyncio
@@ -26,18 +26,17 @@ from sessions_app.prompts.forms import checker
 from sessions_app.storage.storable import measure
 
 MAX_SCHEMA = 32_000  # bytes of JSON
-MAX_PROPERTIES = 200  # each has a field in a form
+MAX_PROPERTIES = 200  # each property is a field of the form
 MAX_VALUE = 1 << 20  # bytes of JSON
-# Of processor time. Schemas and values of people and models take some milliseconds.
+# Seconds of processor time for a check; typical schemas and values take some milliseconds.
 SCHEMA_SECONDS = 0.05
 VALUE_SECONDS = 0.2
-# At the same time.
 PROCESSES = 2
 # Seconds until a process that does not start counts as failed.
 START = 10.0
-# Seconds before a check of a run is tried again.
+# Seconds before each retry of a run's check.
 PAUSES = (0.5, 2.0, 8.0)
-MOST_CHECKED = 256  # schemas of which the verdict is remembered
+MOST_CHECKED = 256  # schemas in the cache of results
 
 T = TypeVar("T")
 
@@ -47,31 +46,29 @@ Reply = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """The seconds for which a thread waits: for a free process, and for its reply.
+    """The seconds that a thread waits for a free process, and for the reply.
 
-    A process is free after its processor time; a reply takes longer where the machine is busy.
+    On a busy machine, a reply takes longer than its limit of processor time.
     """
 
     turn: float | None
     reply: float
 
 
-# Of a person's request, and of a run: this has the time, and a replay finds the same.
+# A run waits longer than a person's request, so that a replay gets the same result.
 OF_A_REQUEST, OF_A_RUN = Patience(1.0, 2.0), Patience(None, 30.0)
 
 
 class TooMuchWork(Exception):
-    """The error that a check has had its processor time or its memory."""
+    """The error of a check that exceeded its processor time or memory."""
 
 
 class NotChecked(Exception):
-    """The error that there is no process for a check now."""
+    """The error of a check for which no process is available now."""
 
 
 def check_schema(schema: JsonObject) -> str:
-    """Return why a JSON schema cannot be used, as a sentence; "" if it can. Blocks: see
-    `acheck_schema`.
-    """
+    """Return a sentence about the problem of a JSON schema, or "". Blocks: see `acheck_schema`."""
     try:
         return _schema_problem(schema, OF_A_REQUEST)
     except NotChecked:
@@ -79,9 +76,9 @@ def check_schema(schema: JsonObject) -> str:
 
 
 def argument_problems(schema: JsonObject, value: object) -> Problems:
-    """Return what is wrong with arguments by a JSON schema, by argument; "" is for them as a whole.
+    """Return the problems of arguments by name; "" is for the arguments as a whole.
 
-    Blocks: call it in a thread, or see `aargument_problems`.
+    Blocks: call this function in a thread, or use `aargument_problems`.
     """
     try:
         return _value_problems(schema, value, OF_A_REQUEST)
@@ -90,25 +87,25 @@ def argument_problems(schema: JsonObject, value: object) -> Problems:
 
 
 async def acheck_schema(schema: JsonObject) -> str:
-    """Return what `check_schema` does, and wait for a free process as long as need be.
+    """Do the check of `check_schema` in a thread, without a limit for getting a free process.
 
     Raises:
-        StorageUnavailable: the machine starts no process; the run is taken again later.
+        StorageUnavailable: the check was impossible despite retries; the run is retried later.
     """
     return await _in_thread(lambda: _schema_problem(schema, OF_A_RUN))
 
 
 async def aargument_problems(schema: JsonObject, value: object) -> Problems:
-    """Return what `argument_problems` does, and wait for a free process as long as need be.
+    """Do the check of `argument_problems` in a thread, waiting for a process without a limit.
 
     Raises:
-        StorageUnavailable: the machine starts no process; the run is taken again later.
+        StorageUnavailable: the check was impossible despite retries; the run is retried later.
     """
     return await _in_thread(lambda: _value_problems(schema, value, OF_A_RUN))
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
-    # What a busy machine leaves unchecked is no verdict: replay would not come to it again.
+    # A check skipped on a busy machine is no result, because a replay would get a different one.
     for pause in PAUSES:
         try:
             return await asyncio.get_running_loop().run_in_executor(_threads, function)
@@ -118,12 +115,12 @@ async def _in_thread(function: Callable[[], T]) -> T:
 
 
 def _schema_problem(schema: JsonObject, patience: Patience) -> str:
-    problem = _unusable(schema, patience) if schema else ""  # an empty one says nothing
+    problem = _unusable(schema, patience) if schema else ""  # an empty schema is valid
     return f"The JSON schema cannot be used: {problem}." if problem else ""
 
 
 def _unusable(schema: JsonObject, patience: Patience) -> str:
-    """Return what keeps a schema from being used; raises NotChecked."""
+    """Return the problem of a schema, or ""; raises NotChecked."""
     text, properties = _as_json(schema, MAX_SCHEMA), schema.get("properties")
     if text is None:
         return f"it has more than {MAX_SCHEMA:,} bytes of JSON, or is none"
@@ -136,7 +133,7 @@ def _unusable(schema: JsonObject, patience: Patience) -> str:
 
 
 def _check_once(schema: str, patience: Patience) -> str:
-    """Return what is wrong with a schema; a prompt is made with one that was checked just now."""
+    """Return the problem of a schema, cached, since a prompt is made right after a check."""
     problem = _checked.get(schema)
     if problem is None:
         problem = _checkers.check(schema, None, patience).get("", "")
@@ -165,7 +162,7 @@ def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Pr
 
 
 def _as_json(value: object, limit: int) -> str | None:
-    """Return a value as JSON; None if it is larger than the limit, or has no JSON form."""
+    """Return a value as JSON; None if the JSON exceeds the limit, or does not exist."""
     if measure(value, limit) > limit:
         return None
     try:
@@ -176,7 +173,7 @@ def _as_json(value: object, limit: int) -> str | None:
 
 
 class _Checkers:
-    """The processes that check: each is started when it is needed first, and when it has failed."""
+    """The pool of checker processes, started on first use and after a failure."""
 
     def __init__(self) -> None:
         self._places: LifoQueue[_Child | None] = LifoQueue()
@@ -184,10 +181,10 @@ class _Checkers:
             self._places.put(None)
 
     def check(self, schema: str, value: str | None, patience: Patience) -> Reply:
-        """Return the problems of a schema, or of a value by it.
+        """Return the problems of a schema, or of a value by the schema.
 
         Raises:
-            TooMuchWork: the check has had its time.
+            TooMuchWork: the check exceeded its limits.
             NotChecked: no process is free, or none can be started.
         """
         try:
@@ -207,7 +204,7 @@ class _Checkers:
         return reply
 
     def stop(self) -> None:
-        """End the processes that are free."""
+        """End the idle processes."""
         while not self._places.empty():
             child = self._places.get()
             if child:
@@ -215,11 +212,11 @@ class _Checkers:
 
 
 class _Child:
-    """A process that checks."""
+    """A checker process."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
-        # Not with its folder as a place of modules.
+        # -P keeps the program's folder out of `sys.path`.
         command = [sys.executable, "-P", checker.__file__, str(theirs.fileno())]
         with theirs:
             self._process = Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own program
@@ -230,20 +227,20 @@ class _Child:
 
     @property
     def is_alive(self) -> bool:
-        """True unless something has ended it."""
+        """True if the process has not ended."""
         return self._process.poll() is None
 
     def ask(self, request: tuple[str, str | None, float], patience: float) -> Reply:
         """Return the reply to a request, or end the process.
 
         Raises:
-            TooMuchWork: the kernel has ended it for its work.
-            OSError: it has failed.
+            TooMuchWork: the kernel has killed the process at a limit.
+            OSError: the process has failed.
         """
         try:
             self._connection.send(request)
             if not self._connection.poll(patience):
-                raise TimeoutError  # the machine is busy: work would have had its processor time
+                raise TimeoutError  # a busy machine; too much work would have ended the process
             reply: Reply = from_json(self._connection.recv_bytes())
         except (OSError, EOFError) as error:
             if self.end() in {-signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV}:
@@ -259,7 +256,7 @@ class _Child:
 
 
 _checkers = _Checkers()
-_checked: dict[str, str] = {}  # what is wrong with a schema, by its JSON
-# Those of the event loop wait here, so that they keep no other work from a thread.
+_checked: dict[str, str] = {}  # cache of problems by the schema's JSON
+# Own threads for callers in the event loop, so that waiting checks block no other work.
 _threads = ThreadPoolExecutor(max_workers=PROCESSES, thread_name_prefix="schemas")
 atexit.register(_checkers.stop)
