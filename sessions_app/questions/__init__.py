@@ -1,5 +1,5 @@
 """The view of a question, in words and as data, for one reader.
 
-Every door formats a `QuestionView`, or an `AskedEvent` where it has the log only. Nothing else
-reads what a row stores of a prompt and its assignment.
+Every front end formats a `QuestionView`, or an `AskedEvent` if only the log is at hand. No other
+code reads the stored prompt and assignment of a row.
 """

@@ -1,4 +1,4 @@
-"""A question as the log has it, which is told before its row is read. Pure."""
+"""A question from the log, for delivery without reading the question's row. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from sessions_app.prompts import AnyPrompt, type_of
 
 
 class AskedEvent(NamedTuple):
-    """A question when it was asked. `to` names the people it is for, if not the owner alone."""
+    """A question at the time of asking; `to` names the candidates, empty for the owner alone."""
 
     interaction: str
     content: JsonObject
@@ -34,7 +34,7 @@ class AskedEvent(NamedTuple):
 
     @property
     def names(self) -> str:
-        """The names of those it is for, in a line."""
+        """The names of the candidates on one line."""
         return ", ".join(self.to)
 
     @property

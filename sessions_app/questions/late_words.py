@@ -1,4 +1,4 @@
-"""The words for people and programs whose answer, or claim, came too late."""
+"""The texts for answers and claims that came too late, for people and programs."""
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -12,7 +12,7 @@ NOT_WAITING = _("This question is no longer waiting for you.")
 
 
 def late_words(answer_result: AnswerResult) -> str:
-    """Say to a person why an answer was not taken."""
+    """Explain to a person the refusal of an answer."""
     if answer_result.outcome == Outcome.EXPIRED:
         return gettext("This question expired before your answer arrived.")
     if answer_result.outcome == Outcome.CLAIMED:
@@ -26,12 +26,12 @@ def late_words(answer_result: AnswerResult) -> str:
 
 
 def claimed_words(name: str | None) -> str:
-    """Say to a person who has claimed a question."""
+    """Return the sentence that a person has claimed the question."""
     return gettext("%(who)s has claimed this question.") % {"who": name}
 
 
 def claim_refusal(claim_state: ClaimState, username: str) -> str:
-    """Say to a person why a claim was not changed; empty where it is as they wanted."""
+    """Explain to a person why a claim did not change; empty if it is as requested."""
     if claim_state.outcome == "stale":
         return str(NOT_WAITING)
     if not claim_state.changed and claim_state.assignee not in (None, username):
@@ -40,7 +40,7 @@ def claim_refusal(claim_state: ClaimState, username: str) -> str:
 
 
 def late_reason(answer_result: AnswerResult) -> str:
-    """Say to a program, in English, why an answer was not taken."""
+    """Explain to a program, in English, the refusal of an answer."""
     by, response = called(answer_result.by), answer_result.response or {}
     if answer_result.outcome == Outcome.NOT_FOUND:
         return "There is no question that waits for this answer."

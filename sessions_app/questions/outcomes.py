@@ -13,7 +13,7 @@ from sessions_app.prompts import AnyPrompt, FieldText, FormPrompt
 
 @dataclass(frozen=True, slots=True)
 class OutcomeText:
-    """`line` is the short form, `full` the whole text of an answer that does not fit into it."""
+    """`line` is the short form; `full` is the whole answer, if too long for `line`."""
 
     status: str
     line: str
@@ -21,13 +21,13 @@ class OutcomeText:
     by: str = ""
     at: datetime | None = None
     via: str = ""
-    # Of a form: its fields, and whether it decides on a proposal, which they do not say.
+    # The fields of a form; `is_decision` is false only for a form without a proposal.
     fields: Sequence[FieldText] = ()
     is_decision: bool = False
 
 
 LINE = 120
-# The doors by which people answer, in words.
+# Texts for the front ends from which people answer.
 VIA = {
     "websocket": _("from the chat"),
     "page": _("from the chat"),
@@ -62,7 +62,7 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
     if interaction.status == Interaction.Status.CANCELLED:
         line = gettext("Cancelled – the conversation was stopped.")
     elif interaction.response is None:
-        line = prompt.error and gettext(prompt.error)  # "" has the head of the catalog
+        line = prompt.error and gettext(prompt.error)  # gettext("") is the catalog's header
     else:
         default = prompt.answer_text(interaction.response)[:LINE]
         line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}
@@ -70,5 +70,5 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
 
 
 def via_words(via: str) -> str:
-    """Say where an answer came from."""
+    """Return the text for the front end of an answer."""
     return str(VIA.get(via, ""))

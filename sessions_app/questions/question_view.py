@@ -1,4 +1,4 @@
-"""A question for one reader: what is asked of whom, how it stands, and what this reader may do."""
+"""A question for one reader: its text and candidates, its state, and the reader's rights."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ from sessions_app.workflows import registry
 class State(StrEnum):
     """The state of a question, for its reader."""
 
-    PENDING = "pending"  # nobody has claimed it
-    MINE = "mine"  # the reader has claimed it
-    TAKEN = "taken"  # somebody else has
-    VOTED = "voted"  # the reader has voted, and it needs more votes
+    PENDING = "pending"  # open and unclaimed
+    MINE = "mine"  # claimed by the reader
+    TAKEN = "taken"  # claimed by another person
+    VOTED = "voted"  # the reader has voted; more votes are needed
     ANSWERED = "answered"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -44,21 +44,19 @@ class CastVote:
 
 
 class ReadTogether:
-    """The rows beside several questions. They are read for all at once, when they are first
-    needed, which blocks.
-    """
+    """The related rows of several questions, read for all together on first use, which blocks."""
 
     def __init__(self, interactions: Sequence[Interaction]) -> None:
         self._interactions = interactions
 
     @cached_property
     def votes(self) -> dict[UUID, list[Vote]]:
-        """The votes that count, of those questions that need several."""
+        """The valid votes by question, for questions that need several votes."""
         return counting_votes(self._interactions)
 
     @cached_property
     def of_one(self) -> Collection[UUID]:
-        """The questions that were asked of one person, and that nobody has handed on to others."""
+        """The questions asked of exactly one user, and not handed on to others since."""
         ids = {row.pk for row in self._interactions if _names_one_user(assignment_of(row))}
         if not ids:
             return ids
@@ -73,10 +71,10 @@ def _names_one_user(assignment: StoredAssignment | None) -> bool:
 
 @dataclass(frozen=True)
 class QuestionView:
-    """A question for a reader; without one it has what is the same for all.
+    """A question for one reader; without a reader, only the parts that are the same for all.
 
-    `may_answer` is as things are now, whoever has claimed it. What others voted is told to who has
-    voted, and when it is over: so that each decides alone.
+    `may_answer` is the reader's right to answer now, ignoring claims. The votes of others are shown
+    only to voters, and after the settlement, so that each person decides alone.
     """
 
     interaction: Interaction
@@ -105,21 +103,21 @@ class QuestionView:
         beside = ReadTogether(rows)
         return [cls(interaction, reader, may_answer, beside) for interaction in rows]
 
-    # What is asked.
+    # The text of the question.
 
     @cached_property
     def prompt(self) -> AnyPrompt:
-        """The prompt; a stand-in where its class is gone."""
+        """The prompt; a MissingPrompt if its class is gone."""
         return load_prompt(self.interaction.prompt)
 
     @property
     def title(self) -> str:
-        """The question in a line, for a list."""
+        """The question on one line, for a list."""
         return question_title(self.interaction.prompt)
 
     @property
     def short_title(self) -> str:
-        """The beginning of that line, where a short one is wanted."""
+        """The beginning of the question's line, for narrow places."""
         return first_line(self.interaction.prompt)
 
     @property
@@ -133,10 +131,10 @@ class QuestionView:
         return self.text.strip().partition("\n")[2].strip("\n")
 
     def answer_text(self, response: JsonObject | None) -> str:
-        """Return an answer to it in words; empty where there is none."""
+        """Return an answer to the question in words; empty for None."""
         return self.prompt.answer_text(response) if response else ""
 
-    # Who asks, and whom.
+    # The owner and the candidates.
 
     @property
     def owner(self) -> str:
@@ -152,64 +150,64 @@ class QuestionView:
 
     @property
     def is_own(self) -> bool:
-        """True if it is of a conversation of the reader's."""
+        """True if the reader owns the conversation."""
         return bool(self.interaction.conversation.owner_id == self.reader)
 
     @property
     def asker(self) -> str:
-        """The name of the owner, who asks; of the workflow in the reader's own conversations."""
+        """The name of the conversation's owner; for the owner, the workflow's title."""
         return self.workflow if self.is_own else self.owner
 
     @cached_property
     def assignment(self) -> StoredAssignment | None:
-        """The people it is for, and the rules; None where it is its owner's alone."""
+        """The candidates and rules of the question; None if only the owner may answer."""
         return assignment_of(self.interaction)
 
     @property
     def rules(self) -> StoredAssignment:
-        """The assignment, or the rules of what has none."""
+        """The assignment, or the default rules without one."""
         return self.assignment or StoredAssignment()
 
     @property
     def to(self) -> Sequence[str]:
-        """The names of its candidates; none where it is its owner's alone."""
+        """The names of the candidates; empty if only the owner may answer."""
         return self.rules.names
 
     @property
     def names(self) -> str:
-        """The names of its candidates in a line."""
+        """The names of the candidates on one line."""
         return ", ".join(self.to)
 
     @property
     def waits_for(self) -> str:
-        """The candidates in words, or who is on it; empty where it is its owner's alone."""
+        """The candidates or the claimant in words; empty if only the owner may answer."""
         if self.assignment is None:
             return ""
         if self.assignee is not None:
             return gettext("%(name)s is on it") % {"name": self.assignee}
         return waiting_for(self.to)
 
-    # How it stands.
+    # The state of the question.
 
     @property
     def assignee(self) -> str | None:
-        """The user name of who has claimed it."""
+        """The user name of the claimant."""
         assignee = self.interaction.assignee
         return str(assignee.get_username()) if assignee is not None else None
 
     @property
     def is_pending(self) -> bool:
-        """True while it waits."""
+        """True while the question waits for an answer."""
         return self.interaction.status == Interaction.Status.PENDING
 
     @property
     def is_mine(self) -> bool:
-        """True if the reader has claimed it."""
+        """True if the reader has claimed the question."""
         return self.interaction.assignee_id is not None and not self.is_taken
 
     @property
     def is_taken(self) -> bool:
-        """True if somebody else has claimed it."""
+        """True if another person has claimed the question."""
         return self.interaction.assignee_id not in (None, self.reader)
 
     @property
@@ -223,36 +221,36 @@ class QuestionView:
 
     @cached_property
     def outcome(self) -> OutcomeText | None:
-        """The outcome in words; None while it waits."""
+        """The outcome in words; None while the question is pending."""
         return outcome(self.interaction, self.prompt)
 
     @property
     def answered_by(self) -> str | None:
-        """The user name of who answered it."""
+        """The user name of the answerer."""
         person = self.interaction.answered_by
         return str(person.get_username()) if person is not None else None
 
     @property
     def deadline(self) -> datetime | None:
-        """The time when it should be answered, or else has to be."""
+        """The time when the question is due, or else expires."""
         return self.interaction.due_at or self.interaction.expires_at
 
     @property
     def is_late(self) -> bool:
-        """True if it was due before now."""
+        """True if the due time has passed."""
         due = self.interaction.due_at
         return due is not None and due <= timezone.now()
 
     @property
     def default(self) -> str:
-        """The answer with which the run goes on at the deadline, in words; empty if it does not."""
+        """The prompt's default answer at the deadline, in words; empty if there is none."""
         return self.answer_text(self.prompt.default_answer())
 
-    # Its votes.
+    # The votes on the question.
 
     @property
     def needed_votes(self) -> int:
-        """The number of people who must give the same answer."""
+        """The number of people needed for the same answer."""
         return self.rules.votes
 
     @property
@@ -261,7 +259,7 @@ class QuestionView:
 
     @property
     def vote_count(self) -> int:
-        """The number of votes that count, or that decided it."""
+        """The number of valid votes; once settled, of the votes stored with the answer."""
         response = self.interaction.response or {}
         return len(response.get("votes", self._votes))
 
@@ -279,25 +277,25 @@ class QuestionView:
             CastVote(full_name(vote.by), self.answer_text(vote.response)) for vote in shown_votes
         ]
 
-    # What the reader may do.
+    # The rights of the reader.
 
     @property
     def can_answer(self) -> bool:
-        """True if the reader may answer it now, or vote."""
+        """True if the reader may answer, or vote, now."""
         return self.may_answer and self.is_pending and not self.is_taken
 
     @property
     def can_change(self) -> bool:
-        """True if the reader may claim, release or reassign it."""
+        """True if the reader may claim, release or hand on the question."""
         return self.can_answer and self.assignment is not None
 
     @property
     def can_claim(self) -> bool:
-        """True if there are others who could answer; who has voted leaves it to them."""
+        """True if a claim makes sense: others could answer, and the reader has not voted yet."""
         has_to_answer = self.can_change and self.state == State.PENDING
         return has_to_answer and self.interaction.pk not in self.beside.of_one
 
 
 def waiting_for(names: Iterable[str]) -> str:
-    """Say that a question waits for people of these names."""
+    """Return the sentence that a question waits for these people."""
     return gettext("Waiting for %(names)s") % {"names": ", ".join(names)}
