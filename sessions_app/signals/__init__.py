@@ -1,5 +1,4 @@
-"""Signals of Django's, sent after the commit and at least once: also if the process is killed in
-between.
+"""The Django signals of the runtime, sent after the commit, at least once, even after a crash.
 
     from django.dispatch import receiver
     from sessions_app.signals import run_finished
@@ -7,28 +6,28 @@ between.
     @receiver(run_finished)
     def close_order(sender, run, **kwargs): ...
 
-They are sent by a process that hosts runs. That one is to be sent is stored with what it is about,
-and only where a receiver is connected: connect yours in `AppConfig.ready`, so that all processes
-have them. See docs/from-django.md.
+Signals are sent by a process that hosts runs. A pending signal is stored in the transaction of its
+cause, if that process has a receiver connected. So connect receivers in `AppConfig.ready`, in all
+processes. See docs/from-django.md.
 """
 
 from django.dispatch import Signal
 
 # A run has completed, failed or was cancelled. `run` is its row; the sender is `Run`.
 run_finished = Signal()
-# A question was asked. `interaction` is its row, as it stands now; the sender is `Interaction`.
+# A question was asked. `interaction` is its current row; the sender is `Interaction`. The same
+# arguments go to receivers of the signals below.
 interaction_opened = Signal()
-# A question has its answer, has expired or was cancelled. As above.
+# A question was answered, has expired or was cancelled.
 interaction_settled = Signal()
 
-# A question that waits was delegated, reassigned or escalated. As above; `about["sequence"]`: the
-# change's place in the conversation's log.
+# A pending question was delegated, reassigned or escalated. `about["sequence"]` is the sequence
+# number of the change in the conversation's log.
 interaction_assigned = Signal()
-# A question that waits is due soon, as its author wants it told. As above; `about["before"]`: in
-# how many seconds.
+# A pending question is due soon: a reminder declared by the author. `about["before"]` is the
+# number of seconds until then.
 interaction_due_soon = Signal()
-# What a receiver of the others has put off, by `pending_signals.put_off`: `interaction` as above,
-# `about` what it said then.
+# A notice that a receiver has scheduled with `pending_signals.put_off`; `about` is the notice's.
 notice_due = Signal()
 
 SIGNALS = {

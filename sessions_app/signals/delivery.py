@@ -25,19 +25,21 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-# Where others write what is to be sent, it is found by looking.
+# Seconds between polls for signals stored by other processes.
 EVERY = 1.0
 AT_ONCE = 50
-# Whoever has taken them has so long; then others send them.
+# Time for a process to send the acquired signals, before other processes may send them.
 PATIENCE = timedelta(seconds=30)
-# After a receiver has raised, twice as long each time.
+# Longest pause between retries; the pause doubles with each error of a receiver.
 LONGEST = timedelta(hours=1)
 ERROR_KEPT = 500  # characters
 
 
 class Delivery:
-    """A task that sends pending signals until it is cancelled. `alone`: no other process does, so
-    what was taken before it began was taken by one that is dead, and is due.
+    """A task that sends pending signals until it is cancelled.
+
+    `alone`: no other process sends signals, so that all signals acquired before the start belong to
+    a dead process, and are due at once.
     """
 
     def __init__(self, *, alone: bool) -> None:
@@ -45,11 +47,11 @@ class Delivery:
         self._woken = asyncio.Event()
 
     async def main(self) -> None:
-        """Send signals that are due, and those that become due."""
+        """Send due signals until cancelled."""
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            with suppress(RuntimeError):  # the loop is closed: the next process sends it
+            with suppress(RuntimeError):  # the loop is closed: the next process sends the signal
                 loop.call_soon_threadsafe(self._woken.set)
 
         pending_signals.listeners.append(wake)
@@ -73,9 +75,7 @@ class Delivery:
 
 
 async def send_due() -> bool:
-    """Send some of what is due; False if nothing is. Of what is taken here, that of one run is sent
-    in the order of what happened.
-    """
+    """Send a batch of due signals, each run's in order; False if no signal is due."""
     if not await reads.read(_due):
         return False
     due_signals = await writer.write(_take)
@@ -99,13 +99,13 @@ def _take(tx: Transaction) -> list[PendingSignal]:
 
 
 def _send_all(signals: Iterable[PendingSignal]) -> None:
-    """Send them one after another, and note on each what came of it. In a thread."""
+    """Send signals one after another, and set the outcome of each. Runs in a thread."""
     close_old_connections()
     try:
         for signal in signals:
             try:
                 signal.outcome, signal.error, signal.due_at = _send(signal)
-            except Exception as error:  # such as one that another version has stored
+            except Exception as error:  # e.g. a signal stored by another version
                 log.exception("signal.not_sent", signal=signal.name)
                 signal.outcome, signal.error, signal.due_at = "", _text_of(error), None
     finally:
@@ -113,20 +113,20 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
 
 
 def _send(pending_signal: PendingSignal) -> tuple[str, str, datetime | None]:
-    """Return the outcome or none, the last error of a receiver, and until when one put it off."""
+    """Return the outcome or "", a receiver's last error, and the time to which one put it off."""
     signal: Signal = SIGNALS[pending_signal.name]
     row: JsonObject
     try:
         interaction = pending_signal.interaction
         row = {"run": pending_signal.run} if interaction is None else {"interaction": interaction}
-    except ObjectDoesNotExist:  # deleted a moment ago
+    except ObjectDoesNotExist:  # the row was deleted a moment ago
         return PendingSignal.Outcome.SETTLED, "", None
     if signal is interaction_due_soon and not _waits(interaction):
         return PendingSignal.Outcome.SETTLED, "", None
     [sender] = map(type, row.values())
     if pending_signal.about:
         row["about"] = {**pending_signal.about, "attempts": pending_signal.attempts}
-    results = signal.send_robust(sender, **row)  # Django logs what a receiver raises
+    results = signal.send_robust(sender, **row)  # Django logs errors of receivers
     returned = [result for _, result in results]
     for result in returned:
         if isinstance(result, Exception):
@@ -146,7 +146,7 @@ def _waits(interaction: Interaction | None) -> bool:
 
 
 def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
-    """Delete the signals that were sent, keep the notices of them, and put the others off."""
+    """Delete sent signals, keep sent notices, and reschedule the rest."""
     notices = [row for row in signals if row.outcome and row.name == PendingSignal.NOTICE]
     sent_ids = [row.pk for row in signals if row.outcome and row.name != PendingSignal.NOTICE]
     PendingSignal.objects.filter(pk__in=sent_ids).delete()
@@ -155,11 +155,11 @@ def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
     PendingSignal.objects.bulk_update(notices, ["due_at", "settled_at", "outcome"])
     for signal in (row for row in signals if not row.outcome):
         pause = min(timedelta(seconds=2 ** min(signal.attempts, 20)), LONGEST)
-        # Unless an operator gave it up meanwhile.
+        # Skip a signal that an operator has abandoned meanwhile.
         rows = PendingSignal.objects.filter(pk=signal.pk, due_at__isnull=False)
         if signal.due_at is None:
             rows.update(due_at=tx.now + pause, error=signal.error)
-        else:  # as if it had not been tried
+        else:  # a receiver put the signal off: reset the attempts
             rows.update(due_at=signal.due_at, error="", attempts=0)
 
 

@@ -1,6 +1,6 @@
-"""The kinds of notices: what the pages of operators say of those that an application puts off.
+"""The kinds of notices, with which operators' pages describe the scheduled notices of applications.
 
-An application adds its own in the `ready()` of its AppConfig: `add_kind(NoticeKind(…))`.
+An application adds a kind in `AppConfig.ready()`: `add_kind(NoticeKind(…))`.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from django.utils.functional import Promise
 
 @dataclass(frozen=True, slots=True)
 class NoticeKind:
-    """A kind of notices: those whose `about` has this key.
+    """A kind of notices, identified by a key of `about`.
 
-    `describe` makes words of the value that stands there. Where `is_personal`, the value is the
-    primary key of a user, as a text, and `describe` gets the name; empty for one who is deleted.
+    `describe` turns the key's value into words. With `is_personal`, the value is the primary key of
+    a user as a text, and `describe` gets the user's name, or "" for a deleted user.
     """
 
     key: str
@@ -28,5 +28,5 @@ kinds: dict[str, NoticeKind] = {}
 
 
 def add_kind(kind: NoticeKind) -> None:
-    """Add a kind, in the place of one with the same key."""
+    """Add a kind, replacing any with the same key."""
     kinds[kind.key] = kind

@@ -1,4 +1,4 @@
-"""The signals to be sent, written in the transaction of what they are about."""
+"""The pending signals, written in the transaction of the change that causes them."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -13,7 +13,7 @@ from sessions_app.storage.transaction import Transaction
 
 
 class Notice(NamedTuple):
-    """A signal that is to be sent, about a run or an interaction of it."""
+    """A signal to be sent about a run, or an interaction of a run."""
 
     name: str
     run: UUID
@@ -22,14 +22,14 @@ class Notice(NamedTuple):
     about: JsonObject
 
 
-# What sends in this process, where it does: told after the commit, in the thread that wrote.
+# Wake-up callbacks of this process's delivery tasks, called after the commit in the writer thread.
 listeners: list[Callable[[], None]] = []
 
 
 def add(
     tx: Transaction, name: str, run: UUID, interaction: UUID | None = None, **about: object
 ) -> None:
-    """Store a signal to be sent, if anybody wants it."""
+    """Store a pending signal, if the signal has receivers."""
     if not SIGNALS[name].has_listeners():
         return
     _insert(Notice(name, run, interaction, tx.now, about))
@@ -37,7 +37,7 @@ def add(
 
 
 def put_off(tx: Transaction, notices: Iterable[Notice]) -> None:
-    """Have those that anybody wants sent at their times: at least once, until receivers return."""
+    """Schedule notices with receivers, for delivery at least once, with retries after errors."""
     for notice in notices:
         if SIGNALS[notice.name].has_listeners():
             _insert(notice)
