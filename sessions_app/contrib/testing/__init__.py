@@ -1,4 +1,5 @@
-"""The test kit of a project's workflows: hosts in a test's event loop, on a real journal.
+"""The test kit for a project's workflows: hosts in a test's event loop, with a real journal.
 
-pytest finds `plugin` by itself. Nothing of the product imports this. See docs/testing-workflows.md.
+pytest loads `plugin` through an entry point. The product never imports this package. See
+docs/testing-workflows.md.
 """

@@ -1,4 +1,4 @@
-"""A run of a workflow under test: what it asks, what it is answered, and its result."""
+"""A run of a workflow under test: the prompts, the answers, and the result."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,41 +20,41 @@ from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 
-# What is given to a prompt: a text, an option's value, a list of values, or a form's by field.
+# An answer's value: a text, an option's value, a list of values, or a form's values by field.
 Answer = Given | list[Given]
 
 
 @dataclass(frozen=True, slots=True)
 class HostedRun:
-    """A run that `Hosting` hosts. All waits until the run can do nothing more by itself."""
+    """A run hosted by `Hosting`. Nearly all methods first wait until the run is idle or ended."""
 
     id: UUID
-    # Who answers: the owner of the conversation.
+    # Default answerer: the owner of the conversation.
     person: Person = field(repr=False)
-    # Seconds that it may take to come to rest.
+    # Timeout in seconds for the run to become idle.
     patience: float = field(default=PATIENCE, repr=False)
 
     async def prompts(self) -> list[AnyPrompt]:
-        """Return what it asks now, in the order of asking."""
+        """Return the pending prompts, in the order of asking."""
         await self.rest()
         return [question.prompt for question in await reads.read(self._pending)]
 
     async def asked(self) -> list[AnyPrompt]:
-        """Return all prompts that it has asked so far, answered or not."""
+        """Return all prompts so far, answered or not."""
         await self.rest()
         return [question.prompt for question in await reads.read(self._questions)]
 
     async def answer(
         self, value: Answer, to: str = "", *, by: AbstractBaseUser | None = None
     ) -> None:
-        """Answer the only prompt, or the first one whose text has `to` in it.
+        """Answer the only prompt, or the first prompt with `to` in its text.
 
-        `by` is who answers: a candidate, where the prompt was assigned with `ask(to=…)`; else it is
-        the owner of the conversation. A vote that does not decide is an answer too.
+        `by` is the answerer: a candidate, if the prompt was assigned with `ask(to=…)`; by default
+        the owner of the conversation. A vote that does not decide is accepted, too.
 
         Raises:
-            Invalid: the prompt does not take this answer.
-            AssertionError: it asks nothing, or nothing of the kind, or not of this person.
+            Invalid: the prompt refuses this answer.
+            AssertionError: no prompt is pending or matches, or this person may not answer.
         """
         await self.rest()
         pending = await reads.read(self._pending)
@@ -67,13 +67,12 @@ class HostedRun:
     async def answer_all(
         self, script: Mapping[str, Answer], *, by: AbstractBaseUser | None = None
     ) -> None:
-        """Answer what it asks until it asks nothing more: each prompt by a word of its text.
+        """Answer prompts until none is pending; a key of the script is a part of a prompt's text.
 
-        `by` answers what was assigned with `ask(to=…)`; the owner of the conversation the rest.
+        `by` answers prompts assigned with `ask(to=…)`; the owner of the conversation the rest.
 
         Raises:
-            AssertionError: no key of the script is in the text of a prompt, or it needs votes of
-                others too.
+            AssertionError: the script has no key for a prompt, or a prompt needs votes of others.
         """
         await self.rest()
         voted_on: UUID | None = None
@@ -92,26 +91,26 @@ class HostedRun:
             await self.rest()
 
     async def output(self) -> str:
-        """Return the text so far, as a reader of the log puts it together."""
+        """Return the output text so far, assembled from the log."""
         await self.rest()
         return await reads.read(text_of, self.id)
 
     async def until_said(self, text: str) -> None:
-        """Wait until its output has the text; it may go on."""
+        """Wait until the output has the text; the run may still go on."""
         await until(lambda: text in text_of(self.id), self.patience)
 
     async def shown(self) -> list[str]:
-        """Return the titles of the steps that people have seen come to their end, in that order."""
+        """Return the titles of completed steps shown to people, in the order of completion."""
         await self.rest()
         steps = Event.objects.filter(run=self.id, type=Event.Type.STEP).order_by("sequence")
         payloads = await reads.read(lambda: list(steps.values_list("payload", flat=True)))
         return [payload["name"] for payload in payloads if payload["state"] == "complete"]
 
     async def result(self) -> str:
-        """Return the text of a run that has completed.
+        """Return the output of the completed run.
 
         Raises:
-            AssertionError: it has not; says what it waits for, or what became of it.
+            AssertionError: the run has not completed; the message has the state and the reason.
         """
         run = await self.rest()
         if run.status != Run.Status.COMPLETED:
@@ -119,17 +118,17 @@ class HostedRun:
         return await self.output()
 
     async def status(self) -> str:
-        """Return its status, such as `waiting`, `completed`, `failed` or `suspended`."""
+        """Return the run's status, such as `waiting`, `completed`, `failed` or `suspended`."""
         run = await self.rest()
         return str(run.status)
 
     async def journal(self) -> list[Entry]:
-        """Return its journal, in the order of its calls."""
+        """Return the entries of the journal, in the order of calls."""
         await self.rest()
         return await reads.read(lambda: Journal.load(self.id).entries)
 
     async def children(self) -> list["HostedRun"]:
-        """Return its child runs, in the order of its calls; what these ask, it asks too."""
+        """Return the child runs in the order of calls; `prompts` of the parent has theirs, too."""
         await self.rest()
         rows = Run.objects.filter(parent=self.id).order_by("parent_position")
         ids = await reads.read(lambda: list(rows.values_list("id", flat=True)))
@@ -142,10 +141,11 @@ class HostedRun:
         await asyncio.to_thread(file.write_text, f"{history.model_dump_json(indent=2)}\n")
 
     async def rest(self) -> Run:
-        """Wait until the run is over, or waits for people, the clock, or another run."""
+        """Wait until the run has ended, or waits for people, the clock, or another run."""
 
         def resting() -> Run | None:
-            # In this order: between the two a run may begin another, and wait for it.
+            # Look for busy runs before reading the family: in between, a run may start a child and
+            # wait for that child.
             busy = set(runs_needing_host().values_list("id", flat=True))
             if busy.intersection(self._family()):
                 return None
@@ -161,7 +161,7 @@ class HostedRun:
         return QuestionView.of_all(rows.order_by("sequence"))
 
     def _family(self) -> list[UUID]:
-        """Return the ids of the run, its children, and theirs."""
+        """Return the ids of the run and all its descendants."""
         family = new = [self.id]
         while new:
             new = list(Run.objects.filter(parent__in=new).values_list("id", flat=True))

@@ -1,4 +1,4 @@
-"""The kit's host of a workflow: in the event loop of a test, on the test's database."""
+"""The test kit's host of a workflow, in the event loop of a test, with the test's database."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
 
-# Seconds that runs have to stop in good order.
+# Seconds for runs to stop gracefully.
 DRAIN = 10.0
 
 
@@ -45,19 +45,20 @@ class HostingDispatcher(Dispatcher, Protocol):
 
 
 class Hosting:
-    """`async with Hosting("vacation") as hosting:` offers the workflow and hosts it.
+    """`async with Hosting("vacation") as hosting:` offers and hosts the workflow.
 
-    Each run is parked as soon as it waits, and replayed when it goes on. In a deployment of many
-    processes this is a worker, which takes its keys from the queue.
+    Each run is parked as soon as it waits, and replayed to resume. With cluster settings, the host
+    is a worker that acquires keys from the queue.
 
     Args:
-        workflow: its name; `config` is what `workflows.yaml` would say of it, such as `options`.
-        user: who sends and answers; by default a user `ann` is made.
-        beside: other workflows that are offered.
-        park_after: seconds that a run waits in memory.
-        replay_everywhere: park and replay each run also after each of its steps, and once more
-            before it ends, so that one run shows that its code is deterministic.
-        patience: seconds that a run may take to come to rest.
+        workflow: the workflow's name; `config` are the settings as in `workflows.yaml`, such as
+            `options`.
+        user: the sender and answerer; by default a user `ann`.
+        beside: other workflows to offer.
+        park_after: seconds that a waiting run stays in memory.
+        replay_everywhere: also park and replay each run after each step, and once more before the
+            end, so that a single run shows whether the code is deterministic.
+        patience: timeout in seconds for a run to become idle.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Hosting:
             registry.offer_configured()
 
     def offer(self, **config: object) -> None:
-        """Offer the workflow with this configuration from now on."""
+        """Offer the workflow with a new configuration."""
         workflows: JsonObject = {name: {} for name in self._beside}
         entry = {"workflows": {**workflows, self.workflow: config}, "default": self.workflow}
         registry.offer(RuntimeConfig.model_validate(entry))
@@ -116,7 +117,7 @@ class Hosting:
         conversation: str = "c",
         files: Mapping[str, bytes] | None = None,
     ) -> HostedRun:
-        """Send a message to the workflow, or to one beside it: its run. `files` go with it."""
+        """Send a message with `files` to the workflow, or another one; return the run."""
         uploads = [
             await attachments.keep(
                 owner=self.person.id, conversation_id=conversation, file=ContentFile(content, name)
@@ -137,8 +138,9 @@ class Hosting:
         *,
         by: AbstractBaseUser | None = None,
     ) -> str:
-        """Send a message and answer each prompt by a word of its text: what comes of it. `by` is as
-        of `HostedRun.answer_all`.
+        """Send a message, answer all prompts, and return the output.
+
+        `script` and `by` are as in `HostedRun.answer_all`.
 
         Raises:
             AssertionError: a prompt has no answer in the script, or the run does not complete.
@@ -148,17 +150,16 @@ class Hosting:
         return await run.result()
 
     async def restart(self) -> None:
-        """Stop the process in good order, as a deploy does, and start it again."""
+        """Stop hosting gracefully, as a deploy does, and start again."""
         await self.stop()
         await self.start()
 
     async def crash(self) -> None:
-        """Kill the process, and start it again: what is in memory is gone, no host lets go.
+        """Simulate a crash and a new start: memory is lost, and no host releases its lease.
 
-        As far as a process can do this to itself. What the runs have handed to the database up to
-        here is stored, nothing after it. But other than by SIGKILL `finally` blocks of the workflow
-        run, functions of steps that are in a thread come to their end, though nobody takes their
-        results, and what modules keep in memory stays.
+        Writes handed to the database before the crash are stored, later ones are not. Unlike with
+        SIGKILL, `finally` blocks of the workflow run, steps in threads finish (their results are
+        ignored), and module globals survive.
         """
         hosts = self.hosts
         hosts.stopping = True
@@ -168,13 +169,13 @@ class Hosting:
         await self.start()
 
     async def advance(self, **time: float) -> None:
-        """Move the clock: `advance(days=3)`, as `timedelta` takes it.
+        """Move the clock forward: `advance(days=3)`, with the arguments of `timedelta`.
 
-        What falls due up to then does so at its time, one after the other: a run that sleeps a day
-        and asks with a deadline of a day is woken, asks, and learns that nobody has answered.
+        All timers until then fire in order, each at its own time: a run that sleeps a day, then
+        asks with a deadline of a day, is woken, asks, and expires.
 
         Raises:
-            AssertionError: something cannot be settled at its time; says what.
+            AssertionError: a due item cannot be settled; the message has the item.
         """
         await self.rest()
         end, last_due = datetime.now(UTC) + timedelta(**time), None
@@ -188,7 +189,7 @@ class Hosting:
         self._clock.move_to(end)
 
     async def rest(self) -> None:
-        """Wait until no run can do anything more by itself, and none is in memory."""
+        """Wait until all runs are idle or ended, and evicted from memory."""
         for host in self.hosts:
             host.make_room()
         await until(lambda: not runs_needing_host().exists(), self._patience)
@@ -196,19 +197,19 @@ class Hosting:
 
     @property
     def hosts(self) -> HostRegistry:
-        """The hosts, while it is started."""
+        """The hosts of the started dispatcher."""
         if self._dispatcher is None:
             raise AssertionError("the hosting is stopped")
         return self._dispatcher.hosts
 
     async def start(self) -> None:
-        """Start hosting, and take up what is unfinished."""
+        """Start hosting, and resume unfinished runs."""
         self._dispatcher = self._new_dispatcher()
         install(self._dispatcher)
         await self._dispatcher.start()
 
     async def stop(self) -> None:
-        """Stop in good order."""
+        """Stop hosting gracefully."""
         if self._dispatcher is not None:
             await self._dispatcher.stop()
             self._dispatcher = None
@@ -221,16 +222,16 @@ class Hosting:
         }
         if not RuntimeSettings.load().cluster:
             return LocalDispatcher(**options)
-        # It imports Procrastinate, which only the form of many processes installs.
+        # Import late: the worker needs Procrastinate, which only clusters install.
         worker = import_string("sessions_app.hosting.dispatch.worker.WorkerDispatcher")
         dispatcher: HostingDispatcher = worker(Duty(drain=DRAIN), **options)
         return dispatcher
 
 
 class Clock:
-    """The wall clock of the process. It goes on by itself, and begins to lie when it is moved.
+    """The wall clock of the process, which keeps ticking after each move.
 
-    The monotonic clock stays as it is, and with it the timers of the event loop.
+    The monotonic clock, and so the timers of the event loop, are not affected.
     """
 
     def __init__(self) -> None:
@@ -238,7 +239,7 @@ class Clock:
         self._moved: time_machine.Traveller | None = None
 
     def move_to(self, moment: datetime) -> None:
-        """Set the clock to a time. Never backwards."""
+        """Move the clock forward to a time; ignore an earlier time."""
         if moment <= datetime.now(UTC):
             return
         if self._moved is None:
@@ -248,24 +249,24 @@ class Clock:
             self._moved.move_to(moment)
 
     def stop(self) -> None:
-        """Set the clock right again."""
+        """Restore the real clock."""
         if self._travel is not None:
             self._travel.stop()
         self._travel = self._moved = None
 
 
-# What the fixture `host_workflow` is, for annotations.
+# Type of the fixture `host_workflow`, for annotations.
 NewHosting = Callable[..., Hosting]
 
 
 def make_user(username: str) -> Any:
-    """Make or find a user."""
+    """Return the user with this name, created if missing."""
     lookup: JsonObject = {get_user_model().USERNAME_FIELD: username}
     return users().get_or_create(**lookup)[0]
 
 
 def _next_due() -> datetime | None:
-    """Return when the clock next makes a run go on, or a question escalate."""
+    """Return the next time at which a run resumes, or a question expires or escalates."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
     moments = (
         *pending.aggregate(Min("expires_at"), Min("escalates_at")).values(),
@@ -275,7 +276,7 @@ def _next_due() -> datetime | None:
 
 
 def _describe_due(moment: datetime) -> str:
-    """Say what is still to be settled of a moment that has passed."""
+    """Return a sentence about items due at a past moment and not yet settled."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
     rows = pending.filter(Q(expires_at=moment) | Q(escalates_at=moment))
     texts = [repr(question.text) for question in QuestionView.of_all(rows)]
@@ -284,7 +285,7 @@ def _describe_due(moment: datetime) -> str:
 
 
 def _check_database() -> None:
-    """Refuse a database in memory: the writer and the readers have connections of their own."""
+    """Refuse an in-memory database: writer and readers use separate connections."""
     name = str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite" and ("mode=memory" in name or ":memory:" in name):
         raise AssertionError(

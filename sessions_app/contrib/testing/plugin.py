@@ -1,7 +1,7 @@
-"""The plugin of pytest, an entry point of the package: a fixture, an option, recorded runs.
+"""The pytest plugin, an entry point of the package: a fixture, an option, recorded runs.
 
-pytest loads it in every project that has the package, before Django is set up; so it imports
-nothing of the runtime before a test runs.
+pytest loads the plugin in every project with the package, before Django is set up. So the plugin
+imports no runtime code before a test runs.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def host_workflow(transactional_db: None, request: pytest.FixtureRequest) -> Any:
     """Host a workflow in the event loop of the test.
 
-    `async with host_workflow("vacation") as hosting:` takes what `Hosting` takes, and gives it; see
+    `async with host_workflow("vacation") as hosting:` has the arguments of `Hosting`; see
     `sessions_app.contrib.testing.hosting`.
     """
     hosting = import_module("sessions_app.contrib.testing.hosting").Hosting
@@ -40,23 +40,23 @@ def host_workflow(transactional_db: None, request: pytest.FixtureRequest) -> Any
 
 
 class History(pytest.File):
-    """A recorded run: one test."""
+    """The file of a recorded run, collected as one test."""
 
     def collect(self) -> Iterator[pytest.Item]:
         yield HistoryReplay.from_parent(self, name="replay")
 
 
 class HistoryReplay(pytest.Item):
-    """Replays the run with the workflow that is declared now."""
+    """A replay of the recorded run with the current workflow code."""
 
     def runtest(self) -> None:
-        """Fail where it would be suspended, or fail; report what differs without harm."""
+        """Fail if the replay would suspend or fail the run; report harmless differences."""
         replays = import_module("sessions_app.contrib.replay.history_replay")
         for difference in asyncio.run(replays.replay_history(self.path)):
             self.add_report_section("call", "differences", difference)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
-        """Show the reason alone, where there is one for people."""
+        """Show only the message of a NotReplayable error, without a traceback."""
         if type(excinfo.value).__name__ == "NotReplayable":
             return str(excinfo.value)
         return super().repr_failure(excinfo, *args)

@@ -1,4 +1,4 @@
-"""Waiting for what others do: a look, again and again, until it finds something."""
+"""Polling for a condition until a timeout."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from sessions_app.storage import reads
 T = TypeVar("T")
 
 EVERY = 0.005  # seconds
-# A busy machine takes its time; only a test that fails waits as long as this, in seconds.
+# Timeout in seconds, long enough for a busy machine; only failing tests wait that long.
 PATIENCE = 60.0
 
 
@@ -21,10 +21,12 @@ async def until_true(
     *,
     otherwise: Callable[[], object] = lambda: "",
 ) -> T:
-    """Try in the loop until what comes is true; return it. Times are in seconds.
+    """Call the condition in the event loop until the result is true; return the result.
+
+    `patience` and `every` are in seconds.
 
     Raises:
-        AssertionError: nothing came in time; `otherwise` says what there was.
+        AssertionError: the timeout passed; the message has the result of `otherwise`.
     """
 
     async def look() -> T | None:
@@ -34,10 +36,10 @@ async def until_true(
 
 
 async def until(look: Callable[[], T | None], patience: float = PATIENCE) -> T:
-    """Look at the database until what is found is true; return it.
+    """Query the database until the result is true; return the result.
 
     Raises:
-        AssertionError: nothing was found in time.
+        AssertionError: the timeout passed.
     """
     return await _until(lambda: reads.read(look), patience)
 
