@@ -1,4 +1,4 @@
-"""`manage.py worker`: a process that hosts runs, where there are several."""
+"""`manage.py worker`: a process that hosts runs, in a cluster."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ DUTY = Duty()
 
 
 class Command(BaseCommand):
-    """Takes jobs until SIGTERM or Ctrl-C; then what runs has `--drain` seconds to stop."""
+    """The command that acquires jobs until SIGTERM or Ctrl-C, and then stops within `--drain`."""
 
     help = "Hosts runs, beside the web processes. Start as many as you need, on any machine."
 
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         if options["alive_file"] is not None:
-            options["alive_file"].unlink(missing_ok=True)  # that of the last one here
+            options["alive_file"].unlink(missing_ok=True)  # left by an earlier worker
         duty = Duty(options["queues"], options["concurrency"], options["drain"])
         asyncio.run(self._work(duty, options["alive_file"]))
 
@@ -76,18 +76,18 @@ class Command(BaseCommand):
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
-        # Only where it is used: in the local form there is no queue to take jobs from.
+        # Import late: the worker dispatcher needs packages that only clusters install.
         dispatcher = import_string("sessions_app.hosting.dispatch.worker.WorkerDispatcher")
         dispatcher = dispatcher(duty, park_after=RuntimeSettings.load().PARK_AFTER)
         await startup.start(dispatcher)
         queues = ", ".join(duty.queues) or "all queues"
-        with suppress(OSError):  # nobody reads it, or the disk is full: no reason not to work
+        with suppress(OSError):  # stdout is closed, or the disk is full: work anyway
             self.stdout.write(f"Worker {lease.this_process()} takes jobs of {queues}.")
             self.stdout.flush()
         while not stop.is_set():
             if alive_file is not None and dispatcher.report().job_worker is not None:
-                # In the loop, for it is the loop that is to show that it lives.
-                alive_file.touch()  # noqa: ASYNC240 - of no length
+                # Touch the file in the event loop, to show that the loop is not blocked.
+                alive_file.touch()  # noqa: ASYNC240 - takes no time
             with suppress(TimeoutError):
                 async with asyncio.timeout(ALIVE_EVERY):
                     await stop.wait()
@@ -95,7 +95,7 @@ class Command(BaseCommand):
 
 
 def _stop(stop: asyncio.Event) -> None:
-    """Let go in good order; who asks again does not want to wait for that."""
+    """Stop gracefully on the first signal; exit at once on the second."""
     if stop.is_set():
         os._exit(1)
     stop.set()
