@@ -1,4 +1,4 @@
-"""The HTML of what a person decides on, for the chat and the admin."""
+"""The HTML of the details and arguments of a decision, for the chat and the admin."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -21,9 +21,9 @@ QUOTED = '<span class="quote">"</span><bdi>{}</bdi><span class="quote">"</span>'
 
 @register.inclusion_tag("sessions_app/decision.html")
 def decision(prompt: AnyPrompt | JsonObject, *, beside_form: bool = False) -> JsonObject:
-    """Render what a prompt has people decide on: its details, and the arguments of a tool call.
+    """Render a prompt's details, and the arguments of a tool call.
 
-    `beside_form` leaves out the arguments that its form has as fields.
+    `beside_form` leaves out arguments that are fields of the prompt's form.
     """
     loaded = load_prompt(prompt) if isinstance(prompt, dict) else prompt
     arguments = [row for row in loaded.arguments_shown if not (beside_form and row.is_editable)]
@@ -32,11 +32,10 @@ def decision(prompt: AnyPrompt | JsonObject, *, beside_form: bool = False) -> Js
 
 @register.filter
 def visible(text: str) -> SafeString:
-    """Return the text as HTML, with the code of each character that would hide or reorder
-    something.
+    """Return the text as HTML, with the codes of characters that hide or reorder text.
 
-    For what a person decides on: a right-to-left mark can make one amount read as another. Spaces
-    of typography, pictures that are put together, and an author's HTML are left as they are.
+    For texts of decisions: a right-to-left mark can make one amount read as another. Typographic
+    spaces, combined emoji, and an author's HTML are not changed.
     """
     if hasattr(text, "__html__"):
         return SafeString(text)
@@ -45,43 +44,43 @@ def visible(text: str) -> SafeString:
 
 @register.filter
 def exact(text: str) -> SafeString:
-    """Return the text of an argument as HTML, with the code of each character that is not seen."""
+    """Return the text of an argument as HTML, with the codes of invisible characters."""
     return _marked((one, is_hidden(one)) for one in str(text))
 
 
 @register.filter
 def quoted(text: str) -> SafeString:
-    """Return the text of an argument as HTML in quotes, which show where it begins and ends."""
+    """Return the text of an argument as HTML in quotes, which mark the beginning and the end."""
     return format_html(QUOTED, exact(text))
 
 
 @register.filter
 def name(text: str) -> SafeString:
-    """Return the exact name of an argument as HTML, in quotes where it would be misread."""
+    """Return the exact name of an argument as HTML, in quotes if it could be misread."""
     return quoted(text) if is_misread(text) else exact(text)
 
 
 @register.filter
 def field_label(bound: BoundField) -> SafeString:
-    """Return the label of a field as HTML: of an argument its exact name."""
+    """Return the label of a field as HTML; for an argument, the exact name."""
     return name(bound.name) if value_type(bound) else visible(str(bound.label))
 
 
 @register.filter
 def argument_title(bound: BoundField) -> str:
-    """Return the title that the tool's schema has for the argument of a field; mostly empty."""
+    """Return the title of a field's argument in the tool's schema; mostly empty."""
     return str(getattr(bound.form, "titles", {}).get(bound.name, ""))
 
 
 @register.filter
 def value_type(bound: BoundField) -> str:
-    """Return the type of the argument that a field has, in words; empty for any other field."""
+    """Return the type of a field's argument in words; empty for any other field."""
     return str(getattr(bound.form, "types", {}).get(bound.name, ""))
 
 
 @register.filter
 def marked_value(bound: BoundField) -> SafeString:
-    """Return what stands in a field as HTML, if it has what is not seen there; else empty."""
+    """Return a field's value as HTML, if the value has invisible characters; else empty."""
     is_unseen = bound.is_hidden or bound.widget_type in ("password", "file", "clearablefile")
     value = None if is_unseen else bound.value()
     text = "\n".join(texts(value)) if value is not None else ""
