@@ -12,10 +12,9 @@ from sessions_app.storage.connections import prepare, prepare_to_migrate
 
 
 class SessionsAppConfig(AppConfig):
-    """The configuration of the application, which finds workflows as Django's admin finds its
-    modules.
+    """The configuration of the application, which discovers `workflows` modules like the admin's.
 
-    Those that the configuration names are offered; without a configuration, all of them.
+    Only workflows named in the configuration are offered; without a configuration, all.
     """
 
     name = "sessions_app"
@@ -24,7 +23,7 @@ class SessionsAppConfig(AppConfig):
     settings_section: type[Section] = RuntimeSettings
 
     def ready(self) -> None:
-        """Read the configuration; one that does not fit ends the process with a sentence."""
+        """Read the configuration; an invalid one ends the process with a message."""
         connection_created.connect(prepare, dispatch_uid="sessions_app.prepare")
         pre_migrate.connect(
             prepare_to_migrate, sender=self, dispatch_uid="sessions_app.prepare_to_migrate"
@@ -32,7 +31,7 @@ class SessionsAppConfig(AppConfig):
         try:
             check()
             autodiscover_modules("workflows")
-            # They import models, which can be imported from here on only.
+            # Import late: these modules import models, which are ready only now.
             import_string("sessions_app.workflows.registry.offer_configured")()
             import_string("sessions_app.lifecycle.requirements.check_project")
         except ImproperlyConfigured as error:

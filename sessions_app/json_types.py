@@ -5,17 +5,17 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, NoReturn, TypeAlias
 
-# An object of JSON. What it holds is known to who reads it: as a type of all JSON, each step into
-# it would have to be narrowed first.
+# A JSON object. The values are Any: with a full JSON type, each access would need narrowing,
+# although the reader of an object knows its structure.
 JsonObject: TypeAlias = dict[str, Any]
 
-# Levels of lists and objects: pydantic's parser, which reads what is stored, ends there. That of
-# Python takes ten times as many from 3.12 on, with which recursive functions would fail.
+# Levels of lists and objects: the limit of pydantic's parser, which reads stored JSON. Python's
+# parser accepts ten times as many from 3.12 on, with which recursive functions would fail.
 MOST_LEVELS = 200
 
 
 def is_same_json(one: object, other: object) -> bool:
-    """Return whether two values are the same JSON: 40 and 40.0 are, true and 1 are not."""
+    """Return whether two values are the same JSON: 40 equals 40.0, but true differs from 1."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(
             is_same_json(one[name], other[name]) for name in one
@@ -29,8 +29,8 @@ def load_json(text: str | bytes) -> Any:
     """Load JSON that a person or a program has sent.
 
     Raises:
-        ValueError: the text is not JSON, is nested too deeply, or has an object with the same name
-            twice, of which readers would take different ones.
+        ValueError: the text is not JSON, is nested too deeply, or has an object with a duplicate
+            name, which readers resolve differently.
     """
     with suppress(RecursionError):
         value = json.loads(text, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
@@ -40,7 +40,7 @@ def load_json(text: str | bytes) -> Any:
 
 
 def is_too_deep(value: object, most: int) -> bool:
-    """Return whether a JSON value has more levels of lists and objects."""
+    """Return whether a JSON value has more than `most` levels of lists and objects."""
     level = [value]
     for _depth in range(most):
         lists = [

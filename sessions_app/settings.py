@@ -1,7 +1,7 @@
 """The settings: one dict, `HITL`, in the project's settings. Every name has a default.
 
-An application declares the names that it takes as a `Section`, and names that in its `AppConfig` as
-`settings_section`. docs/install.md lists them all.
+An application declares its settings as a `Section`, named by `settings_section` of the `AppConfig`.
+docs/install.md lists all settings.
 """
 
 from functools import cache
@@ -27,7 +27,7 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
-    # Never shown, also not where they are wrong.
+    # Names of settings that are never shown, not even in errors.
     secrets: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
@@ -35,7 +35,7 @@ class Section(BaseModel):
         """Return the section with the project's values, and defaults for the rest.
 
         Raises:
-            ImproperlyConfigured: a value cannot be used; says which, and what to write.
+            ImproperlyConfigured: a value is invalid; the message has the name and a valid form.
         """
         section: Self = _load(cls)
         return section
@@ -53,29 +53,29 @@ class RuntimeSettings(Section):
         default="default", description="an alias of CHANNEL_LAYERS, such as default"
     )
     WORKFLOWS_FILE: Path | None = Field(default=None, description="the path of a YAML file")
-    # Offered beside those of the file, in its form.
+    # Workflows in addition to the file's, in the same form.
     EXTRA_WORKFLOWS: dict[str, dict[str, Any]] = Field(default={}, description="a dict by name")
     PARK_AFTER: float = Field(default=60, ge=0, description="seconds, 0 or more, such as 60")
-    # How long the code of a run may hold up the event loop, before the run is suspended.
+    # Longest time that a run's code may block the event loop; then the run is suspended.
     MAX_BLOCKING: float = Field(
         default=3, ge=0, description="seconds, such as 3, or 0 for any time"
     )
-    # Of one run: how long it may work without people and sleeps, and how much it may put out.
+    # Working time of one run, without waits for people and sleeps.
     MAX_RUN_SECONDS: float = Field(default=86400, gt=0, description="seconds, such as 86400")
-    # And for how long it may clean up once a person has stopped it.
+    # Time for a run's cleanup after a person has stopped the run.
     MAX_STOPPING: float = Field(default=30, ge=0, description="seconds, such as 30")
-    # How many calls of its context a run may make: each is an entry of its journal.
+    # Limit of a run's context calls, each of which is a journal entry; and of its output.
     MAX_CALLS: int = Field(default=10_000, ge=1, description="a number, such as 10000")
     MAX_OUTPUT: int = Field(default=16 * 2**20, ge=1, description="characters, such as 16777216")
     KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
-    # Of what happened to assigned prompts: longer than what they are about, or not.
+    # Retention of the audit of assigned prompts, independent of the conversations' retention.
     KEEP_AUDIT_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep the audit")
-    # In characters, as JSON has them without its marks.
+    # Sizes in characters of JSON, without JSON's own punctuation.
     MAX_STEP_RESULT: int = Field(default=4 * 1024**2, ge=1, description=CHARACTERS)
     MAX_SHOWN: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
     MAX_PROMPT: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
     MAX_PROMPTS_AT_ONCE: int = Field(default=100, ge=1, description="a number, such as 100")
-    # Of files that people attach to a message: how many, how large, and which endings.
+    # Files attached to a message: number, size, total size per user, and extensions.
     MAX_FILES: int = Field(default=10, ge=0, le=100, description="a number, or 0 to take none")
     MAX_FILE_MB: float = Field(default=10, gt=0, description="MiB, such as 10")
     FILES_MB_PER_USER: float = Field(default=1000, ge=0, description="MiB, or 0 for any number")
@@ -99,12 +99,12 @@ class RuntimeSettings(Section):
     @field_validator("REDIS_URL")
     @classmethod
     def _of_redis(cls, value: str) -> str:
-        """Refuse what is not a URL of a Redis; the error quotes nothing of the URL."""
+        """Refuse an invalid Redis URL, without quoting the URL in the error."""
         if not value:
             return value
         if not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("it must begin with redis://, rediss:// or unix://")
-        # Only where it is used: the form of one process does without.
+        # Import late: a single process needs no Redis package.
         try:
             from redis import ConnectionPool  # noqa: PLC0415
         except ImportError:
@@ -117,9 +117,7 @@ class RuntimeSettings(Section):
 
     @property
     def cluster(self) -> bool:
-        """Return whether there are many processes: web processes, which host nothing, and
-        workers.
-        """
+        """Return whether this is a cluster of workers, and web processes that host no runs."""
         return bool(self.REDIS_URL)
 
 
@@ -127,7 +125,7 @@ S = TypeVar("S", bound=Section)
 
 
 def check() -> None:
-    """Check all values of `HITL`, and that an installed application takes each of its names.
+    """Check all values of `HITL`, and that each name belongs to an installed application.
 
     Raises:
         ImproperlyConfigured: a value cannot be used, or a name is unknown.
@@ -142,18 +140,18 @@ def check() -> None:
 
 
 def secret_values() -> list[str]:
-    """List the values that must be shown nowhere."""
+    """List the values that must never be shown."""
     sections = [section.load() for section in _sections()]
     return [str(getattr(section, name)) for section in sections for name in section.secrets]
 
 
 def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) -> str:
-    """Say what is wrong, for people; `problem` is one of `ValidationError.errors()`."""
+    """Describe a problem, one of `ValidationError.errors()`, for people."""
     reason = problem["msg"].removeprefix("Value error, ")
-    if not problem["loc"]:  # several names that do not go together; no value is shown
+    if not problem["loc"]:  # names that contradict each other: show no value
         return str(reason)
     name = str(problem["loc"][0])
-    # What is wrong within a secret one is named by its place.
+    # A problem within a secret value is identified by its path only.
     place = ".".join(map(str, problem["loc"]))
     setting = place if name in secrets else f"{name}={problem['input']}"
     field = section.model_fields[name]
