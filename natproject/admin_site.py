@@ -1,4 +1,4 @@
-"""The admin of the project: Django's, with a reason where the address asks for what cannot be."""
+"""The admin of the project: Django's, with an error page for lookups that the database refuses."""
 
 from functools import wraps
 from typing import Any
@@ -9,14 +9,14 @@ from django.db import DataError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-# Characters of a query. Each word of a search is a level of the database's expression.
+# Characters of a query string. Each word of a search nests the database's expression one deeper.
 MAX_QUERY = 1000
 TEXT = "text/plain; charset=utf-8"
 TOO_LONG = f"The address is too long: at most {MAX_QUERY:,} characters may follow its path.\n"
 REFUSAL_TEXT = "The database cannot look that up: a value is too large, or no valid pattern.\n"
 
 
-# What operators look for most comes first.
+# Models that operators need most, in the order of the index.
 FIRST_APP = "sessions_app"
 FIRST_MODELS = (
     "HostLease",
@@ -30,13 +30,13 @@ FIRST_MODELS = (
 
 
 class Site(AdminSite):
-    """Staff may write any lookup into an address; what no database answers is a 400, not a 500."""
+    """The admin site, which replies 400, not 500, to an address with an impossible lookup."""
 
     site_header = site_title = _("Operations")
     index_title = _("Overview")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Wrap a view in Django's checks, and in those of the query around them."""
+        """Wrap a view in Django's checks, and then in checks of the query string."""
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)
@@ -54,7 +54,7 @@ class Site(AdminSite):
         return checked_view
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Return the applications with their models, what operators look for first."""
+        """Return the applications and models, with the ones that operators need most first."""
         apps: list[Any] = super().get_app_list(request, app_label)
         places = {name: place for place, name in enumerate(FIRST_MODELS)}
         for app in apps:
@@ -69,8 +69,8 @@ class Config(AdminConfig):
 
 
 def _is_of_the_query(error: Exception) -> bool:
-    """Return whether the query is to blame for an error.
+    """Return whether the query string caused an error.
 
-    SQLite has patterns by a function of Python's, whose errors have no type of their own.
+    On SQLite, a Python function matches patterns; its errors have no specific type.
     """
     return not isinstance(error, OperationalError) or "user-defined function" in str(error)

@@ -1,4 +1,4 @@
-"""The middleware of the project: what may be kept of pages, and their compression."""
+"""The middleware of the project: caching and compression of pages."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,9 +11,7 @@ GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 @async_only_middleware
 def no_store(get_response: GetResponse) -> GetResponse:
-    """Wrap views in a middleware that forbids keeping responses that do not say what may be
-    kept.
-    """
+    """Wrap views in a middleware that sets `no-store` on responses without Cache-Control."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
@@ -25,10 +23,10 @@ def no_store(get_response: GetResponse) -> GetResponse:
 
 @async_only_middleware
 def compress_pages(get_response: GetResponse) -> GetResponse:
-    """Wrap views in a middleware that compresses pages: not streams, which it would hold up.
-    Static files are compressed once, when they are collected.
+    """Wrap views in a middleware that compresses pages, but not streams, which would be delayed.
 
-    Django's adds some random bytes to each, as their length would help who guesses at secrets.
+    Static files are compressed on collection. Django's middleware adds random bytes to each page,
+    because the compressed length would help to guess secrets.
     """
     gzip = GZipMiddleware(get_response)
 

@@ -1,6 +1,6 @@
-"""The flags with which Daphne or uvicorn serves the application, in one place.
+"""The flags with which Daphne or uvicorn serves the application.
 
-`python -m natproject.serving [daphne|uvicorn]` becomes such a server at HOST:PORT.
+`python -m natproject.serving [daphne|uvicorn]` runs that server at HOST:PORT.
 """
 
 import os
@@ -8,24 +8,24 @@ import sys
 
 from django.conf import settings
 
-# Well above what the application accepts, so that an answer that is too long is refused by the
-# application with a reason instead of by the server, which just drops the connection.
+# Well above the application's limit, so that the application refuses a long answer with a reason;
+# the server would just drop the connection.
 WEBSOCKET_MAX_SIZE = 16 * 1024 * 1024
-# uvicorn keeps all that has come of a message, which may never end.
+# Lower, as uvicorn buffers an incomplete message, which may never end.
 UVICORN_MAX_SIZE = 1024 * 1024
-# What a server listens at, and where to reach it then.
+# Wildcard addresses of a server, and the address at which to reach the server.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing
 
 
 def host_in_url(host: str) -> str:
-    """Return an address as it stands in URLs and in the header `Host`: of IPv6 in brackets."""
+    """Return an address in the form for URLs and the `Host` header: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def daphne_arguments(host: str, port: int | str) -> list[str]:
     """Return the arguments of `daphne`, without the program's name.
 
-    No access log: its lines hold query strings, and so the tokens of sign-in links.
+    There is no access log: its lines would hold query strings with tokens of sign-in links.
     """
     flags = {
         "-v": 0,
@@ -44,9 +44,9 @@ def daphne_arguments(host: str, port: int | str) -> list[str]:
 
 
 def uvicorn_arguments(host: str, port: int) -> list[str]:
-    """Return the arguments of `uvicorn`, without the program's name; but for one limit the same.
+    """Return the arguments of `uvicorn`, without the program's name; one limit is lower.
 
-    No compression: it takes up to 300 KB a socket, and helps who guesses at secrets in it.
+    There is no compression: it takes up to 300 KB per socket, and helps to guess secrets.
     """
     flags = {
         "--host": host,
@@ -69,7 +69,7 @@ SERVERS = {"daphne": daphne_arguments, "uvicorn": uvicorn_arguments}
 
 
 def main(server: str = "daphne") -> None:
-    """Become the server, which so keeps this process's id and gets its signals.
+    """Replace this process by the server, which keeps the process id and so gets the signals.
 
     Raises:
         SystemExit: there is no such server, or a setting is wrong.

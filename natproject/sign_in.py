@@ -1,4 +1,4 @@
-"""Signing in: the page, and links that work once."""
+"""The sign-in page, and sign-in links that work once."""
 
 from http import HTTPStatus
 from typing import Any
@@ -23,7 +23,7 @@ from sessions_app.json_types import JsonObject
 
 
 class SignInForm(AuthenticationForm):
-    """A sign-in form that says when to come back after too many wrong passwords."""
+    """A sign-in form that gives the waiting time after too many wrong passwords."""
 
     def get_invalid_login_error(self) -> ValidationError:
         refusal = self.request and refused_sign_in(self.request)
@@ -33,7 +33,7 @@ class SignInForm(AuthenticationForm):
 
 
 class PasswordForm(PasswordChangeForm):
-    """A form whose old password is checked, and counted if it is wrong, as at a sign-in."""
+    """A form that checks the old password, and counts wrong ones, as at a sign-in."""
 
     def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,7 +52,7 @@ class PasswordForm(PasswordChangeForm):
 
 
 def _say_when_to_come_back(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Make the page of a refused form a 429, after too many wrong passwords."""
+    """Set status 429 and Retry-After after too many wrong passwords."""
     if refusal := refused_sign_in(request):
         response.status_code = HTTPStatus.TOO_MANY_REQUESTS
         response["Retry-After"] = str(refusal.seconds)
@@ -60,25 +60,22 @@ def _say_when_to_come_back(request: HttpRequest, response: HttpResponse) -> Http
 
 
 class SignInView(LoginView):
-    """The sign-in page.
-
-    Its template's `link_failed` is true for a person whose link did not work.
-    """
+    """The sign-in page; the template's `link_failed` is true after an invalid link."""
 
     authentication_form = SignInForm
     redirect_authenticated_user = True
 
     def get_success_url(self) -> str:
-        """Return where a signed-in person is led: never to where people sign in or out.
+        """Return the URL after a sign-in, never one for signing in or out.
 
-        Django would take its own page for a loop, and fail.
+        Django takes a redirect to the sign-in page for a loop, and fails.
         """
         url = super().get_success_url()
         own_pages = {reverse(name) for name in ("sign-in", "sign-in-link", "sign-out")}
         return self.get_default_redirect_url() if urlsplit(url).path in own_pages else url
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        """Show the form again, with what was typed except the password."""
+        """Show the form again, with all typed values except the password."""
         return _say_when_to_come_back(self.request, super().form_invalid(form))
 
     def get_context_data(self, **kwargs: object) -> JsonObject:
@@ -86,37 +83,37 @@ class SignInView(LoginView):
 
 
 class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no types
-    """The page of a sign-in link. Its button signs in, once; then the link is used up.
+    """The page of a sign-in link, with a button that signs in and uses up the link.
 
-    Scanners of mails and previews open links, but press no button.
+    A button is needed because mail scanners and previews open links, but press no button.
     """
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Show whom the link signs in, and the button."""
+        """Show the link's user name, and the button."""
         user = get_user(request, update_last_login=False)
         if user is None:
             return self.login_failed()
         response = render(request, "registration/link.html", {"name": user.get_username()})
-        # The token is in the address, and so in no log of what else this page asks for. The origin
-        # has to be sent with the form.
+        # The address has the token, which must not leak to other logs through the Referer header.
+        # The form still needs the origin.
         response["Referrer-Policy"] = "strict-origin"
         return response
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Sign in, and lead to the address in the link's `next`."""
+        """Sign in, and redirect to the address in the link's `next`."""
         response: HttpResponse = super().get(request)
         return response
 
     def login_failed(self) -> HttpResponse:
-        """Show the sign-in page, which says how to get another link."""
+        """Redirect to the sign-in page, which explains how to get another link."""
         return HttpResponseRedirect(reverse("sign-in") + "?link=failed")
 
 
 class SignOutView(LogoutView):
-    """The view that ends the session, and lets the browser forget unsent drafts."""
+    """The view that ends the session, and clears unsent drafts in the browser."""
 
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        """Sign out who is signed in, unless the form is on the page of somebody else."""
+        """Sign out, unless the form comes from a page of a different user."""
         user = request.user
         if user.is_authenticated and (refusal := refuse_another(request, user)):
             return refusal
@@ -143,7 +140,7 @@ class PasswordView(PasswordChangeView):
 
 
 def site_url(path: str = "/") -> str:
-    """Return the URL of `path`, as people reach it."""
+    """Return the public URL of `path`."""
     return f"{settings.PUBLIC_URL}{path}"
 
 

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from natproject.sign_in import PasswordView, SignInLinkView, SignInView, SignOutView
 
-# Passwords are typed on one page, which says why one is not taken.
+# The admin uses the project's sign-in page, which explains refused passwords.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign] # Django's way
 
 handler404 = "chat_app.api.problems.not_found"
@@ -19,7 +19,7 @@ urlpatterns = [
     path("sign-in/link/", SignInLinkView.as_view(), name="sign-in-link"),
     path("sign-out/", SignOutView.as_view(), name="sign-out"),
     path("password/", PasswordView.as_view(), name="password"),
-    # Asked for by browsers on pages that name no icon, as the admin's.
+    # Browsers request this icon on pages that name none, such as the admin's.
     path("favicon.ico", RedirectView.as_view(url=static("chat_app/icon.svg"))),
     path("", include("chat_app.urls")),
 ]

@@ -1,4 +1,4 @@
-"""Django settings. What a deployment may choose is in `env.py`; the rest is decided here."""
+"""Django settings: choices of a deployment are in `env.py`, fixed values here."""
 
 import sys
 from datetime import timedelta
@@ -21,20 +21,20 @@ PORT = environment.PORT
 PUBLIC_URL = environment.public_url
 ALLOWED_HOSTS = environment.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", host_in_url(HOST)]
 CSRF_TRUSTED_ORIGINS = environment.CSRF_TRUSTED_ORIGINS
-# Of the workflow `assistant`.
+# Model of the workflow `assistant`.
 OPENAI_BASE_URL = environment.OPENAI_BASE_URL
 OPENAI_API_KEY = environment.OPENAI_API_KEY
 OPENAI_MODEL = environment.OPENAI_MODEL
-# Those of other frameworks, whose packages `make dev` installs.
+# Agents of other frameworks, whose packages `make dev` installs.
 EXAMPLE_AGENTS = environment.EXAMPLE_AGENTS
 
-# What the applications take; docs/install.md says what there is.
+# Settings of the applications, listed in docs/install.md.
 HITL = {
     "EXTRA_WORKFLOWS": {"shop_agent": {}, "refund_graph": {}, "travel": {}}
     if EXAMPLE_AGENTS
     else {},
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
-    # Where it is known: a host by which people came is better than the address that is listened at.
+    # Empty if unknown: the host of a request is better than the listening address.
     "PUBLIC_URL": environment.known_url,
     "HEALTH_URL": f"http://{host_in_url(HOST)}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
@@ -44,9 +44,9 @@ HITL = {
 }
 
 INSTALLED_APPS = [
-    # Wraps the runserver of the app below it, so that static files are served the same way there.
+    # Wraps the runserver of the app below, so that static files are served the same way.
     "servestatic",
-    # Installs Twisted's asyncio reactor, so it precedes all that might import Twisted.
+    # Installs Twisted's asyncio reactor, and so precedes all possible importers of Twisted.
     "daphne",
     "natproject.admin_site.Config",
     "django.contrib.auth",
@@ -56,7 +56,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
-    "ninja",  # for the files of the API's page
+    "ninja",  # static files of the API's page
     *(["procrastinate.contrib.django"] if environment.cluster else []),
     "sessions_app",
     "sessions_app.contrib.agents",
@@ -87,7 +87,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "natproject.urls"
 CSRF_FAILURE_VIEW = "chat_app.page.error_pages.csrf_failure"
 ASGI_APPLICATION = "natproject.asgi.application"
-# For runserver; `serve` passes the same to Daphne as flags.
+# Limits for runserver; `serve` passes the same limits to Daphne as flags.
 DAPHNE_WEBSOCKET_MAX_MESSAGE_SIZE = WEBSOCKET_MAX_SIZE
 DAPHNE_WEBSOCKET_MAX_FRAME_SIZE = WEBSOCKET_MAX_SIZE
 
@@ -114,11 +114,11 @@ DATABASES = {
         "NAME": DATA_DIR / "db.sqlite3",
         # Persistent connections leak under ASGI: the threads that hold them come and go.
         "CONN_MAX_AGE": 0,
-        # A file, not memory: the writer thread has a connection of its own.
+        # Use a file, not memory: the writer thread has a separate connection.
         "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
     }
 }
-# Hints between processes, and to the sockets of each.
+# Transport of hints between processes, and to each process's sockets.
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "sessions_app.notify.layers.cluster.ClusterLayer",
@@ -148,14 +148,14 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "sign-in"
 
-# The machine's own mail server: the default before Django 6.1, which reads no such setting.
+# The local mail server. Django before 6.1 ignores MAILERS and has the same default.
 MAILERS: dict[str, dict[str, object]] = {"default": {}}
 
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "German"), ("ja", "Japanese")]
 
-# What people attach to messages, for nobody else on the machine; it has no URL of its own.
+# Files attached to messages, readable by no other user of the machine, and without a public URL.
 MEDIA_ROOT = environment.FILES_DIR or DATA_DIR / "files"
 if environment.cluster and environment.FILES_DIR is None:
     HITL.setdefault("MAX_FILES", 0)  # a worker would not see what a web process has written
@@ -165,15 +165,15 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [ROOT / "static"]
-# Without `collectstatic` they are served from where they lie, and browsers ask each time (304): a
-# name without a hash, and the modules it imports, must never be stale after a deploy.
+# Without `collectstatic`, files are served from the sources, and browsers revalidate each time
+# (304): unhashed names, and the modules imported from there, must not be stale after a deploy.
 SERVESTATIC_USE_FINDERS = DEBUG or not are_collected(STATIC_ROOT, ROOT / "static")
 SERVESTATIC_USE_MANIFEST = not SERVESTATIC_USE_FINDERS
 SERVESTATIC_MAX_AGE = 0
 SERVESTATIC_ADD_HEADERS_FUNCTION = add_headers
 SERVESTATIC_USE_ZSTD = False
-SERVESTATIC_MINIFY = True  # what is sent compressed: a quarter less
-# Those of the API's page are 5 MB, and only debuggers ask for them.
+SERVESTATIC_MINIFY = True  # saves a quarter of the compressed size
+# Source maps of the API's page are 5 MB, and only debuggers request them.
 SERVESTATIC_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -185,7 +185,7 @@ STORAGES = {
 }
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
-# Each answer carries it. Scripts, styles and connections are as the default has it.
+# Policy sent with each response. Scripts, styles and connections follow `default-src`.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
@@ -197,16 +197,16 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.HTTPS
-CSRF_COOKIE_HTTPONLY = True  # the forms have the token
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
+CSRF_COOKIE_HTTPONLY = True  # the forms contain the token
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # saves a cookie
 if environment.HTTPS:
-    # By this prefix browsers know that no other host of the domain may set it.
+    # The prefix makes browsers refuse such a cookie from other hosts of the domain.
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
-    # The proxy that ends TLS says so in this header, and must overwrite what a client sends in it.
+    # The TLS proxy sets this header, and must overwrite a client's value.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    # Probes come past the proxy.
+    # Probes bypass the proxy.
     SECURE_REDIRECT_EXEMPT = ["^health$", "^live$"]
     SECURE_HSTS_SECONDS = environment.HSTS_SECONDS
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True

@@ -1,6 +1,6 @@
-"""The settings that the environment, or a `.env` file in the project root, may have.
+"""The settings from the environment, or from a `.env` file in the project root.
 
-Each field's description says what to write; it is what a person reads when a value is wrong.
+Each field's description names a valid value, and is shown when a value is wrong.
 """
 
 import os
@@ -24,7 +24,7 @@ from sessions_app.storage.databases import check_postgresql_url
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = (RuntimeSettings, ChatSettings, NotificationSettings, OAuthSettings)
-# The URLs have passwords in them.
+# Names of settings that are secret, or are URLs with passwords.
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY"}).union(
     *(section.secrets for section in SECTIONS)
 )
@@ -34,9 +34,9 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
     """The settings a deployment chooses, those of `HITL` among them."""
 
     model_config = SettingsConfigDict(
-        # ENV_FILE names another file; the tests use none.
+        # ENV_FILE names a different file; the tests use none.
         env_file=os.environ.get("ENV_FILE", ROOT / ".env"),
-        # An empty value means "not set": `PORT= make run` is not a mistake worth stopping for.
+        # Empty values count as unset, so that `PORT= make run` works.
         env_ignore_empty=True,
         enable_decoding=False,  # lists have commas, not JSON
         validate_default=False,
@@ -111,7 +111,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
     def _expand(cls, value: Path) -> Path:
         try:
             return value.expanduser().absolute()
-        except RuntimeError as error:  # there is no such user
+        except RuntimeError as error:  # "~name" names no user
             raise ValueError(str(error)) from error
 
     @field_validator("CSRF_TRUSTED_ORIGINS")
@@ -151,29 +151,29 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
 
     @property
     def known_url(self) -> str:
-        """The address at which people reach the site, where it is more than what is listened at."""
+        """The public address of the site, if configured; else empty."""
         names = [name for name in self.ALLOWED_HOSTS if not name.startswith(("*", "."))]
         return self.PUBLIC_URL or (f"https://{names[0]}" if self.HTTPS and names else "")
 
     @property
     def public_url(self) -> str:
-        """The address at which people reach the site, without a slash at its end."""
+        """The address for people, by default the listening one, without a final slash."""
         host = host_in_url(EVERY_ADDRESS.get(self.HOST, self.HOST))
         return self.known_url or f"http://{host}:{self.PORT}"
 
     @property
     def hitl(self) -> JsonObject:
-        """The settings of the applications that are set."""
+        """The explicitly set settings of the applications."""
         fields = {name for section in SECTIONS for name in section.model_fields}
         names = (self.model_fields_set | {"WORKFLOWS_FILE"}) & fields
         return {name: getattr(self, name) for name in names}
 
 
 def load() -> Env:
-    """Read the environment; a wrong value ends the process with a sentence for each one."""
+    """Read the environment; wrong values end the process with a sentence about each."""
     try:
         env = Env()
-        if not env.DATABASE_URL:  # else nothing is kept there
+        if not env.DATABASE_URL:  # a cluster stores nothing in DATA_DIR
             env.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret_key = env.SECRET_KEY or load_secret(env.DATA_DIR)
     except ValidationError as error:
@@ -189,9 +189,9 @@ def load() -> Env:
 
 
 def load_secret(data_dir: Path) -> str:
-    """Return the secret kept in `data_dir`, made at the first call.
+    """Return the secret stored in `data_dir`, created on the first call.
 
-    It is linked into place whole, so that of two processes that start at once both read one secret.
+    A complete file is linked into place, so that two processes starting together read one secret.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = data_dir / "secret_key"

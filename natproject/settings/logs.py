@@ -1,4 +1,4 @@
-"""The configuration of logs: structlog and the standard library share a renderer, to stderr."""
+"""The configuration of logs: structlog and the standard library share a renderer to stderr."""
 
 import io
 import logging
@@ -12,15 +12,16 @@ from structlog.typing import EventDict, ExcInfo
 
 from sessions_app.json_types import JsonObject
 
-# What stands in the path of such an address lets whoever reads it act.
+# Paths with a secret that authorizes any reader of the log to act.
 SECRET_IN_PATH = re.compile(r"(/callbacks/|/p/linked/|/unsubscribe/)[^/\s'\"]+")
-# It has the tokens of sign-in links and of guests, and what OAuth sends back with a person.
+# Query strings have tokens of sign-in links and guests, and OAuth's codes.
 QUERY = re.compile(r"\?.*(?=['\"]>)")
 
 
 def safe(_: object, __: str, entry: EventDict) -> EventDict:
-    """Hide the secrets in the addresses of failed requests, which Django logs, and the API too; and
-    replace by its code what could begin a line of its own, or what a terminal would obey.
+    """Hide secrets in logged addresses of failed requests, and escape control characters.
+
+    Unescaped, a text could forge a new line in the log, or control a terminal.
     """
     if "request" in entry:
         entry["request"] = QUERY.sub("?***", repr(entry["request"]))
@@ -31,7 +32,7 @@ def safe(_: object, __: str, entry: EventDict) -> EventDict:
 
 
 def escape(text: str) -> str:
-    """Return the text in one printable line; letters of other alphabets stay as they are."""
+    """Return the text as one printable line; letters of all alphabets are unchanged."""
     if text.isprintable():
         return text
     return "".join(
@@ -43,7 +44,7 @@ def escape(text: str) -> str:
 def configure_logging(level: str) -> JsonObject:
     """Configure structlog and return Django's LOGGING for the same output.
 
-    `level` is the lowest that is shown, as the standard library names it.
+    `level` is the lowest level shown, by the standard library's name.
     """
     shared_processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -81,9 +82,9 @@ def configure_logging(level: str) -> JsonObject:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "console"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
-            # Without its default handlers, which would print every line twice in DEBUG.
+            # Disable Django's default handlers, which would print every line twice in DEBUG.
             "django": {"handlers": [], "level": "NOTSET"},
-            # Who came in is always shown, and who was not let in.
+            # Sign-ins, also refused ones, are always shown.
             "hitl.audit": {"level": "INFO"},
             "django.request": {"filters": ["failures_and_refusals"]},
         },
@@ -97,13 +98,13 @@ def configure_logging(level: str) -> JsonObject:
 
 
 def is_failure_or_refusal(record: logging.LogRecord) -> bool:
-    """Return whether a response is worth a line in the log: Django warns of each 404, too."""
+    """Return whether to log a response: 403 or 5xx, but not Django's warnings of each 404."""
     status: int = getattr(record, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
     return status == HTTPStatus.FORBIDDEN or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _without_trace_of_refusals(_: object, __: str, entry: EventDict) -> EventDict:
-    """Remove the traceback of what Django refuses, such as a wrong Host: it is no fault of ours."""
+    """Remove the traceback of requests refused by Django, such as with a wrong Host."""
     error = HTTPStatus.INTERNAL_SERVER_ERROR
     if entry.get("status_code", error) < error:
         entry.pop("exc_info", None)
@@ -111,7 +112,7 @@ def _without_trace_of_refusals(_: object, __: str, entry: EventDict) -> EventDic
 
 
 def _indented_traceback(out: TextIO, error: ExcInfo) -> None:
-    """Indent the traceback, so that none of its lines looks like the beginning of an entry."""
+    """Indent the traceback, so that no line looks like a new log entry."""
     trace = io.StringIO()
     structlog.dev.plain_traceback(trace, error)
     out.write(textwrap.indent(trace.getvalue(), "  "))

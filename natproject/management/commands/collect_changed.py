@@ -1,11 +1,11 @@
-"""`manage.py collect_changed`: `collectstatic`, if a file has changed since it was run."""
+"""`manage.py collect_changed`: `collectstatic`, if a file has changed since the last run."""
 
 from django.conf import settings
 from django.contrib.staticfiles.management.commands import collectstatic
 
 
 class Command(collectstatic.Command):
-    """The command that collects and compresses static files, unless that is done already."""
+    """The command that collects and compresses static files, unless they are up to date."""
 
     help = "Collects static files as collectstatic does, if one has changed since."
 

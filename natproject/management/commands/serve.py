@@ -22,7 +22,7 @@ class Command(BaseCommand):
     """The command that migrates, makes the first user, prints a sign-in link, and serves."""
 
     help = "Serves the application at HOST:PORT and prints a link that signs the first user in."
-    requires_system_checks = ()  # made below: from Django 6.1 on they ask the database
+    requires_system_checks = ()  # run below: from Django 6.1 on, checks query the database
 
     def handle(self, *_args: object, **_options: object) -> None:
         check_free(settings.HOST, settings.PORT)
@@ -33,7 +33,7 @@ class Command(BaseCommand):
                 welcome = self._welcome()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
-        # Printed when the port is open, so that who follows the link at once is not refused.
+        # Print the link once the port is open, so that an immediate click is not refused.
         reactor.callWhenRunning(lambda: (self.stdout.write(welcome), self.stdout.flush()))
         CommandLineInterface().run(daphne_arguments(settings.HOST, settings.PORT))
 
@@ -55,13 +55,14 @@ class Command(BaseCommand):
 
 
 def first_user() -> User | None:
-    """Return whom the printed link signs in: the first administrator, made if nobody is there, and
-    a manager, if nobody is.
+    """Return the user for the printed link: the first administrator, created if there is no user.
+
+    That user becomes a manager when the group `managers` is first created.
     """
     if not User.objects.exists():
         User.objects.create_superuser("admin")
     first = User.objects.filter(is_active=True).order_by("-is_superuser", "pk").first()
-    # Whom `expense_approval` asks. Who is in it later is decided in the admin.
+    # The group that `expense_approval` asks; later members are added in the admin.
     managers, is_new = Group.objects.get_or_create(name="managers")
     if is_new and first is not None:
         managers.user_set.add(first)
@@ -69,7 +70,7 @@ def first_user() -> User | None:
 
 
 def check_free(host: str, port: int) -> None:
-    """Raise CommandError, which says what to do, if nothing can listen at `host`:`port`."""
+    """Raise CommandError with advice if the server cannot listen at `host`:`port`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()

@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
 
 def make_user(username: str) -> User:
-    """Make a user without a password: links are the way in."""
+    """Create a user without a password, for sign-in by link only."""
     try:
         UnicodeUsernameValidator()(username)
     except ValidationError as error:
