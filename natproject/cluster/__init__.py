@@ -1,1 +1,1 @@
-"""`make cluster`: a whole cluster on one machine, from Python packages alone."""
+"""`make cluster`: a whole cluster on one machine, from Python packages only."""

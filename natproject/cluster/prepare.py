@@ -1,6 +1,6 @@
-"""`python -m natproject.cluster.prepare`: migrates, and prints how the first user signs in.
+"""`python -m natproject.cluster.prepare`: migrates, and prints a sign-in link for the first user.
 
-A process of its own, because it has the settings of the cluster; the one that starts it has not.
+This is a separate process, because the parent process does not have the cluster's settings.
 """
 
 import os
@@ -13,16 +13,16 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "natproject.settings")
 
 
 def main() -> None:
-    """Wait for a line, which says that PostgreSQL is there, while this is already loaded."""
+    """Load Django, wait for a line on stdin once PostgreSQL is ready, then migrate."""
     django.setup()
-    # They import models, which Django must have set up.
+    # Import late: these modules import models, which need `django.setup()`.
     from natproject.management.commands.serve import first_user  # noqa: PLC0415
     from natproject.sign_in import sign_in_url  # noqa: PLC0415
 
     sys.stdin.readline()
     call_command("migrate", verbosity=0, interactive=False)
     user = first_user()
-    print(sign_in_url(user) if user else "", flush=True)  # noqa: T201 - read by who started it
+    print(sign_in_url(user) if user else "", flush=True)  # noqa: T201 - read by the parent process
 
 
 if __name__ == "__main__":

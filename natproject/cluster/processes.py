@@ -1,4 +1,4 @@
-"""The processes of `make cluster`: which there are, and what Supervisor is told of them."""
+"""The processes of `make cluster`, and the configuration of Supervisor for them."""
 
 import fcntl
 import http.client
@@ -27,11 +27,11 @@ from sessions_app.json_types import JsonObject
 
 WEB = 2
 WORKERS = 3
-DRAIN = 5  # seconds a worker has for what runs when all is stopped
+DRAIN = 5  # seconds for a worker's running steps when the cluster stops
 NUMBER = "PROCESS_NUMBER"
 ROOT = Path(__file__).resolve().parents[2]
 
-# Those that start with supervisord; the others need a migrated database.
+# Services start with supervisord; web processes and workers need a migrated database first.
 AT_ONCE = {"autostart": "true", "startsecs": "0"}
 LATER = {"autostart": "false", "startsecs": "1"}
 Say = Callable[[str], None]
@@ -41,7 +41,7 @@ LOOK_AGAIN = 0.5  # seconds
 
 @dataclass(frozen=True)
 class Plan:
-    """The cluster of a directory and an address. `port` is that of all web processes."""
+    """The directory and the address of a cluster; all web processes share `port`."""
 
     directory: Path
     host: str
@@ -49,23 +49,23 @@ class Plan:
 
     @property
     def own_ports(self) -> list[int]:
-        """The ports of one web process each."""
+        """The ports of the single web processes."""
         return [self.port + 1 + number for number in range(WEB)]
 
     @property
     def alive_files(self) -> dict[str, Path]:
-        """The file that each worker touches while it takes work, by the worker's name."""
+        """The files that workers touch while acquiring jobs, by the worker's name."""
         names = [f"worker-{number}" for number in range(1, WORKERS + 1)]
         return {name: self.directory / f"{name}.alive" for name in names}
 
     def configuration(self, services: list[Service], socket: Path) -> RawConfigParser:
-        """Return the configuration for supervisord. It listens at `socket`."""
+        """Return the configuration for supervisord, which listens at `socket`."""
         parser = RawConfigParser()
         parser["supervisord"] = {
             "nodaemon": "true",
             "logfile": "/dev/null",
             "logfile_maxbytes": "0",
-            # On a full disk it ends over a line that it writes beside that.
+            # "silent" stops log lines to stdout, which would end supervisord on a full disk.
             "silent": "true",
             "pidfile": str(self.directory / "supervisor.pid"),
         }
@@ -85,7 +85,7 @@ class Plan:
         return parser
 
     def _web(self) -> dict[str, str]:
-        """Configure web processes that share one socket and have one of their own each."""
+        """Configure web processes that share one socket, each with a second, separate one."""
         arguments = ["--fd", "0", *daphne_arguments(self.host, NUMBER)]
         return {
             **self._program(f"web-{NUMBER}", _python("-m", "daphne", *arguments)),
@@ -131,16 +131,16 @@ def _expand(text: str) -> str:
 
 
 class Unreachable(RuntimeError):
-    """The error that Supervisor is not up, or just ending."""
+    """The error of a Supervisor that is not running, or is just ending."""
 
 
 class Supervisor(Service):
-    """The process manager. With it end all its processes, also when it is killed."""
+    """The process manager; its processes end together with it, even after a SIGKILL."""
 
     name = "supervisor"
     stop_signal = signal.SIGTERM
     orphan_signal = signal.SIGTERM
-    stop_timeout = 60.0  # it stops its processes one kind after the other
+    stop_timeout = 60.0  # Supervisor stops the kinds of processes one after another
 
     def __init__(self, plan: Plan, services: list[Service]) -> None:
         super().__init__(plan.directory)
@@ -158,7 +158,7 @@ class Supervisor(Service):
         return False
 
     def prepare(self) -> None:
-        """Make the directories that the processes need, and write the configuration."""
+        """Create the directories for the processes, and write the configuration."""
         for service in self._services:
             service.prepare()
         socket = Path(self.url().removeprefix("unix://"))
@@ -171,20 +171,20 @@ class Supervisor(Service):
         return tie_to_parent([*module, "-c", str(self._configuration)], self.orphan_signal)
 
     def start_group(self, name: str) -> None:
-        """Start the processes of a name, without waiting for them."""
+        """Start a group of processes without waiting."""
         self._call("startProcessGroup", name, False)
 
     def restart_process(self, group: str, name: str) -> None:
-        """Stop a process in its own time, and start it again, without waiting for that."""
+        """Stop a process gracefully, and start it again without waiting for the start."""
         self._call("stopProcess", f"{group}:{name}")
         self._call("startProcess", f"{group}:{name}", False)
 
     def pids(self) -> dict[str, int]:
-        """Return the ids of the processes that run, by name."""
+        """Return the ids of running processes by name."""
         return {process["name"]: process["pid"] for process in self._processes() if process["pid"]}
 
     def given_up(self) -> list[str]:
-        """Return the names of processes that ended at each start, and are not started again."""
+        """Return the names of processes abandoned by Supervisor after failing at each start."""
         return [process["name"] for process in self._processes() if process["statename"] == "FATAL"]
 
     @property
@@ -195,7 +195,7 @@ class Supervisor(Service):
         return list(self._call("getAllProcessInfo"))
 
     def _call(self, method: str, *arguments: object) -> Any:
-        # The address is not used: the transport has one.
+        # The URL is a placeholder: the transport has the real address.
         proxy = ServerProxy("http://localhost", SupervisorTransport(None, None, self.url()))
         try:
             return getattr(proxy.supervisor, method)(*arguments)
@@ -207,7 +207,7 @@ class Cluster:
     """PostgreSQL, Redis, web processes and workers, under a process manager."""
 
     def __init__(self, plan: Plan, secret_key: str, lock: int) -> None:
-        """Take the secret that all its processes share, and the lock of the plan's directory."""
+        """Take the plan, the secret key for all processes, and the lock's file descriptor."""
         self.plan = plan
         self.postgresql = PostgreSQL(plan.directory)
         self.redis = Redis(plan.directory)
@@ -223,19 +223,19 @@ class Cluster:
         }
 
     def start(self) -> str:
-        """Start all; return the link that signs in.
+        """Start all processes; return the sign-in link.
 
         Raises:
-            ServiceFailed: something did not start.
+            ServiceFailed: a process did not start.
         """
-        os.environ.update(self.environment)  # for all that is started from here on
+        os.environ.update(self.environment)  # inherited by all processes started below
         preparation = subprocess.Popen(
             [sys.executable, "-m", "natproject.cluster.prepare"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # at Ctrl-C it has nothing to say
+            start_new_session=True,  # no traceback at Ctrl-C
         )
         try:
             self.supervisor.start()
@@ -246,8 +246,8 @@ class Cluster:
             preparation.kill()
         if preparation.returncode:
             raise ServiceFailed("The database could not be prepared.")
-        # One after the other, for few cores: the link works once web processes serve, and by the
-        # time somebody has asked something, workers are there too.
+        # Start web processes before workers, to save time on few cores: the link works as soon as
+        # web processes serve, and workers are up by the first message.
         self.supervisor.start_group("web")
         for port in self.plan.own_ports:
             self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
@@ -255,12 +255,12 @@ class Cluster:
         return link.strip()
 
     def restart(self) -> None:
-        """Start all that is ours anew: one process after another, each when the last is ready.
+        """Restart workers and web processes, each once the previous one is ready.
 
-        The workers come first: what new web processes offer, the old workers do not know.
+        Workers come first, because old workers lack the workflows that new web processes may offer.
 
         Raises:
-            ServiceFailed: one did not get ready; those after it go on as they were.
+            ServiceFailed: a process did not get ready; later ones are not restarted.
         """
         for name, alive in self.plan.alive_files.items():
             alive.unlink(missing_ok=True)
@@ -271,9 +271,9 @@ class Cluster:
             self._wait(f"web-{port}", partial(_serves, self.plan.host, port))
 
     def watch(self, say: Say, restarts: Event) -> None:
-        """Report what is started again, for as long as the process manager lives.
+        """Report restarts of processes as long as the process manager lives.
 
-        `restarts` is set by who wants a rolling restart.
+        Setting the event `restarts` requests a rolling restart.
         """
         pids: dict[str, int] = {}
         reported_names: set[str] = set()
@@ -312,10 +312,10 @@ class Cluster:
 
 @contextmanager
 def alone(directory: Path) -> Iterator[int]:
-    """Hold the lock of a directory; gives what a process inherits to hold it too.
+    """Hold the lock of a directory; yield the file descriptor, with which children hold it too.
 
     Raises:
-        ServiceFailed: another holds it.
+        ServiceFailed: another process holds the lock.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as file:

@@ -1,6 +1,6 @@
-"""The programs behind `servers`: where the wheels put them, and as whom they run.
+"""The programs behind `servers`: their paths in the wheels, and the user that runs them.
 
-It imports nothing from the wheels, so that who lacks them is told so.
+This module imports nothing from the wheels, so that a missing wheel gives a clear error.
 """
 
 import os
@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 class ServiceFailed(RuntimeError):
-    """A service did not start; the message has the end of what it printed."""
+    """The error of a service that did not start; the message has the end of its output."""
 
 
 def postgresql_program(name: str) -> str:
@@ -29,10 +29,10 @@ def redis_program() -> str:
 
 
 def package_directory(package: str) -> Path:
-    """Return the directory of a package of the requirements beside this, without importing it.
+    """Return the directory of a package of `cluster/requirements.txt`, without an import.
 
     Raises:
-        ImproperlyConfigured: it is not installed.
+        ImproperlyConfigured: the package is not installed.
     """
     spec = find_spec(package)
     if spec is None or spec.origin is None:
@@ -44,9 +44,9 @@ def package_directory(package: str) -> Path:
 
 
 def tie_to_parent(command: Sequence[str], orphan_signal: signal.Signals) -> list[str]:
-    """Return the command so that Linux sends it this signal when its parent is gone."""
+    """Return the command with a prefix: Linux signals the process when its parent is gone."""
     setpriv = shutil.which("setpriv")
-    if setpriv is None:  # not Linux; only a SIGKILL of the starter leaves something running
+    if setpriv is None:  # other systems: a SIGKILL of the parent leaves the process running
         return list(command)
     return [setpriv, "--pdeathsig", orphan_signal.name, "--", *command]
 
@@ -54,8 +54,8 @@ def tie_to_parent(command: Sequence[str], orphan_signal: signal.Signals) -> list
 def not_as_root() -> list[str]:
     """Return the prefix for commands of PostgreSQL, which refuses to be run by root.
 
-    `nobody` may do there what root may do to files: the data, and the programs themselves, can be
-    in a directory that only root enters, and no directory's rights must be widened for this.
+    The user `nobody` gets root's rights on files (dac_override), because data and programs can be
+    in a directory that only root enters, and no directory's rights may be widened for this.
     """
     if os.geteuid() != 0:
         return []
@@ -68,13 +68,14 @@ def not_as_root() -> list[str]:
     nobody = pwd.getpwnam("nobody")
     identity = ["--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
     rights = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    # Else access(), by which PostgreSQL looks for its programs, takes no notice of these.
+    # Without no_setuid_fixup, access(), with which PostgreSQL finds its programs, ignores the
+    # capabilities.
     security_bits = ["--securebits=+no_setuid_fixup"]
     return [setpriv, *identity, *rights, *security_bits, "--"]
 
 
 def make_private(directory: Path) -> None:
-    """Make a directory for the user that runs PostgreSQL."""
+    """Create a private directory for the user that runs PostgreSQL."""
     directory.mkdir(mode=0o700)
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")

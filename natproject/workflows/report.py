@@ -1,8 +1,8 @@
-"""A savings plan as a long report that is written while it is read.
+"""A savings plan as a long, streamed report.
 
-Shows streaming with intermediate steps: the figures are computed in steps, whose results are kept,
-and the text is yielded in small pieces. If the server dies in the middle, the steps are not
-repeated; of the text, only what came after the last of them is written anew.
+Shows streaming with intermediate steps: the figures are computed in recorded steps, and the text is
+yielded in small pieces. If the server dies in the middle, no step is repeated, and only the text
+after the last step is written anew.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class Year:
 async def report(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Compute the plan, then write about it."""
     terms = read_terms(message.text)
-    # What has happened already is shown; it needs no step of its own.
+    # `show` suffices for work already done; a step is not needed.
     context.show("What I read", f"{terms.deposit} € a month, {terms.rate} %, {terms.years} years")
 
     plan = await context.step(compute, terms, title="Compute the plan")
@@ -84,14 +84,12 @@ async def pace(text: Iterator[str], pause: float) -> AsyncGenerator[str, None]:
     for part in text:
         for piece in re.findall(r"\s+|(?:\S+\s*){1,4}", part):
             yield piece
-            # Not `context.sleep`: a pause this short need not survive a restart.
+            # `context.sleep` is not needed, as a pause this short need not survive a restart.
             await asyncio.sleep(pause)
 
 
 def read_terms(text: str) -> SavingsTerms:
-    """Read up to three numbers in the order deposit, rate, years; a missing one has its usual
-    value.
-    """
+    """Read up to three numbers: deposit, rate, years; a missing number gets its default."""
     numbers = [Decimal(number) for number in re.findall(r"\d{1,7}(?:\.\d{1,4})?", text)][:3]
     usual = [Decimal(value) for value in astuple(SavingsTerms())]
     deposit, rate, years = [*numbers, *usual[len(numbers) :]]
@@ -138,7 +136,7 @@ def opening(terms: SavingsTerms, plan: list[Year]) -> Iterator[str]:
 def closing(
     terms: SavingsTerms, plan: list[Year], comparisons: list[tuple[SavingsTerms, list[Year]]]
 ) -> Iterator[str]:
-    """Write what the years mean, and what another rate would change."""
+    """Write comments on each year, and on the effect of other rates."""
     yield "## What the years mean\n\n"
     for before, year in zip([None, *plan], plan, strict=False):
         yield from _comment(terms, before, year)

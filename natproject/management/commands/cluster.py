@@ -38,12 +38,12 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _run(self) -> None:
-        # Import late: `processes` needs the packages whose presence was just checked.
+        # Import late: `processes` needs the packages just checked for.
         from natproject.cluster.processes import Cluster, Plan, alone  # noqa: PLC0415
 
         plan = Plan(settings.DATA_DIR / "cluster", settings.HOST, settings.PORT)
         check_address(plan)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
         restarts = Event()
         signal.signal(signal.SIGUSR1, lambda *_: restarts.set())
         with alone(plan.directory) as lock:

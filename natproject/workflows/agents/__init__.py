@@ -1,4 +1,4 @@
-"""Agents with packages of their own, of other frameworks unchanged. EXAMPLE_AGENTS offers them."""
+"""Agents that need extra packages, some of other frameworks, offered if EXAMPLE_AGENTS is set."""
 
 from natproject.workflows.agents import refunds, shop, travel
 

@@ -1,4 +1,4 @@
-"""A graph of LangGraph that looks up an order, and asks before it pays back."""
+"""A LangGraph graph that looks up an order, and asks before the refund."""
 
 from langchain_core.messages import AIMessage
 from langgraph.graph import START, MessagesState, StateGraph
@@ -9,18 +9,18 @@ from sessions_app.json_types import JsonObject
 
 
 class State(MessagesState):
-    """The messages, and what the order had cost."""
+    """The messages, and the price of the order."""
 
     euro: int
 
 
 async def look_up(state: State) -> JsonObject:
-    """Find out what was paid; a restart does not do it again."""
+    """Look up the paid amount; a restart does not repeat the lookup."""
     return {"euro": 40}
 
 
 async def refund(state: State) -> JsonObject:
-    """Ask by the interrupt of LangChain's middleware, and do what was decided."""
+    """Ask with the interrupt format of LangChain's middleware, and follow the decision."""
     action = {"name": "refund", "args": {"order": 17, "euro": state["euro"]}}
     request = {"action_requests": [action]}
     [decision] = interrupt(request)["decisions"]

@@ -1,4 +1,4 @@
-"""An agent of ours with the tools of an MCP server, which is started for each call."""
+"""An agent of this package with the tools of an MCP server, which is started for each call."""
 
 import sys
 from pathlib import Path
@@ -12,12 +12,12 @@ from sessions_app.workflows import Context, Message, workflow
 
 SERVER = Path(__file__).with_name("travel_server.py")
 COMMAND = StdioServerParameters(command=sys.executable, args=[str(SERVER)])
-# Trusted: what only reads asks nobody. To book, the owner is asked.
+# `trusted`: read-only tools need no approval. The owner approves bookings.
 AGENT = Agent(tools=[McpServer("travel", COMMAND, trusted=True)])
 
 
 def script() -> ScriptedModel:
-    """Play a model, in the place of a real one."""
+    """Return a scripted stand-in for a real model."""
     return ScriptedModel(
         ["I look for trains. ", tool_call("travel_find_trains", town="Rome")],
         [tool_call("travel_book", town="Rome", train="8:15")],

@@ -1,4 +1,4 @@
-"""A server of MCP tools, in a process of its own: it asks who travels before it books."""
+"""An MCP server in a separate process, which asks for the traveller before booking."""
 
 from typing import Annotated
 

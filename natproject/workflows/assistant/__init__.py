@@ -1,4 +1,4 @@
-"""The example `assistant`: an agent that talks, remembers, and asks before it does harm.
+"""The example `assistant`: an agent that talks, remembers, and asks before destructive calls.
 
-`agent` is the workflow, `tools` what it may do, `script` plays a model where none is configured.
+`agent` is the workflow, `tools` has the tools, `script` replaces the model if none is configured.
 """

@@ -30,7 +30,7 @@ async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
     if not settings.OPENAI_MODEL:
         yield Script()
         return
-    # Only where a model is named: its client takes long to import.
+    # Import late: the model's client takes long to import.
     from sessions_app.contrib.agents import openai_model  # noqa: PLC0415
 
     async with openai_model.open_model(
@@ -45,7 +45,7 @@ def open_toolsets(options: AssistantOptions) -> list[Toolset]:
     """Return the tools of the configured MCP servers; the person is asked before each call."""
     if not options.mcp_servers:
         return []
-    # Only where a server is named: requirements.txt does without.
+    # Import late: requirements.txt does not include the MCP package.
     from sessions_app.contrib.agents.mcp import McpServer  # noqa: PLC0415
 
     return [McpServer(name, address) for name, address in options.mcp_servers.items()]

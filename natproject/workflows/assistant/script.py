@@ -1,6 +1,6 @@
-"""A small script that plays a model where none is configured: it knows the tools, and little else.
+"""A small script that replaces the model if none is configured, with rules for the tools only.
 
-What it says comes as that of a model does, so that all the assistant shows can be seen without one.
+The output is streamed like a model's, so that all features of the assistant work without a model.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Script:
 
 
 def _plan(question: str) -> Iterator[Piece]:
-    """Choose what to do about the person's message."""
+    """Choose the tool call for the person's message."""
     if note := re.match(r"(?:note|remember)\b[:\s]*(.+)", question, re.I | re.S):
         name = "-".join(re.findall(r"[a-z0-9]+", note[1].lower())[:4])[:40] or "note"
         yield Reasoning("The user wants something kept.")
@@ -58,7 +58,7 @@ def _plan(question: str) -> Iterator[Piece]:
 
 
 def _answer(question: str, messages: Sequence[ModelMessage], results: list[str]) -> Iterator[Piece]:
-    """Say what the tools returned, or call further tools with it."""
+    """Report the results of the tools, or call further tools with the results."""
     called = messages[-len(results) - 1]["tool_calls"][0]["function"]["name"]
     names = results[0].split("\n")
     if called == "list_notes" and re.search(r"\bdelete\b", question, re.I) and " " not in names[0]:

@@ -1,4 +1,4 @@
-"""The tools of the assistant. A person must first allow those that cannot be undone."""
+"""The tools of the assistant; tools that change notes need a person's approval."""
 
 import re
 from pathlib import Path
@@ -62,7 +62,7 @@ def _folder(context: ToolContext) -> Path:
     return path
 
 
-# Written or deleted once more, a note is the same: after a crash these are simply called again.
+# Writing or deleting a note twice has the same result, so both tools are repeatable after a crash.
 TOOLS: list[Tool] = [
     tool(calculate),
     tool(list_notes),
