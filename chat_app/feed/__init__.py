@@ -1,1 +1,1 @@
-"""The way from the log to a client: feeds and their cursors, limits of unread data, the sweeper."""
+"""The delivery of the log to clients: feeds and cursors, limits of unread data, the sweeper."""

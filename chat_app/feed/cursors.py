@@ -15,17 +15,19 @@ from sessions_app.storage.writer import Lane, writer
 
 log = Log(__name__)
 
-# Not committed yet, for a client that comes back at once. What is committed is of all processes.
+# Cursors not committed yet, for a client that reconnects at once. Committed ones serve all
+# processes.
 _unstored_cursors: dict[tuple[UUID, UserId], int] = {}
-# The writes are made in the order in which they are queued.
+# A lane that commits the cursor writes in the order of their queueing.
 _in_order = Lane()
 _followers: Counter[tuple[UUID, UserId]] = Counter()
-# Where several sockets followed at once: the cursor of one says nothing of the others.
+# Pairs that several sockets followed at once: one socket's cursor does not tell how far the others
+# were.
 _shared: set[tuple[UUID, UserId]] = set()
 
 
 def follow(conversation: UUID, user: UserId) -> bool:
-    """Count a socket of the user on the conversation. Returns False if another was there."""
+    """Count a socket of the user on the conversation. Returns False if there is another already."""
     _followers[conversation, user] += 1
     if _followers[conversation, user] == 1:
         return True
@@ -34,7 +36,7 @@ def follow(conversation: UUID, user: UserId) -> bool:
 
 
 def unfollow(conversation: UUID, user: UserId) -> bool:
-    """Count a socket off. Returns False if another is still there, or was there meanwhile."""
+    """Remove a socket from the count. Returns False if another is still there, or was meanwhile."""
     _followers[conversation, user] -= 1
     if _followers[conversation, user] > 0:
         return False
@@ -45,9 +47,9 @@ def unfollow(conversation: UUID, user: UserId) -> bool:
 
 
 async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
-    """Store how far a closing socket has come, unless another has come further.
+    """Store the cursor of a closing socket, unless another socket was further.
 
-    Known to `take` from the moment of the call, durable when this returns.
+    `take` returns the cursor from the moment of this call; the cursor is durable on return.
     """
     row = SocketCursor(conversation_id=conversation, user_id=user, sequence=sequence)
     rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
@@ -59,7 +61,7 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
     _unstored_cursors[conversation, user] = sequence
     try:
         await writer.write(store, Lane(order_of=_in_order))
-    except (SessionsError, IntegrityError):  # the next one is served as a first, or there is none
+    except (SessionsError, IntegrityError):  # the next socket starts without a cursor
         log.warning("cursor.not_kept", conversation=str(conversation))
     finally:
         if _unstored_cursors.get((conversation, user)) == sequence:
@@ -72,7 +74,7 @@ async def look(conversation: UUID, user: UserId) -> int | None:
 
 
 async def take(conversation: UUID, user: UserId) -> int | None:
-    """Return the kept cursor and forget it: what a socket gets from now on is its own to count."""
+    """Return the kept cursor and delete it, as the new socket counts for itself from now on."""
     cursor = await _read(conversation, user, _unstored_cursors.pop((conversation, user), None))
     if cursor is not None:
         rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)

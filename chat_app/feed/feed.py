@@ -1,7 +1,7 @@
-"""A feed: a cursor over one conversation's log, and the one way from there to a client.
+"""A feed: a cursor over one conversation's log, and the only way from the log to a client.
 
-News with events that continue the cursor goes out at once; after a gap, or without them, the log is
-read. So news that is lost, doubled or out of order costs a read, and never an event.
+News with events that continue the cursor is sent at once; after a gap, or without events, the log
+is read. Lost, doubled or reordered news therefore costs a read, but never an event.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from sessions_app.storage.run_text import text_of
 
 log = Log(__name__)
 
-# Events read from the log at once. The first reads are small, as events may be large.
+# Number of events per read of the log. The first reads are small, because events may be large.
 FIRST_PAGE = 16
 PAGE = 200
-# Runs whose end is remembered, for a stop that is acknowledged when they have ended.
+# Number of ended runs that are remembered, for a stop that is acknowledged after their end.
 MOST_ENDED = 64
 
 
-# Sends a frame; waits while the client does not read; raises `ClientGone`.
+# A function that sends a frame, waits while the client does not read, and raises `ClientGone`.
 Send = Callable[[bytes], Awaitable[None]]
 
 
 class Feed:
-    """News, acknowledgements and the sweeper may move it; one at a time."""
+    """A cursor moved by news, acknowledgements and the sweeper, one at a time."""
 
     def __init__(
         self,
@@ -48,15 +48,15 @@ class Feed:
         reader: UserId,
         window: Window | None = None,
     ) -> None:
-        """`reader` is the user whose client gets the events."""
+        """Create the feed; `reader` is the user of the client."""
         self.conversation = conversation
         self.conversation_id = conversation_id
         self.cursor = 0
-        self.heard_up_to = 0  # the highest sequence heard of
-        self.deleted = False  # the conversation, by its owner or for good, at the last look
+        self.heard_up_to = 0  # the highest sequence announced
+        self.deleted = False  # conversation hidden or removed, at the last check
         self._send = send
         self._reader = reader
-        # The address of an interaction's page, for clients that are told it.
+        # Make the URL of an interaction's page, for clients that are sent one.
         self._link: Callable[[str], str] = str
         self._window = window or Window()
         self._lock = asyncio.Lock()
@@ -67,11 +67,11 @@ class Feed:
 
     @property
     def behind(self) -> bool:
-        """True while there is more than was sent."""
+        """True while the log has events that were not sent."""
         return self.started and self.cursor < self.heard_up_to
 
     async def start(self, opening: FeedStart) -> None:
-        """Send what comes first, then all after the cursor. News is only noted until then."""
+        """Send the opening events, then all after the cursor. Until then, news is only noted."""
         async with self._lock:
             self.cursor = opening.cursor
             self.heard_up_to = max(self.heard_up_to, opening.last)
@@ -82,14 +82,14 @@ class Feed:
             await self._catch_up()
 
     async def news(self, news: News) -> None:
-        """Send on: there are more events."""
+        """Send the events that the news announces."""
         self.heard_up_to = max(self.heard_up_to, news.sequence)
         if self.behind:
             async with self._lock:
                 await self._catch_up(news.events)
 
     async def advance(self) -> None:
-        """Send as much as there is and the window allows.
+        """Send the available events, as far as the window allows.
 
         Raises:
             CloseSocket: the window has been full for too long.
@@ -100,7 +100,7 @@ class Feed:
             await self._catch_up()
 
     async def acknowledge(self, sequence: int) -> None:
-        """Note that the client has all events up to `sequence`, and send on."""
+        """Note that the client has all events up to `sequence`, and continue sending."""
         self._window.acknowledge(sequence)
         if self.behind:
             await self.advance()
@@ -117,12 +117,12 @@ class Feed:
     async def give(
         self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
     ) -> int:
-        """Give an event to the client, who has all up to `after`; returns the bytes.
+        """Send an event to the client, which has all up to `after`; return the number of bytes.
 
-        A feed whose client takes no frames has another way to do it.
+        A feed for other output than frames overrides this method.
 
         Raises:
-            ClientGone: nobody has taken it.
+            ClientGone: the client has disconnected.
         """
         return await self._send_all(await self._frames(event, after, settled_ids))
 
@@ -156,13 +156,13 @@ class Feed:
                 await self._send_heard(heard_events)
             while self.behind and not self._window.full:
                 await self._send_page()
-        except (DatabaseError, StorageUnavailable) as error:  # the sweeper comes back to it
+        except (DatabaseError, StorageUnavailable) as error:  # the sweeper tries again
             log.warning("feed.read_failed", error=str(error))
         except ClientGone:
             log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _send_heard(self, events: Sequence[EventRecord]) -> None:
-        """Send the heard events that continue the cursor without a gap."""
+        """Send the announced events that continue the cursor without a gap."""
         self._foresee(events)
         for event in events:
             if event.first_sequence > self.cursor + 1 or self._window.full:
@@ -171,7 +171,7 @@ class Feed:
                 await self._pass(event, ())
 
     async def _send_page(self) -> None:
-        """Send the next events of the log, as far as the window goes."""
+        """Send the next events of the log, as far as the window allows."""
         events, settled_ids = await reads.read_for(
             self._reader, read_events, self.conversation, self.cursor, self._page
         )
@@ -183,14 +183,14 @@ class Feed:
                 break
             if event.sequence > self.cursor:
                 await self._pass(event, settled_ids)
-        cut = self.behind and len(events) < self._page  # they are large
+        cut = self.behind and len(events) < self._page  # a short page means large events
         self._page = max(1, len(events)) if cut else min(PAGE, self._page * 2)
 
     async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:
-        """Send an event and move the cursor behind it."""
+        """Send an event and move the cursor past it."""
         size = await self.give(event, after=self.cursor, settled_ids=settled_ids)
         self.cursor = event.sequence
-        if size:  # else there is nothing that the client could acknowledge
+        if size:  # without frames, the client has nothing to acknowledge
             self._window.count_sent(event.sequence, size)
         if is_end(event):
             await self._note_end(event.run)

@@ -1,7 +1,7 @@
-"""The limits of what a socket may send and be sent, and of the memory that all sockets take.
+"""The limits of a socket's incoming and outgoing data, and of the memory of all sockets.
 
-A feed goes on once its client has taken what was sent, so a client that does not read costs one
-page at most. The budgets are for many of these.
+A feed continues once its client has read the sent data, so a client that does not read costs one
+page at most. The budgets limit the sum over many such clients.
 """
 
 import time
@@ -12,17 +12,17 @@ from chat_app.settings import ChatSettings
 from sessions_app.models.people import UserId
 
 MIB = 1024 * 1024
-WINDOW_EVENTS = 256  # beyond the last acknowledgement of a client that acknowledges
+WINDOW_EVENTS = 256  # beyond the last acknowledgement, for clients that acknowledge
 WINDOW_BYTES = MIB
 WINDOW_PATIENCE = 30.0  # seconds that a full window may wait for an acknowledgement
-FRAMES_BURST = 3000  # from a client
-FRAMES_RATE = 1500  # per second
+FRAMES_BURST = 3000  # frames that a client may send at once
+FRAMES_RATE = 1500  # further frames per second
 
-Owner = UserId | None  # None: of those who have not said yet who they are
+Owner = UserId | None  # None: sockets that are not authenticated yet
 
 
 class CloseSocket(Exception):
-    """The socket ends: by us, with a code and a reason, or (code 0) because the client is gone."""
+    """The end of a socket: by the server, with a code and a reason, or (code 0) by the client."""
 
     def __init__(self, code: int = 0, reason: str = "") -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class ClientGone(Exception):
 
 
 class Bucket:
-    """The frames that a client may send: FRAMES_BURST at once, and FRAMES_RATE more a second."""
+    """The rate limit of a client's frames: FRAMES_BURST at once, and FRAMES_RATE more a second."""
 
     __slots__ = ("_at", "_tokens")
 
@@ -44,7 +44,7 @@ class Bucket:
         self._at = time.monotonic()
 
     def take(self) -> bool:
-        """Take one out. False once it is empty."""
+        """Take one token. Returns False once the bucket is empty."""
         now = time.monotonic()
         self._tokens = min(FRAMES_BURST, self._tokens + (now - self._at) * FRAMES_RATE) - 1
         self._at = now
@@ -52,7 +52,7 @@ class Bucket:
 
 
 class Window:
-    """The bytes by which a feed may run ahead of acknowledgements: any, before the first one."""
+    """The limit on unacknowledged bytes of a feed: none before the first acknowledgement."""
 
     __slots__ = ("_full_since", "_most", "_size", "_unacknowledged", "acknowledging")
 
@@ -70,7 +70,7 @@ class Window:
 
     @property
     def overdue(self) -> bool:
-        """True if it has been full for too long."""
+        """True if the window has been full for too long."""
         since = self._full_since
         return since is not None and time.monotonic() - since > WINDOW_PATIENCE
 
@@ -83,7 +83,7 @@ class Window:
         self._look()
 
     def acknowledge(self, sequence: int) -> None:
-        """Note that the client has all events up to this one."""
+        """Note that the client has all events up to `sequence`."""
         self.acknowledging = True
         while self._unacknowledged and self._unacknowledged[0][0] <= sequence:
             self._size -= self._unacknowledged.popleft()[1]
@@ -99,10 +99,10 @@ class Window:
 
 
 class Backlog:
-    """The bytes of all sockets, and of each user's."""
+    """The buffered bytes of all sockets, and of each user's sockets."""
 
     def __init__(self) -> None:
-        # Those that have something, the one that has had for longest first.
+        # Shares above zero, the one that has been so for longest first.
         self._shares: dict[Share, None] = {}
         self._by_owner: Counter[Owner] = Counter()
         self._total = 0
@@ -129,14 +129,16 @@ class Backlog:
             self._close_one_of(max(self._by_owner, key=self._by_owner.__getitem__))
 
     def _close_one_of(self, owner: Owner) -> None:
-        """Close the owner's socket that has waited longest: clients that read have nothing in
-        between. It loses nothing, as it comes back with its cursor.
+        """Close the owner's socket that has waited longest, as the shares of reading clients become
+        empty.
+
+        The client loses no event, because it reconnects with its cursor.
         """
         next(share for share in self._shares if share.owner == owner).end()
 
 
 class Share:
-    """A socket's share of the memory: data to be read by its client, or to be handled by us."""
+    """A socket's share of the memory: data unread by its client or unhandled by the server."""
 
     def __init__(self, end: Callable[[CloseSocket], None]) -> None:
         self.owner: Owner = None
@@ -145,26 +147,28 @@ class Share:
         self._ended = False
 
     def grow(self, size: int) -> None:
-        """Add so many bytes, or fewer. Beyond a budget a socket of the user is closed, or, where it
-        is that of the process, of the user who has most.
+        """Add bytes, or remove them if `size` is negative.
+
+        Beyond a user's budget, one of the user's sockets is closed; beyond the process's budget,
+        one of the user with the most buffered data.
         """
         if not self._ended:
             backlog.grow(self, size)
 
     def belong_to(self, owner: Owner) -> None:
-        """Assign the share to the socket's owner, once that is known."""
+        """Assign the share to the socket's owner, once the owner is known."""
         size = self.size
         self.grow(-size)
         self.owner = owner
         self.grow(size)
 
     def end(self) -> None:
-        """Close the socket. What it has is let go in a moment, and counts no more."""
+        """Close the socket. Its memory is freed soon, and is not counted any more."""
         self.release()
         self._end(CloseSocket(4408, "too much unread; come back"))
 
     def release(self) -> None:
-        """Give everything back: the socket has ended."""
+        """Return the whole share to the budget, after the end of the socket."""
         self.grow(-self.size)
         self._ended = True
 

@@ -1,4 +1,4 @@
-"""The reads of feeds. Everything here blocks: call it by `sessions_app.storage.reads.read`."""
+"""The reads of feeds. All functions block: call them by `sessions_app.storage.reads.read`."""
 
 from bisect import bisect
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from sessions_app.models.people import UserId
 from sessions_app.storage import records
 from sessions_app.storage.records import EventRecord
 
-# Bytes, about, that a feed takes from the log at once, and keeps while its client does not read.
+# Approximate bytes that a feed reads from the log at once, and keeps while its client does not
+# read.
 PAGE_BYTES = 64 * 1024
 
 
@@ -21,8 +22,8 @@ class FeedStart:
     """The beginning of a feed.
 
     `first_events` are the pending prompts at or before the cursor, which the client gets first;
-    `last` is the log's end. `place_lost`: the client named a place that the log does not have.
-    `is_guess`: nobody knows what the client has.
+    `last` is the log's end. `place_lost`: the client named a position that the log does not have.
+    `is_guess`: the client's position is unknown.
     """
 
     cursor: int
@@ -33,21 +34,21 @@ class FeedStart:
 
 
 def pending_interactions(*conditions: Q, **lookups: object) -> QuerySet[Interaction]:
-    """Return the interactions that wait for an answer of their conversation's owner."""
+    """Return the interactions that wait for an answer of the conversation's owner."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING, for_owner=True)
     return pending.filter(*conditions, **lookups)
 
 
 def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
-    """Find the owner's conversation of a name; another's is as good as none."""
+    """Find the owner's conversation by name, ignoring conversations of other users."""
     conversations = Conversation.objects.of(owner, conversation_id)
     return conversations.values_list("pk", flat=True).first()
 
 
 def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
-    """Read the next page of events after the cursor, and which of its prompts are settled by now.
+    """Read the next page of events after the cursor, and the ids of its prompts settled by now.
 
-    A prompt that is no longer for whom it was opened, the owner or others, counts as settled.
+    A prompt handed over since it was opened, by the owner or to the owner, counts as settled.
     """
     events = _page(records.read(conversation, after=after, limit=limit))
     opened = {
@@ -63,21 +64,21 @@ def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventR
 
 
 def _page(events: list[EventRecord]) -> list[EventRecord]:
-    """Keep the first events that fit; at least one, however large it is."""
+    """Keep the first events that fit; at least one, however large that one is."""
     sizes = accumulate(size_of(event) for event in events)
     return events[: max(1, bisect(list(sizes), PAGE_BYTES))]
 
 
 def size_of(event: EventRecord) -> int:
-    """Return the size of an event's texts: nothing else in it is large."""
+    """Return the size of an event's texts: nothing else in an event is large."""
     return sum(len(value) for value in event.payload.values() if isinstance(value, str))
 
 
 def read_opening(conversation: UUID, *, after: int | None, kept_cursor: int | None) -> FeedStart:
-    """Read where a socket with `last_sequence=after`, or with a kept cursor, begins.
+    """Read the beginning for a socket with `last_sequence=after`, or with a kept cursor.
 
-    Without either, or where `after` is no place of the log, it begins at the newest message, and at
-    those that are being answered: the client may have been cut off from any of their output.
+    Without either, or if `after` is no position of the log, the feed begins at the newest message,
+    or at the first that is being answered: the client may have missed any of that output.
     """
     last = Conversation.objects.values_list("last_sequence", flat=True).get(pk=conversation)
     place_lost = after is not None and not 0 <= after <= last
@@ -88,7 +89,7 @@ def read_opening(conversation: UUID, *, after: int | None, kept_cursor: int | No
 
 
 def _start_of_newest(conversation: UUID, last: int) -> int:
-    """Return the place before the newest message, and before those whose runs are running."""
+    """Return the position before the newest message and before all messages with running runs."""
     is_running = Q(status=Run.Status.RUNNING)
     starts = Run.objects.filter(conversation=conversation, parent=None).aggregate(
         newest=Max("sequence"), running=Min("sequence", filter=is_running)
@@ -97,7 +98,7 @@ def _start_of_newest(conversation: UUID, last: int) -> int:
 
 
 def is_behind(conversation: UUID, kept_cursor: int | None) -> bool:
-    """Return whether a client of a kept cursor gets output at once, or may soon."""
+    """Return whether a client with the kept cursor gets output at once, or may soon."""
     opening = read_opening(conversation, after=None, kept_cursor=kept_cursor)
     at_work = Run.objects.filter(
         conversation=conversation, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)
@@ -114,7 +115,7 @@ def pending_prompts(*conditions: Q, **lookups: object) -> list[EventRecord]:
 
 
 def next_prompt(conversation: UUID, up_to: int) -> EventRecord | None:
-    """Return the oldest pending prompt up to there, of a run that nobody has asked to stop."""
+    """Return the oldest pending prompt up to `up_to`, of a run without a requested stop."""
     pending = pending_interactions(
         conversation=conversation, sequence__lte=up_to, run__stop_requested_at__isnull=True
     )

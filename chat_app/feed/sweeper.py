@@ -1,4 +1,4 @@
-"""The sweeper, which looks at the logs of open conversations for followers whose news was lost."""
+"""The sweeper, which checks the logs of open conversations for followers with lost news."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
@@ -23,16 +23,16 @@ from sessions_app.storage.faults import is_fault
 
 log = Log(__name__)
 
-REVALIDATE = 3  # sweeps: how often it is looked whether people may still be here
-IDS = 1000  # in one query
+REVALIDATE = 3  # number of sweeps between two checks of the identities
+IDS = 1000  # per query
 
 
 class Follower(Protocol):
-    """A follower of logs for somebody: a socket, or a request that waits for a run."""
+    """A follower of logs for a person: a socket, or a request that waits for a run."""
 
     @property
     def identity(self) -> Identity | None:
-        """The identity of its person, once that is known."""
+        """The identity of the person, once known."""
 
     @property
     def feeds(self) -> Mapping[UUID, Feed]:
@@ -47,21 +47,21 @@ class Follower(Protocol):
         """True if the client has not read for too long."""
 
     def wake(self) -> None:
-        """Look at the feeds that are behind, and for awaited conversations."""
+        """Advance the feeds that are behind, and check for awaited conversations."""
 
     def end(self, error: CloseSocket) -> None:
         """Close the connection."""
 
 
 class Sweeper:
-    """The task of a process that looks after its followers, while there are any."""
+    """The task of a process that checks its followers, while there are any."""
 
     def __init__(self) -> None:
-        # With the task that serves each to its end.
+        # Each follower, with the task that serves the follower to its end.
         self._followers: dict[Follower, asyncio.Task[object] | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._close_error: CloseSocket | None = None
-        # The last sweep found no database; followers are woken when that changes.
+        # True if the last sweep could not read the database; a change wakes the followers.
         self.database_away = False
 
     def add(self, follower: Follower) -> None:
@@ -82,7 +82,7 @@ class Sweeper:
                 await task
 
     async def close_all(self) -> None:
-        """End all with 1012, since the server stops; clients come back to the next."""
+        """Close all followers with 1012: the server stops, and clients reconnect to the next."""
         self._close_error = CloseSocket(1012, "restarting; come back")
         for follower in self._followers:
             follower.end(self._close_error)
@@ -112,7 +112,7 @@ class Sweeper:
                 follower.wake()
 
     async def _revalidate(self) -> None:
-        """End followers whose identity has ended, should the hint be lost."""
+        """Close followers with an ended identity, in case the hint was lost."""
         identities = {follower.identity for follower in self._followers if follower.identity}
         valid = await reads.read(still_valid, identities)
         for follower in list(self._followers):
@@ -121,39 +121,38 @@ class Sweeper:
 
 
 async def hear_news(follower: Follower, news: News) -> None:
-    """Move the feed of the conversation that has news, if it is followed."""
+    """Pass the news to the feed of the conversation, if the follower has one."""
     feed = follower.feeds.get(news.conversation)
     if feed is not None:
         await feed.news(news)
 
 
 async def recheck(follower: Follower) -> None:
-    """Look whether the identity still holds, and then at the logs: messages of the channel layer
-    say that either may have changed, or were lost.
+    """Check the identity and then the logs, after a hint that either changed or messages were lost.
 
     Raises:
         CloseSocket: the identity has ended.
     """
     try:
         await check(follower.identity)
-    except DatabaseError as error:  # the sweeper comes back to it
+    except DatabaseError as error:  # the sweeper tries again
         log.warning("sweeper.not_checked", error=str(error))
     await look(follower)
 
 
 async def look(follower: Follower) -> None:
-    """Look at the logs of one follower's conversations now."""
+    """Check the logs of one follower's conversations now."""
     try:
         await _sweep([follower])
-    except DatabaseError as error:  # the sweeper comes back to it
+    except DatabaseError as error:  # the sweeper tries again
         log.warning("sweeper.not_looked", error=str(error))
 
 
 async def check(identity: Identity | None) -> None:
-    """Check whether an identity still holds.
+    """Check whether an identity is still valid.
 
     Raises:
-        CloseSocket: it does not.
+        CloseSocket: the identity has ended.
     """
     if identity is None or not await reads.read(still_valid, [identity]):
         raise CloseSocket(4401, "signed out")
