@@ -1,7 +1,7 @@
-"""The identity of a connection: over a socket, over HTTP, or by what it says of itself.
+"""The identity of a connection, from the credentials of a socket or of an HTTP request.
 
-The first that applies: the Django session; `Authorization: Bearer` (JWT or API key) or `X-API-Key`;
-a guest's token, where guests are allowed; on a socket an `auth_message`.
+The first of these applies: the Django session; `Authorization: Bearer` (JWT or API key) or
+`X-API-Key`; a guest's token, if guests are allowed; on a socket, an `auth_message`.
 """
 
 from chat_app.identity.identities import BadCredentials, Identity, NotAllowed, still_valid

@@ -1,7 +1,7 @@
-"""API keys: made and revoked in the admin, shown once, stored as a salted hash.
+"""API keys: created and revoked in the admin, shown once, stored as a salted hash.
 
-A key is `nak_<prefix>_<secret>`. The prefix finds the row; the secret has 256 bits, so that a fast
-hash is enough: there is nothing to guess.
+A key is `nak_<prefix>_<secret>`. The prefix finds the row; the secret has 256 bits, too many to
+guess, so that a fast hash is enough.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
 
 MARK = "nak_"
-# "Last used" is for people: it is not written anew for each request.
+# Precision of "last used", a hint for people, to save a write per request.
 USED = timedelta(minutes=1)
 
 
 def issue(row: ApiKey) -> str:
-    """Make the key of an unsaved row; it is kept nowhere but in what is returned."""
+    """Generate the key of an unsaved row. Only the returned text contains the secret."""
     secret = secrets.token_urlsafe(32)
     row.prefix, row.salt = secrets.token_hex(6), secrets.token_hex(16)
     row.digest = _digest(row.salt, secret)
@@ -34,14 +34,14 @@ def issue(row: ApiKey) -> str:
 
 
 async def key_identity(key: str) -> Identity:
-    """Return the identity of an API key; it ends when the key is revoked.
+    """Return the identity of an API key, which ends with the key's revocation.
 
     Raises:
         BadCredentials: there is no such key, it was revoked, or its user was deactivated.
     """
     prefix, _, secret = key.removeprefix(MARK).partition("_")
     row = await reads.read(_find, prefix)
-    # Compared also where there is none, so that the time says nothing.
+    # Compare a digest even without a row, so that the time does not tell whether a key exists.
     salt, digest = (row.salt, row.digest) if row else ("", "")
     matches = constant_time_compare(_digest(salt, secret), digest)
     if row is None or not matches:
@@ -51,7 +51,7 @@ async def key_identity(key: str) -> Identity:
 
 
 def _find(prefix: str) -> ApiKey | None:
-    if not prefix.isalnum():  # nothing that a database chokes on
+    if not prefix.isalnum():  # refuse characters that a database may reject
         return None
     keys = ApiKey.objects.select_related("user")
     key = keys.filter(prefix=prefix, revoked_at=None).first()
@@ -64,7 +64,7 @@ async def _note_use(row: ApiKey) -> None:
         return
     before = Q(last_used_at=None) | Q(last_used_at__lt=now)
     used = ApiKey.objects.filter(before, pk=row.pk)
-    with suppress(SessionsError):  # a key works without it
+    with suppress(SessionsError):  # the key works even if this write fails
         await writer.write(lambda tx: used.update(last_used_at=now))
 
 

@@ -1,6 +1,6 @@
-"""The audit log, `hitl.audit`: who came in, who was not let in, from where and why. No secrets.
+"""The audit log, `hitl.audit`: each sign-in and refusal, with address and reason, without secrets.
 
-What comes in by Django's own sign-in is heard by its signals, so all doors of a project are in it.
+Signals report sign-ins by Django's own views, so the log covers every login form of a project.
 """
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -14,7 +14,7 @@ from sessions_app.logs import Log
 
 log = Log("hitl.audit")
 
-LONGEST = 150  # of what somebody typed
+LONGEST = 150  # characters of user input
 
 
 def connect() -> None:
@@ -38,20 +38,20 @@ def log_refused_credentials(request: HttpRequest | None, method: str, reason: st
 
 
 def log_event(event: str, request: HttpRequest, **facts: object) -> None:
-    """Log an event of another application, such as `account.connected`, with where it came from."""
+    """Log another application's event, such as `account.connected`, with the client's address."""
     log.info(event, **facts, **_where(request))
 
 
 def log_refused_origin(request: HttpRequest) -> None:
-    """Log that another site's page tried to use a browser's credentials; `setting` allows it."""
+    """Log a request with credentials from another site's page; `setting` would allow the page."""
     origin = request.headers.get("Origin", "")
     setting = _setting_of_origin(origin, request)
     log.warning("origin.refused", origin=_shorten(origin), setting=setting, **_where(request))
 
 
 def log_missing_identity(request: HttpRequest, *, guest: bool) -> None:
-    """Log that nothing, or only a guest's token, identifies a client; `setting` lets it in."""
-    if guest and ChatSettings.load().GUESTS:  # so it was the origin
+    """Log a client with no identity, or only a guest's token; `setting` would let the client in."""
+    if guest and ChatSettings.load().GUESTS:  # guests are allowed, so the origin was refused
         log_refused_origin(request)
         return
     setting = "GUESTS" if guest else "none: it must sign in, or send a token or a key"
@@ -64,7 +64,7 @@ def _setting_of_origin(origin: str, request: HttpRequest) -> str:
     except DisallowedHost:
         return "ALLOWED_HOSTS"
     if origin.partition("://")[2] == host:
-        return "HTTPS"  # the scheme is another: a proxy ends TLS
+        return "HTTPS"  # the schemes differ: a proxy ends TLS
     return "ALLOWED_ORIGINS"
 
 
@@ -78,7 +78,7 @@ def _log_django_sign_out(request: HttpRequest, user: AbstractBaseUser | None, **
 
 
 def _shorten(text: str) -> str:
-    """Shorten a stranger's text to one line without anything that a terminal obeys."""
+    """Shorten a stranger's text to one line without terminal control characters."""
     return "".join(character if character.isprintable() else "?" for character in text[:LONGEST])
 
 

@@ -1,6 +1,6 @@
-"""An identity: the person, and what it stands on. Both may end while a connection lives.
+"""An identity: a person and the credential behind it. Both may end while a connection lives.
 
-The reasons why somebody is not let in are for clients: they name no user and no secret.
+The reasons of a refusal are shown to clients, so they contain no user name and no secret.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from chat_app.models import ApiKey
 from sessions_app.models.people import Person, session_model, users
 from sessions_app.storage import reads
 
-IDS = 500  # in one query
-# Seconds for which a look is good. Who was signed out says and approves nothing any more, also
-# where the hint of it was lost.
+IDS = 500  # per query
+# Seconds for which a check is valid. A signed-out user can neither send nor approve after that,
+# even if the hint of the sign-out was lost.
 GOOD_FOR = 1.0
-# The age from which on a look is made anew beside that of another: nobody looks for those who have
-# just been looked at, however many come at once.
+# Age from which a check is repeated together with that of another identity. Fresher ones are
+# skipped, however many requests arrive at once.
 OLD = GOOD_FOR / 2
-# Who goes on asks again when a look is good no longer.
+# Seconds without a request after which an identity is no longer checked with others.
 GOES_ON = 2 * GOOD_FOR
 
 _Look = asyncio.Future[set["Identity"]]
@@ -39,17 +39,17 @@ class BadCredentials(Exception):
 
 
 class NotAllowed(BadCredentials):
-    """The error that credentials are right, but their owner may not come in here."""
+    """The error that credentials are right, but their owner has no access here."""
 
     close_code = 4403
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person, with what the identity ends with.
+    """A person, with the facts that end the identity when they change.
 
-    Of a Django session `session` is its key; `password` is the password's hash, where its change
-    matters; `api_key` is a key's id; `until` is when a token expires.
+    `session` is the key of a Django session; `password` is the password's hash, if a change of the
+    password ends the identity; `api_key` is a key's id; `until` is the expiry of a token.
     """
 
     person: Person
@@ -60,12 +60,12 @@ class Identity:
 
     @classmethod
     def of(cls, user: AbstractBaseUser, *, session: str | None = None) -> "Identity":
-        """Build the identity of a user who signed in by password: it ends when that is changed."""
+        """Build the identity of a user with a password, which ends when the password changes."""
         return cls(Person.of(user), session=session, password=user.password)
 
 
 def still_valid(identities: Collection[Identity]) -> set[Identity]:
-    """Return the identities that hold now: three queries at most for 500 of them. Blocks."""
+    """Return the identities that are valid now: at most three queries for 500 of them. Blocks."""
     every = list(identities)
     parts = (every[start : start + IDS] for start in range(0, len(every), IDS))
     return set().union(*map(_still_valid, parts))
@@ -73,7 +73,7 @@ def still_valid(identities: Collection[Identity]) -> set[Identity]:
 
 def _still_valid(identities: list[Identity]) -> set[Identity]:
     now = timezone.now()
-    # Whole users: `is_active` need not be a column.
+    # Load whole users, because `is_active` need not be a column.
     people = users().filter(pk__in={identity.person.id for identity in identities})
     passwords = {user.pk: user.password for user in people if user.is_active}
     sessions = _live_sessions(
@@ -92,13 +92,13 @@ def _still_valid(identities: list[Identity]) -> set[Identity]:
 
 
 def _live_keys(keys: set[int]) -> set[int]:
-    if not keys:  # nearly always: Django would take its time to find that there is nothing to ask
+    if not keys:  # usual case: saves the time in which Django builds an empty query
         return set()
     return set(ApiKey.objects.filter(pk__in=keys, revoked_at=None).values_list("pk", flat=True))
 
 
 def _live_sessions(keys: set[str], now: datetime) -> set[str]:
-    """Return the keys of sessions that have not ended, wherever the project keeps its sessions."""
+    """Return the keys of sessions that have not ended, for any session backend."""
     if not keys:
         return set()
     if rows := session_model():
@@ -106,34 +106,33 @@ def _live_sessions(keys: set[str], now: datetime) -> set[str]:
         return set(live.values_list("session_key", flat=True))
     store = import_module(settings.SESSION_ENGINE).SessionStore
     if issubclass(store, signed_cookies.SessionStore):
-        return keys  # such a session is nowhere but in its cookie
+        return keys  # signed-cookie sessions exist only in their cookies
     return {key for key in keys if store(key).load()}
 
 
 class Looks:
-    """A cache of checks: one look serves all who have asked a moment ago.
+    """A cache of checks: one check serves all requests of the last moment.
 
-    So what looks cost does not grow with the sockets on which something is done.
+    The cost of checks therefore does not grow with the number of active sockets.
     """
 
     def __init__(self) -> None:
-        # When each was last asked for.
+        # The time of each identity's last request.
         self._asked_at: dict[Identity, float] = {}
-        # The last look at each, and when it began.
+        # The last check of each identity, and the time of its start.
         self._looks: dict[Identity, tuple[_Look, float]] = {}
 
     async def held_at(self, identity: Identity) -> float | None:
-        """Return a time, a second ago at most (monotonic), at which the identity held; None if it
-        does not.
+        """Return a monotonic time, at most a second ago, at which the identity was valid, or None.
 
         Raises:
-            django.db.DatabaseError: the database could not be asked.
+            django.db.DatabaseError: the database could not be read.
         """
         now = self._asked_at[identity] = time.monotonic()
         if self._age(identity, now) >= GOOD_FOR:
             self._look(now)
         look, began = self._looks[identity]
-        # Others wait for it too.
+        # Shield the check, because other requests wait for the same one.
         return began if identity in await asyncio.shield(look) else None
 
     def _look(self, now: float) -> None:

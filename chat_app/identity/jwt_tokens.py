@@ -1,4 +1,4 @@
-"""JSON Web Tokens, by PyJWT: signature, audience, expiry and issuer are its business."""
+"""JSON Web Tokens: PyJWT checks signature, audience, expiry and issuer."""
 
 import asyncio
 import json
@@ -22,20 +22,20 @@ from sessions_app.models.people import Person
 
 log = Log(__name__)
 
-LEEWAY = 10  # seconds that clocks may differ
+LEEWAY = 10  # seconds of clock difference
 JWKS_TIMEOUT = 5  # seconds for the key server
 MAX_KEY_SET, PIECE = 2**20, 2**16  # bytes
 
-# One thread: while the key server does not answer, the steps of runs have all of theirs.
+# One thread: a key server that does not answer must not occupy the threads of runs' steps.
 _key_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
 
 
 async def jwt_identity(token: str) -> Identity:
-    """Return the identity of a token; it ends when the token expires.
+    """Return the identity of a token; the identity ends when the token expires.
 
     Raises:
-        BadCredentials: it is none that is taken here; says why in words for a client.
-        NotAllowed: it is good, but its user is not one of ours or was deactivated.
+        BadCredentials: the token is not accepted; the message is written for a client.
+        NotAllowed: the token is valid, but its user is unknown or was deactivated.
     """
     chat = ChatSettings.load()
     if not chat.takes_jwt:
@@ -57,7 +57,7 @@ async def _verify(token: str, chat: ChatSettings) -> JsonObject:
     try:
         if chat.JWT_JWKS_URL:
             keys = _jwks(chat.JWT_JWKS_URL)
-            # It fetches keys that it does not have, and all of them anew after some minutes.
+            # PyJWT fetches unknown keys, and refreshes the whole set after some minutes.
             signing_key = await asyncio.get_running_loop().run_in_executor(
                 _key_executor, keys.get_signing_key_from_jwt, token
             )
@@ -88,18 +88,18 @@ async def _verify(token: str, chat: ChatSettings) -> JsonObject:
 def _end(claims: JsonObject) -> datetime:
     try:
         return datetime.fromtimestamp(int(claims["exp"]) + LEEWAY, UTC)
-    except (OverflowError, ValueError, OSError):  # a number, and no time
+    except (OverflowError, ValueError, OSError):  # a number beyond the range of times
         raise BadCredentials("The token is not valid.") from None
 
 
 class KeyServer(jwt.PyJWKClient):
-    """A client of a key server, which reads no more than a key set has."""
+    """A client of a key server, which limits the size of the key set."""
 
     def fetch_data(self) -> Any:
-        """Fetch the key set: PyJWT reads it to its end, whenever and wherever that comes.
+        """Fetch the key set within a size and a time; PyJWT's own method limits neither.
 
         Raises:
-            PyJWKClientConnectionError: there is none, it takes too long, or there is too much.
+            PyJWKClientConnectionError: there is no key set, or it is too slow or too large.
         """
         try:
             with build_opener(_NoRedirect).open(self.uri, timeout=self.timeout) as response:
@@ -112,11 +112,11 @@ class KeyServer(jwt.PyJWKClient):
 
 class _NoRedirect(HTTPRedirectHandler):
     def redirect_request(self, *_args: Any, **_options: Any) -> None:
-        """Follow no redirect: it may lead where only this machine gets."""
+        """Refuse redirects: they may lead to addresses that only this machine can reach."""
 
 
 def _read(response: Any, deadline: float) -> bytes:
-    """Read the body of a response, piece by piece: a timeout is for one piece alone."""
+    """Read the body of a response in pieces, as the client's timeout applies to one piece only."""
     body = b""
     while piece := response.read1(PIECE):
         body += piece
@@ -129,5 +129,5 @@ def _read(response: Any, deadline: float) -> bytes:
 
 @lru_cache(maxsize=4)
 def _jwks(url: str) -> KeyServer:
-    # Without `cache_keys`, which keeps a key for ever, also one that the issuer has taken back.
+    # Leave out `cache_keys`, which would cache a key for ever, even a revoked one.
     return KeyServer(url, timeout=JWKS_TIMEOUT)

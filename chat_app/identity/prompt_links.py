@@ -1,7 +1,7 @@
-"""Links to the page of one prompt, for clients that cannot show it.
+"""Links to the page of one prompt, for clients that cannot show the prompt.
 
-A guest has no way to sign in there, so theirs is signed: it opens the page of that prompt to that
-guest for a day, and nothing else.
+A guest cannot sign in on that page, so a guest's link is signed: for one day, it opens that
+prompt's page to that guest, and nothing else.
 """
 
 from datetime import timedelta
@@ -22,9 +22,9 @@ _signer = TimestampSigner(salt="chat_app.prompt_links")
 
 
 def prompt_link(scope: AsgiScope, person: Person, interaction: str) -> str:
-    """Return the whole address of the prompt's page, signed for a guest.
+    """Return the absolute URL of the prompt's page, signed for a guest.
 
-    It is on the site of PUBLIC_URL, else on the host by which the person came.
+    The site is that of PUBLIC_URL, or else the host of the person's own connection.
     """
     name, key = "chat:prompt", interaction
     if is_guest(person.username):
@@ -36,7 +36,7 @@ def prompt_link(scope: AsgiScope, person: Person, interaction: str) -> str:
 
 
 def read_prompt_link(token: str) -> tuple[Person, UUID] | None:
-    """Return the guest and the prompt of a link; None if it is not ours or not valid. Blocks."""
+    """Return the guest and the prompt of a link; None if the link is not valid. Blocks."""
     try:
         interaction, _, user = _signer.unsign(token, max_age=VALID).partition(":")
     except BadSignature:

@@ -1,4 +1,4 @@
-"""The facts of a request: what it brings along, and where it comes from."""
+"""The facts of a request: credentials, language, address and origin."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -17,19 +17,20 @@ from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
-# Ours, and that of the peer's web UI, which sends the same token as the parameter on its socket.
+# Our own cookie, and that of the peer's web UI, which sends the same token as a parameter on its
+# socket.
 GUEST_COOKIES = ("nat-session", "nemo-agent-toolkit-session")
 GUEST_PARAMETER = "session"
-# What would let a reader of a run's metadata act for its user.
+# Headers that would let a reader of a run's metadata act for the run's user.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
-# In the requests of a page's script: the person for whom the page was made.
+# A header of requests by a page's script: the person for whom the page was made.
 PERSON_HEADER = "X-For"
 STORED_FIELDS = ("method", "url_path", "url_port", "url_scheme", "client_host", "client_port")
 SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
 
 def metadata(scope: AsgiScope) -> JsonObject:
-    """Return what a run may know of the request or socket of its message: no secrets."""
+    """Return the facts of a message's request or socket for its run, without secrets."""
     request = RequestMetadata.of_scope(scope)
     parts = (("headers", SECRET_HEADERS), ("query_params", SECRET_PARAMETERS))
     public_parts = {
@@ -40,44 +41,46 @@ def metadata(scope: AsgiScope) -> JsonObject:
 
 
 def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | None:
-    """Return the token that a guest's client sends along, if there is one."""
+    """Return the token of a guest's client, if the request has one."""
     tokens = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
     return next(filter(None, tokens), None)
 
 
 def is_for_another(request: HttpRequest, user: AbstractBaseUser, *, field: str = "") -> bool:
-    """Return whether the page that asks was made for another person than the signed-in `user`.
+    """Return whether the requesting page was made for another person than the signed-in `user`.
 
-    The page's script names the person in a header, its forms in a `field`; programs name nobody.
+    A page's script names the person in a header, its forms in a `field`; API clients name nobody.
     """
     named = request.headers.get(PERSON_HEADER) or field
     return named not in ("", str(user.pk))
 
 
 def request_of(scope: AsgiScope) -> ASGIRequest:
-    """Build a request from a handshake: Django wants a method, and a query that it can decode."""
+    """Build a request from a handshake: Django needs a method and a decodable query."""
     return ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
 
 
 def language_of(scope: AsgiScope) -> str:
-    """Return the language of who opens a socket: that of the path below `i18n_patterns`, else as
-    they have chosen, or as their browser asks.
+    """Return the language of a socket's user.
+
+    The path below `i18n_patterns` decides, then the user's choice, then the browser's preference.
     """
     return get_language_from_request(request_of(scope), check_path=True)
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return the address of a request as limits count it; "" if it does not say.
+    """Return the address of a request as rate limits count it; "" if the request has none.
 
-    Behind PROXIES each of which adds to X-Forwarded-For, that is what the first of them saw: what
-    stands before it is the client's own. Of IPv6 it is the network (/64), as people get whole ones.
+    Behind PROXIES, each of which appends to X-Forwarded-For, that is the address the first proxy
+    saw: earlier entries are the client's own claims. An IPv6 address counts as its network (/64),
+    because a client gets a whole one.
     """
     address_text: str = request.META.get("REMOTE_ADDR") or ""
     proxies = ChatSettings.load().PROXIES
     forwarded_addresses = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if 0 < proxies <= len(forwarded_addresses):
         address_text = forwarded_addresses[-proxies].strip() or address_text
-    # Some proxies write the port of the client, too: 192.0.2.1:5678, [2001:db8::1]:5678.
+    # Strip the client's port, which some proxies add: 192.0.2.1:5678, [2001:db8::1]:5678.
     has_port = address_text.startswith("[") or address_text.count(":") == 1
     try:
         host = urlsplit(f"//{address_text}").hostname if has_port else address_text
@@ -90,10 +93,11 @@ def address_of(request: HttpRequest) -> str:
 
 
 def origin_allowed(scope: AsgiScope) -> bool:
-    """Return whether the page that opens the socket, if it is one, is ours or a trusted one.
+    """Return whether a socket's page, if there is one, is our own or a trusted one.
 
-    Same scheme, host and port as this request, or listed in ALLOWED_ORIGINS or
-    CSRF_TRUSTED_ORIGINS; or a guest's of this machine. What is not a browser sends no Origin.
+    Allowed are: the scheme, host and port of this request; the origins in ALLOWED_ORIGINS or
+    CSRF_TRUSTED_ORIGINS; a guest's page on this machine. Clients other than browsers send no
+    Origin.
     """
     headers = RequestMetadata.of_scope(scope).headers
     if "origin" not in headers:
@@ -103,7 +107,7 @@ def origin_allowed(scope: AsgiScope) -> bool:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    if "," in origin:  # more than one
+    if "," in origin:  # more than one origin
         return False
     settings_origins = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
     trusted_origins = {trusted_origin.lower() for trusted_origin in settings_origins}
@@ -115,7 +119,7 @@ def origin_allowed(scope: AsgiScope) -> bool:
 
 
 def is_encrypted_enough(scope: AsgiScope) -> bool:
-    """Return whether a socket came over TLS, if it must: a handshake cannot be redirected."""
+    """Return whether a socket uses TLS if it must, because a handshake cannot be redirected."""
     return not settings.SECURE_SSL_REDIRECT or _is_secure(scope)
 
 
@@ -132,9 +136,9 @@ def own_origin(scope: AsgiScope) -> str | None:
 
 
 def _is_guests_of_this_machine(origin: SplitResult, scope: AsgiScope) -> bool:
-    """Return whether page, browser and server are all on the loopback host, with no proxy between.
+    """Return whether page, browser and server are all on the loopback host, without a proxy.
 
-    Such a page may be a guest; it gets nothing of who is signed in here.
+    Such a page may be a guest's; it gets nothing of a user signed in here.
     """
     chat = ChatSettings.load()
     site_origin = own_origin(scope)
@@ -157,7 +161,7 @@ def _is_loopback(host: str | None) -> bool:
 def _is_secure(scope: AsgiScope) -> bool:
     request = request_of(scope)
     header, secure_value = getattr(settings, "SECURE_PROXY_SSL_HEADER", None) or ("", "")
-    # What Traefik writes for a socket, in the place of https.
+    # Traefik writes wss for a socket, in the place of https.
     is_wss = secure_value == "https" and request.META.get(header) == "wss"
     return is_wss or request.is_secure() or scope.get("scheme") in ("wss", "https")
 

@@ -1,8 +1,8 @@
-"""The revocation of identities: a user's sockets, on every process, look whether they may stay.
+"""The revocation of identities: all processes check whether a user's sockets may stay open.
 
-A message to the group of the user when Django says that something of an identity changed: a session
-or the user was deleted, the user deactivated, the password changed, an API key revoked. It is a
-hint: the sockets look into the database, and the sweeper has them look anyway, should it be lost.
+Django's signals send a message to the user's group: a session or the user was deleted, the user was
+deactivated, the password changed, an API key was revoked. The message is a hint: the sockets read
+the database, and the sweeper makes them do so even if the hint was lost.
 """
 
 from contextlib import suppress
@@ -23,7 +23,7 @@ from sessions_app.notify import notifier
 log = Log(__name__)
 
 CHECK = "identity.check"
-# What of a user an identity stands on.
+# The fields of a user that can end an identity.
 FIELDS = frozenset({"is_active", "password"})
 
 
@@ -55,7 +55,7 @@ def _user_deleted(instance: Any, **_: Any) -> None:
 
 def _session_deleted(instance: AbstractBaseSession, **_: object) -> None:
     user = instance.get_decoded().get(SESSION_KEY)
-    with suppress(ValidationError):  # of another user model, which was in use before
+    with suppress(ValidationError):  # a session of a user model that was in use before
         if (pk := read_user_id(user)) is not None:
             _notify(pk)
 
@@ -76,5 +76,5 @@ def _notify(user: UserId) -> None:
 def _send(user: UserId) -> None:
     try:
         notifier.send_from_thread(group_of(user), {"type": CHECK})
-    except Exception as error:  # noqa: BLE001 - whatever it is, the sweeper comes to it
+    except Exception as error:  # noqa: BLE001 - the sweeper covers any failure
         log.warning("revocation.not_sent", user=user, error=repr(error))

@@ -1,8 +1,7 @@
-"""The time-outs of sessions: people sign in again after being idle, and at the latest after a
-while.
+"""The timeouts of sessions: people sign in again after idling, and after an absolute limit.
 
-Django's sessions have one end. The middleware puts it off when the person does something, up to the
-latest end, which is set once; what a person does on a socket puts it off too.
+Django's sessions have one end. The middleware extends it after each action of the person, up to the
+absolute limit, which is set once; actions on a socket extend it, too.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,13 +24,13 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-# In the data of the session.
+# Key in the session's data: the absolute limit.
 LATEST = "signed_in_until"
-# There while the browser's cookie ends before the session, which was put off on a socket.
+# Key set while the browser's cookie ends before the session, which a socket has extended.
 OUTLIVES_COOKIE = "outlives_cookie"
-# Of requests that no person has made: a page that keeps itself up to date.
+# Header of requests without a person's action, as by a page that refreshes its content.
 BACKGROUND = "X-Background"
-# Seconds by which an end may be put off too little, so that not every request writes the session.
+# Seconds by which an extension may fall short, so that not every request writes the session.
 PRECISION = 60.0
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -39,11 +38,11 @@ GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 @async_only_middleware
 def session_timeouts(get_response: GetResponse) -> GetResponse:
-    """Wrap the session's timeouts: a middleware below Django's, which stores what this changes."""
+    """Apply the session's timeouts, as a middleware below Django's, which saves the session."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
-        # Who has not looked at the session has not acted for its person either.
+        # A request that has not read the session has not acted for its person either.
         session = request.session
         if session.accessed and await _is_read(session):
             was_modified = session.modified
@@ -57,7 +56,7 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
 
 
 async def _is_read(session: SessionBase) -> bool:
-    """Return whether the request could read the session: a failed database counts as access too."""
+    """Return whether the session could be read: a failed database read counts as access, too."""
     try:
         await session.aget(SESSION_KEY)
     except DatabaseError:
@@ -66,38 +65,38 @@ async def _is_read(session: SessionBase) -> bool:
 
 
 async def _store(session: SessionBase) -> bool:
-    """Store it before Django does, which would fail the request; a full disk can still be read."""
+    """Save the session before Django does, so that an error, as of a full disk, is only logged."""
     try:
         await session.asave()
-    except (UpdateError, DatabaseError) as error:  # it has ended meanwhile, or cannot be stored
+    except (UpdateError, DatabaseError) as error:  # the session has ended, or the disk is full
         log.warning("session.not_put_off", error=str(error))
         return False
     return True
 
 
 async def put_off(session: SessionBase) -> None:
-    """Put off the end of a socket's session, read before: its person did something."""
-    if LATEST not in session or not _put_off(session):  # the middleware is not in use, or not yet
+    """Extend a socket's session, which is already loaded, after an action of the person."""
+    if LATEST not in session or not _put_off(session):  # no middleware, or not yet
         return
 
     def store(tx: Transaction) -> None:
         fresh = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
         if _put_off(fresh):
             fresh[OUTLIVES_COOKIE] = True
-            with suppress(UpdateError):  # it has ended meanwhile
+            with suppress(UpdateError):  # the session has ended meanwhile
                 fresh.save()
 
     await writer.write(store)
 
 
 def _put_off(session: SessionBase) -> bool:
-    """Put the end off in the data of a signed-in session; False if that would change little."""
+    """Set a new end in a signed-in session's data; False if the change would be small."""
     chat = ChatSettings.load()
     idle, absolute = chat.SESSION_IDLE_TIMEOUT, chat.SESSION_ABSOLUTE_TIMEOUT
     if SESSION_KEY not in session or not (idle or absolute):
         return False
     now = timezone.now()
-    # One that has begun while there was none gets its latest end now.
+    # A session from before the setting of an absolute limit gets one now.
     if LATEST not in session or (absolute and session[LATEST] is None):
         session[LATEST] = (now + timedelta(seconds=absolute)).timestamp() if absolute else None
     ends = [datetime.fromtimestamp(latest, UTC)] if (latest := session[LATEST]) else []

@@ -1,4 +1,4 @@
-"""The identity, by what came along or an `auth_message` says; and the count of password guesses."""
+"""The sign-in, by a request's credentials or an `auth_message`; and limits on password guesses."""
 
 import asyncio
 from collections.abc import Mapping
@@ -35,8 +35,8 @@ from sessions_app.storage import reads
 from sessions_app.workflows.request_context import RequestMetadata
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
-# Hashing a password is slow on purpose. One thread: guesses wait for each other, and leave the
-# rest of the machine to everybody else.
+# Password hashing is slow on purpose. With one thread, guesses queue up and leave the other cores
+# to everybody else.
 _password_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="password")
 
 
@@ -49,14 +49,14 @@ async def find_identity(
     query: Mapping[str, str] = EMPTY,
     request: HttpRequest | None = None,
 ) -> Identity | None:
-    """Return the identity that a request names; None if it names none.
+    """Return the identity that a request names; None if the request has no credentials.
 
     `user` and `session` (its key) are those of the Django session; `headers` have lower-case names.
-    `request` is what all that came with: it says from where.
+    `request` is the source of all of these, and has the client's address.
 
     Raises:
-        BadCredentials: credentials are there, and they are wrong. Safe to be shown.
-        TooMany: new guests come from that address.
+        BadCredentials: the credentials are wrong. The message may be shown.
+        TooMany: too many new guests come from that address.
     """
     if user is not None and user.is_authenticated:
         return Identity.of(user, session=session)
@@ -80,7 +80,7 @@ async def find_identity(
 def _first_credentials(
     headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]
 ) -> tuple[str, str] | None:
-    """Return the first credentials that are there: their kind, and the secret."""
+    """Return the first credentials of a request: their kind, and the secret."""
     if "x-api-key" in headers:
         return "api_key", headers["x-api-key"].strip()
     scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -92,10 +92,10 @@ def _first_credentials(
 
 
 async def identity_of_scope(scope: JsonObject) -> Identity | None:
-    """Return the identity of a socket from its ASGI scope, which gets its session and its user.
+    """Return the identity of a socket, and set the session and user of its ASGI scope.
 
-    Call it only once the socket is accepted: a client of a rejected socket cannot be told that the
-    database is away.
+    Call this after the socket is accepted: the client of a rejected socket cannot learn that the
+    database is unavailable.
 
     Raises:
         BadCredentials, TooMany: as `find_identity`.
@@ -122,8 +122,9 @@ async def identity_of_scope(scope: JsonObject) -> Identity | None:
 def _read_session(key: str) -> tuple[SessionBase, AbstractBaseUser | AnonymousUser]:
     """Return the session of a key, and its user. Blocks, and stores nothing.
 
-    Django's `get_user` ends a session that fails, and gives another key to one that holds by a
-    fallback secret, which a socket cannot tell its browser. So it gets a copy that has no store.
+    Django's `get_user` ends a session with a wrong hash, and gives a new key to one with a fallback
+    secret's hash, but a socket cannot send its browser a new key. So `get_user` gets a copy of the
+    session without a store.
     """
     session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     request = HttpRequest()
@@ -137,28 +138,29 @@ class _Try(NamedTuple):
     reservation: Reservation
 
     def is_of(self, tries: list[tuple[Rate, str]]) -> bool:
-        """Return whether it is one of these tries, and goes on."""
+        """Return whether this attempt is one of these tries, and still open."""
         return self.tries == tries and self.reservation.give_back.alive
 
 
-# The try that goes on here, which counts as a wrong one. Django tells of failures only: what is not
-# one is given back when the next one begins here, or with the request's context.
+# The open password attempt of this context, counted as a failure in advance. Django reports
+# failures only, so another attempt's start or the end of the context returns the count of a
+# success.
 _current_try: ContextVar[_Try | None] = ContextVar("trying", default=None)
-# Where a request keeps why its password was not looked at.
+# Attribute of a request: the reason why its password was not checked.
 REFUSAL_ATTRIBUTE = "refused_sign_in"
 
 
 async def sign_in(login: Login, request: HttpRequest) -> Identity:
-    """Return the identity of the credentials. `request` is that of the socket.
+    """Return the identity of the credentials; `request` is that of the socket.
 
     Raises:
-        BadCredentials: they are wrong, or of nobody who is let in.
-        TooMany: passwords were guessed at.
+        BadCredentials: the credentials are wrong, or their owner has no access.
+        TooMany: there were too many wrong passwords.
     """
     try:
         identity = await _identity(login, request)
     except BadCredentials as error:
-        if not isinstance(login, BasicLogin):  # else Django has said so
+        if not isinstance(login, BasicLogin):  # Django's signal reports passwords
             audit.log_refused_credentials(request, login.method, str(error))
         raise
     audit.log_sign_in(request, identity.person.username, login.method)
@@ -184,7 +186,7 @@ async def _password_identity(login: BasicLogin, request: HttpRequest) -> Identit
 
 
 def _authenticate(login: BasicLogin, request: HttpRequest) -> AbstractBaseUser | None:
-    _begin_try(request, login.username)  # whatever backends the project has
+    _begin_try(request, login.username)  # count even in a project without our backend
     try:
         password = login.password.get_secret_value()
         return authenticate(request, username=login.username, password=password)
@@ -194,10 +196,10 @@ def _authenticate(login: BasicLogin, request: HttpRequest) -> AbstractBaseUser |
 
 
 class PasswordThrottle:
-    """The first of AUTHENTICATION_BACKENDS: after too many wrong passwords it refuses to look.
+    """The first of AUTHENTICATION_BACKENDS, which refuses a check after too many wrong passwords.
 
-    Wrong ones are counted for a user from one address, for a user, and for an address. It knows no
-    users, and has no more of a backend than this.
+    Wrong passwords are counted for a user from one address, for a user, and for an address. The
+    class knows no users and implements no more of a backend than this.
     """
 
     def authenticate(
@@ -207,10 +209,10 @@ class PasswordThrottle:
         password: str | None = None,
         **credentials: object,
     ) -> None:
-        """Authenticate nobody; count the try, and refuse it if there were too many.
+        """Authenticate nobody; count the attempt, and refuse it if there were too many.
 
         Raises:
-            PermissionDenied: no other backend is to be asked.
+            PermissionDenied: Django must not ask another backend.
         """
         username = username or _name_in(credentials)
         if username is None or password is None:
@@ -221,17 +223,17 @@ class PasswordThrottle:
             raise PermissionDenied from error
 
     async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
-        """Call `authenticate`, which waits for nothing."""
+        """Call `authenticate`, which does not block."""
         self.authenticate(request, **credentials)
 
 
 def refused_sign_in(request: HttpRequest) -> TooMany | None:
-    """Return why this request's password was not looked at; None if it was."""
+    """Return why this request's password was not checked; None if it was."""
     return getattr(request, REFUSAL_ATTRIBUTE, None)
 
 
 def connect() -> None:
-    """Connect to Django's signal of wrong passwords, whoever asks for them."""
+    """Connect to Django's signal of wrong passwords, for all callers."""
     user_login_failed.connect(_count_failure, dispatch_uid="sign_in.failed")
 
 
@@ -254,8 +256,11 @@ def _name_in(credentials: Mapping[str, Any]) -> str | None:
 
 
 def _begin_try(request: HttpRequest | None, username: str) -> None:
-    """Count a try before its password is looked at, which takes a while: also those who come
-    meanwhile are to find it counted. Raises TooMany, and leaves it with the request.
+    """Count an attempt before the slow check of its password, so that parallel attempts find it
+    counted.
+
+    Raises:
+        TooMany: there were too many; the request keeps the error, too.
     """
     tries, under_way = _tries(request, username), _current_try.get()
     if under_way is not None and under_way.is_of(tries):

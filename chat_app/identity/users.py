@@ -1,4 +1,4 @@
-"""Django's users, found or made: by name, or by the token that a guest's client keeps."""
+"""Django's users, found or created by name, or by the token of a guest's client."""
 
 import hashlib
 
@@ -12,12 +12,12 @@ from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
-# Whoever knows a guest's token is that guest, so it must not be one that can be guessed.
+# Allowed lengths of a guest's token, a secret that must be hard to guess.
 SHORTEST, LONGEST = 8, 4096
 
 
 def longest_name() -> int:
-    """Return how many characters a user's name may have."""
+    """Return the maximum length of a user name."""
     model = users().model
     return model._meta.get_field(model.USERNAME_FIELD).max_length or 254  # noqa: SLF001 - documented
 
@@ -26,7 +26,7 @@ async def find(username: str) -> AbstractBaseUser:
     """Find the active user of a name.
 
     Raises:
-        NotAllowed: there is none.
+        NotAllowed: there is no such user, or the user was deactivated.
     """
     return _active(await reads.read(_find, username))
 
@@ -36,7 +36,7 @@ async def find_or_create(username: str, *rates: tuple[Rate, object]) -> Abstract
 
     Raises:
         NotAllowed: the user was deactivated.
-        TooMany: there is none, and the rates let no further one be made.
+        TooMany: there is no such user, and the rate limits allow no new one.
     """
     user = await reads.read(_find, username)
     if user is None:
@@ -45,10 +45,10 @@ async def find_or_create(username: str, *rates: tuple[Rate, object]) -> Abstract
 
 
 async def guest_user(token: str, *, address: str) -> AbstractBaseUser:
-    """Return the user of a guest's token, made at its first use.
+    """Return the user of a guest's token, created at the token's first use.
 
     Raises:
-        TooMany: new guests come from that address.
+        TooMany: too many new guests come from that address.
         BadCredentials: the token is too short to be a secret, or far too long.
     """
     if not SHORTEST <= len(token) <= LONGEST:
