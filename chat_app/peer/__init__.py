@@ -1,1 +1,1 @@
-"""Plain clients, which speak the wire of the NeMo Agent Toolkit and nothing else."""
+"""Plain clients, which speak only the wire protocol of the NeMo Agent Toolkit."""

@@ -1,4 +1,4 @@
-"""The feed of a plain client, which has one place for prompts and shows one answer at a time."""
+"""The feed of a plain client, which shows one prompt and one answer at a time."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
@@ -32,11 +32,11 @@ log = Log(__name__)
 
 @dataclass
 class ShownRuns:
-    """The runs that a plain client is shown: the newest, or all where the workflow runs them in
+    """The runs shown to a plain client: the newest, or all of a workflow that runs them in
     parallel.
 
-    A plain client takes all that comes for its last message. `unfinished_runs` are those of the log
-    up to the cursor. With the last of them ends, for the client, what goes on in parallel.
+    A plain client takes all output as the answer to its last message. `unfinished_runs` are those
+    of the log up to the cursor. For the client, parallel output ends with the last of these runs.
     """
 
     parallel: bool = False
@@ -44,11 +44,11 @@ class ShownRuns:
     unfinished_runs: set[UUID] = field(default_factory=set)
 
     def has(self, run: UUID) -> bool:
-        """Return whether the client is shown what the run does."""
+        """Return whether the client is shown the run's output."""
         return self.parallel or run == self.newest
 
     def may_end(self, run: UUID) -> bool:
-        """Return whether the run's end is one for the client: nothing else shown goes on."""
+        """Return whether the run's end may be sent: no other shown run is unfinished."""
         return not (self.parallel and self.unfinished_runs - {run})
 
     def add(self, run: UUID) -> None:
@@ -95,19 +95,21 @@ class PlainFeed(Feed):
     ) -> None:
         super().__init__(conversation, conversation_id, send, person.id)
         self._link = link
-        # The interaction whose prompt the client was sent, and that prompt while it is open there.
+        # The interaction whose prompt was sent to the client, and the prompt while the client shows
+        # it.
         self.shown_id: str | None = None
         self._open: EventRecord | None = None
         self._person = person
-        # The interactions that wait for a person, as the log has it at the cursor.
+        # The interactions that wait for a person, according to the log at the cursor.
         self._pending: set[str] = set()
         self._runs = ShownRuns()
-        # The first text up to there has a note before it: the client may have had it.
+        # The sequence up to which the client may know the output; the first text before it gets a
+        # note.
         self._noted_up_to = 0
         self._traces: dict[UUID, Frame] = {}
 
     async def start(self, opening: FeedStart) -> None:
-        """Start the feed; output that the client may have had already begins with a note."""
+        """Start the feed; output that the client may already have begins with a note."""
         self._runs = await reads.read_for(
             self._reader, read_shown_runs, self.conversation, opening.cursor
         )
@@ -115,8 +117,10 @@ class PlainFeed(Feed):
         await super().start(opening)
 
     async def submit(self, submit: Callable[[], Awaitable[SubmittedMessage]]) -> SubmittedMessage:
-        """Store a message of the client. It is sent nothing meanwhile, as it takes all that comes
-        from now on for the answer. A prompt that is open it may have dropped: it gets it again.
+        """Store a message of the client, and send nothing meanwhile.
+
+        The client takes all later output for the answer, and may have dropped its open prompt, so
+        the prompt is sent again.
         """
         async with self._lock:
             try:
@@ -128,8 +132,10 @@ class PlainFeed(Feed):
         return submitted_message
 
     async def answer(self, incoming_answer: IncomingAnswer) -> AnswerResult:
-        """Settle what the client answers: the prompt that it shows, if it names none. That is
-        closed there. If it was no answer, the client gets the prompt again, with the reason.
+        """Settle an answer of the client, which is for the shown prompt if it names none.
+
+        A settled prompt is closed in the client. After a refused answer, the client gets the prompt
+        again, with the reason.
 
         Raises:
             Invalid: as `answers.answer`.
@@ -152,7 +158,7 @@ class PlainFeed(Feed):
         return answer_result
 
     async def show_again(self) -> None:
-        """Send the open prompt as it was: the database cannot be asked for it."""
+        """Send the open prompt from memory, because the database is unavailable."""
         async with self._lock:
             if self._open is not None:
                 with suppress(ClientGone):
@@ -161,7 +167,7 @@ class PlainFeed(Feed):
     async def give(
         self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
     ) -> int:
-        """Send what a plain client is shown of an event."""
+        """Send the frames of an event that a plain client is shown."""
         self._runs.follow(event)
         if event.type == Event.Type.INTERACTION:
             return await self._handle_prompt(event, settled_ids)
@@ -185,7 +191,7 @@ class PlainFeed(Feed):
                 self._runs.add(event.run)
 
     def _add_trace(self, event: EventRecord, frames: list[Frame]) -> list[Frame]:
-        """Put a run's trace behind the first frame that is shown of the run."""
+        """Insert a run's trace after the first frame of the run that is shown."""
         if frames and frames[0]["type"] == TRACE:
             trace = frames.pop(0)
             trace.pop("sequence", None)
@@ -211,13 +217,13 @@ class PlainFeed(Feed):
             return 0
         was_open, self.shown_id, self._open = self._open, None, None
         size = await self._offer_next(event.sequence)
-        # At its deadline the client closes it by itself.
+        # At the deadline, the client closes the prompt without a frame.
         if not size and was_open and event.payload["via"] != "deadline":
             size = await self._send_all(await self._frames(event, 0, (), PLAIN))
         return size
 
     async def _handed_on(self, event: EventRecord) -> int:
-        """Offer the next prompt: one that was handed on may be the person's now, or no longer."""
+        """Offer the next prompt after a handover, which may add or remove one of the person's."""
         interaction = event.payload["interaction_id"]
         if event.payload.get("change") not in AuditEntry.HANDED_ON:
             if event.payload["status"] != Interaction.Status.PENDING:
@@ -226,7 +232,7 @@ class PlainFeed(Feed):
         self._pending.add(interaction)
         if self.shown_id not in (None, interaction):
             return 0
-        # Whose it is stands in no event.
+        # Read the assignment from the database, because events do not contain it.
         if self.shown_id is not None and await reads.read_for(
             self._reader, pending_interactions(pk=interaction).exists
         ):
@@ -242,14 +248,14 @@ class PlainFeed(Feed):
         self.shown_id, self._open = None, None
         try:
             await self._offer_next(self.cursor, problem)
-        except (DatabaseError, StorageUnavailable) as error:  # the client comes back to it
+        except (DatabaseError, StorageUnavailable) as error:  # the next message tries again
             log.warning("feed.not_offered", error=str(error))
         except ClientGone:
             log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _offer_next(self, up_to: int, problem: str = "") -> int:
-        """Send the oldest pending prompt of the log up to there."""
-        if not self._pending:  # nearly always: then nobody has to look
+        """Send the oldest pending prompt of the log up to `up_to`."""
+        if not self._pending:  # usual case: saves a query
             return 0
         event = await reads.read_for(self._reader, next_prompt, self.conversation, up_to)
         if event is None:
@@ -271,7 +277,7 @@ class PlainFeed(Feed):
         return size
 
     async def _see(self, asked: AskedEvent) -> None:
-        """Mark a notification as seen when it was sent: the client answers none."""
+        """Mark a notification as seen once it is sent, because the client answers none."""
         incoming_answer = IncomingAnswer(
             answer_id=str(uuid4()),
             via="websocket",

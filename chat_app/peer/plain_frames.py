@@ -1,4 +1,4 @@
-"""The frames that a plain client gets of an event: those that the peer's web UI can show. Pure.
+"""The frames of an event that a plain client gets: those that the peer's web UI can show. Pure.
 
 See docs/protocol.md, "What plain clients get".
 """
@@ -23,7 +23,7 @@ TYPES = frozenset(
         "error_message",
     }
 )
-# The notes stand between pieces of a text that nothing can be taken back from. They are markdown.
+# Markdown notes between pieces of the answer, because sent text cannot be removed.
 FAILURE_TEXT = "\n\n**This run failed.**\n\n"
 RESTART_TEXT = (
     "\n\n*The server was interrupted. The last part of the answer is written again from here.*\n\n"
@@ -37,20 +37,20 @@ SETTLEMENT_TEXTS: dict[str, str] = {
 
 
 def is_end(frame: Frame) -> bool:
-    """Return whether the client takes nothing more for its message behind this frame."""
+    """Return whether the client ignores later frames for its message after this one."""
     return (frame["type"], frame["status"]) == (RESPONSE, "complete")
 
 
 def plain_error(frame: Frame) -> Frame:
-    """Make an error whose `details` are its code.
+    """Build an error with the code as `details`.
 
-    People are shown them as they are, or, where there are none, "An unexpected error occurred".
+    The peer's web UI shows the details, or, without any, "An unexpected error occurred".
     """
     return {**frame, "content": {**frame["content"], "details": frame["content"]["code"]}}
 
 
 def note_repeats(frames: list[Frame]) -> bool:
-    """Begin the first text with a note that it may be shown already; False if there is none."""
+    """Insert a note about repetition before the first text; return False if there is no text."""
     for frame in frames:
         if frame["type"] == RESPONSE and frame["content"]["text"]:
             content = frame["content"]
@@ -60,15 +60,16 @@ def note_repeats(frames: list[Frame]) -> bool:
 
 
 def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
-    """Put the trace behind the first frame, but before an end. The client adds it to the last
-    message that is there, which has to be the answer by then.
+    """Insert the trace after the first frame, or before an end frame.
+
+    The client adds the trace to its last message, which must be the answer by then.
     """
     place = 0 if is_end(frames[0]) else 1
     return [*frames[:place], trace, *frames[place:]]
 
 
 def taken_away_note(prompt: EventRecord, to: Iterable[str]) -> EventRecord:
-    """Build a note in place of a prompt that is for others now."""
+    """Build a note in place of a prompt that is assigned to others now."""
     text = f"The question is for {', '.join(to)} now."
     return prompt._replace(payload={**prompt.payload, "prompt": _note(text), "expires_at": None})
 
@@ -82,7 +83,7 @@ def _run(event: EventRecord, view: View) -> list[Frame]:
     frames = []
     for frame in EXTENDED[Event.Type.RUN](event, view):
         if frame["type"] == "error_message":
-            # By itself it is shown to nobody; below a text it is.
+            # The web UI shows an error frame only below a text.
             frames += [response(event, view, FAILURE_TEXT), plain_error(frame)]
         elif frame["type"] in TYPES:
             frames.append(frame)
@@ -109,7 +110,7 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
-    """Build a note in the prompt's place, with its names: an answer to it is none to another."""
+    """Build a note with the prompt's ids, in its place; the settlement allows no further answer."""
     settlement = event.payload
     content = _note(SETTLEMENT_TEXTS[settlement["status"]].format(by=called(settlement["by"])))
     [frame] = EXTENDED[Event.Type.INTERACTION_UPDATE](event, view)
@@ -119,7 +120,7 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _assignment(event: EventRecord, view: View) -> list[Frame]:
-    """Show a question to others as a step that lasts until it is settled."""
+    """Show other people's question as a step that lasts until the question is settled."""
     asked = AskedEvent.of(event.payload)
     content = {"name": f"Waiting for {asked.names}", "payload": asked.text}
     return [step(event, view, content, id_=asked.interaction, state="in_progress")]
