@@ -1,6 +1,6 @@
-"""The limits of what one user, or one address, may do in a time, and at once.
+"""The limits on requests of one user, or one address, per time and at once.
 
-Who asks: the ways in (passwords, guests), messages by all doors, the HTTP interface, sockets.
+The callers are sign-in (passwords, guests), all entry points of messages, the HTTP API and sockets.
 """
 
 from chat_app.rates.at_once import Place, take_socket, take_stream

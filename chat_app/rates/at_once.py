@@ -1,4 +1,4 @@
-"""The limits of what goes on at once in this process, for one user or one address."""
+"""The limits on concurrent use of this process by one user or one address."""
 
 import threading
 import weakref
@@ -7,28 +7,28 @@ from collections import Counter
 from chat_app.settings import ChatSettings
 from sessions_app.errors import TooMany
 
-RETRY = 5  # seconds: nobody knows when something ends
+RETRY = 5  # seconds: the time until a slot is free is unknown
 
 Key = tuple[str, object]
 
 
 class Place:
-    """A place under such a limit. It is given back by `leave`, or when nobody has it any more."""
+    """A slot under a limit, which `leave` or garbage collection of the object releases."""
 
     def __init__(self, keys: tuple[Key, ...]) -> None:
         self.leave = weakref.finalize(self, _give_back, keys)
 
 
 _places_taken: Counter[Key] = Counter()
-# What is collected as garbage may be so while this thread has the lock.
+# Reentrant, because garbage collection may release a slot while this thread holds the lock.
 _lock = threading.RLock()
 
 
 def take_stream(*, user: object, address: str) -> Place:
-    """Take a place for a request that waits for a run, or streams its output.
+    """Take a slot for a request that waits for a run, or streams its output.
 
     Raises:
-        TooMany: the user or the address has all that it may.
+        TooMany: the user or the address has no free slot.
     """
     chat = ChatSettings.load()
     limits: dict[Key, int] = {
@@ -39,10 +39,10 @@ def take_stream(*, user: object, address: str) -> Place:
 
 
 def take_socket(*, user: object = "", address: str = "") -> Place:
-    """Take a place for a socket of the user, or from the address, whosever it will be.
+    """Take a slot for a socket of the user, or of a yet unknown user from the address.
 
     Raises:
-        TooMany: the user or the address has all that it may.
+        TooMany: the user or the address has no free slot.
     """
     chat = ChatSettings.load()
     limits: dict[Key, int] = {
@@ -53,7 +53,7 @@ def take_socket(*, user: object = "", address: str = "") -> Place:
 
 
 def _take(counted_things: str, limits_by_key: dict[Key, int]) -> Place:
-    limits = {key: limit for key, limit in limits_by_key.items() if key[1] != ""}  # or nobody's
+    limits = {key: limit for key, limit in limits_by_key.items() if key[1] != ""}  # unlimited
     with _lock:
         if any(_places_taken.get(key, 0) >= limit for key, limit in limits.items()):
             raise TooMany(counted_things, RETRY)

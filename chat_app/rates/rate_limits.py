@@ -1,11 +1,11 @@
-"""Rate limits, decided in this process's memory: to ask costs no statement and nobody waits.
+"""Rate limits, decided in this process's memory, without a query and without waiting.
 
-In the cluster what was taken is counted in Redis too, behind the caller's back. What Redis knows of
-other processes comes back as a refusal of the next ones. Without Redis each process counts alone.
+In the cluster, a thread also counts in Redis. When Redis reports that all processes together exceed
+a rate, this process refuses the next requests. Without Redis each process counts alone.
 
-The memory storage of `limits`, which counts in Redis, does not do for this: it gives nothing back
-but in fixed windows, keeps every key with a lock for whole windows, reads the wall clock, and a
-timer's thread goes through all keys each 10 ms (50,000 new keys: 23 to 36 µs each, here 7).
+The memory storage of `limits`, the library that counts in Redis, does not fit: it gives back only
+in fixed windows, keeps every key with a lock for whole windows, reads the wall clock, and has a
+timer thread that scans all keys every 10 ms (50,000 new keys: 23 to 36 µs each, here 7).
 """
 
 import math
@@ -24,34 +24,35 @@ from chat_app.settings import ChatSettings, PerTime, SiteSettings, per_time
 from sessions_app.errors import TooMany
 from sessions_app.settings import RuntimeSettings
 
-# Who has had nothing for long is forgotten, at the latest when there are so many more.
+# Number of buckets above which full ones are removed; the threshold grows with the buckets in use.
 MOST = 10_000
 ROUNDING_ERROR = 1e-3  # seconds
-# Imported only where it is used: it imports a client of Redis.
+# Path of a class that is imported only on use, because its module imports a Redis client.
 SHARED_COUNTS_CLASS = "chat_app.rates.shared_counts.SharedCounts"
 
-# A rate, whose it is, and how many are counted.
+# The rate, the key of the user or address, the limit, and the amount to count.
 RateBucket = tuple["LimitedRate", str, PerTime, int]
 
 
 class LimitedRate(StrEnum):
-    """A limited rate; the value is the name of its setting. An application that limits more has a
-    subclass with its rates, which says where they are set and what they count.
+    """A limited rate; the value is the name of its setting.
+
+    An application with further limits defines a subclass with their settings section and wording.
     """
 
     @property
     def section(self) -> SiteSettings:
-        """The section of HITL that has its setting."""
+        """The section of HITL that contains the setting."""
         raise NotImplementedError
 
     @property
     def counted_things(self) -> str:
-        """The things that there are too many of, in words."""
+        """The limited things, in words, for the error message."""
         raise NotImplementedError
 
     @property
     def per_time(self) -> PerTime | None:
-        """The rate as it is set; None if it is not limited."""
+        """The configured rate; None if there is no limit."""
         return per_time(getattr(self.section, self.value))
 
 
@@ -92,15 +93,17 @@ COUNTED_THINGS = {
 
 
 class RateLimits:
-    """Counts by rate and by who: a user's id, a name, an address. Nobody ("") is not counted.
+    """Counts by rate and by subject: a user's id, a name, an address; "" is not counted.
 
-    Each is a bucket (GCRA): a rate of 300/minute lets 300 through at once, then one each 0.2 s.
+    Each count is a bucket (GCRA): a rate of 300/minute lets 300 through at once, then one each 0.2
+    s.
     """
 
     def __init__(self) -> None:
-        # When each would be as good as new: all that is kept of a bucket.
+        # The time at which each bucket is full again, which is the whole state of a bucket.
         self._full_at: dict[tuple[LimitedRate, str], float] = {}
-        # What is collected as garbage may be so while this thread has the lock.
+        # Reentrant, because garbage collection may return a reservation while this thread holds the
+        # lock.
         self._lock = threading.RLock()
         self._most = MOST
 
@@ -108,19 +111,18 @@ class RateLimits:
         """Count one, or an amount, under all of these rates, or under none.
 
         Raises:
-            TooMany: one has not so many left; says when to come back.
+            TooMany: a rate has too little left; the error has the time to wait.
         """
         self.reserve(*rates, amount=amount).keep()
 
     def reserve(self, *rates: tuple[LimitedRate, object], amount: int = 1) -> "Reservation":
-        """Count an amount under all of these rates, or under none, until it is known whether it is
-        to be.
+        """Reserve an amount under all of these rates, or under none, until `keep` or `give_back`.
 
         Raises:
             TooMany: as `take`.
         """
         buckets = _limited_rates(rates, amount)
-        with self._lock:  # whoever comes at the same time finds it counted
+        with self._lock:  # concurrent requests must see the reservation
             for bucket in buckets:
                 rate = bucket[0]
                 if (wait := self._wait(*bucket)) > ROUNDING_ERROR:
@@ -129,20 +131,20 @@ class RateLimits:
         return Reservation(self, buckets)
 
     def count(self, *rates: tuple[LimitedRate, object]) -> None:
-        """Count one under all of these rates, whatever is left."""
+        """Count one under all of these rates, even beyond the limit."""
         buckets = _limited_rates(rates)
         self._count(buckets)
         _tell(buckets)
 
     def give_back(self, buckets: list[RateBucket]) -> None:
-        """Count one less under all of these rates."""
+        """Subtract the amounts from all of these rates."""
         with self._lock:
             for rate, key, per, amount in buckets:
                 if (rate, key) in self._full_at:
                     self._full_at[rate, key] -= amount * per.seconds / per.amount
 
     def refuse(self, rate: LimitedRate, key: str, seconds: float) -> None:
-        """Let nothing through for so long: other processes have."""
+        """Refuse all requests for so many seconds, as other processes used up the rate."""
         per = rate.per_time
         if per is not None:
             with self._lock:
@@ -175,9 +177,9 @@ class RateLimits:
 
 
 class Reservation:
-    """A reservation under each rate, which counts already.
+    """A reservation under each rate, which counts at once.
 
-    It is given back, at the latest when nobody has it any more, unless it is kept.
+    An unkept reservation is returned by `give_back`, or when the object is garbage collected.
     """
 
     def __init__(self, limits: RateLimits, buckets: list[RateBucket]) -> None:
@@ -186,7 +188,7 @@ class Reservation:
         self.give_back.atexit = False
 
     def keep(self) -> None:
-        """Count it for good, for the other processes too."""
+        """Make the reservation permanent, and report it to the other processes."""
         if self.give_back.detach() is not None:
             _tell(self._buckets)
 
@@ -206,7 +208,7 @@ def _redis_counter(url: str) -> Callable[..., None]:
 def _limited_rates(
     rates: Iterable[tuple[LimitedRate, object]], amount: int = 1
 ) -> list[RateBucket]:
-    """Keep the rates that have a limit. What is more than a whole limit takes all of it."""
+    """Return the buckets of limited rates. An amount above a whole limit takes all of the limit."""
     return [
         (rate, _key(subject), per, min(amount, per.amount))
         for rate, subject in rates
@@ -215,7 +217,7 @@ def _limited_rates(
 
 
 def _key(subject: object) -> str:
-    """Return the key of a user or address; a text is hashed: a typed name may be a password."""
+    """Return the key of a user or address; texts are hashed, as a typed name may be a password."""
     if not isinstance(subject, str):
         return str(subject)
     return sha256(subject.encode(errors="surrogatepass")).hexdigest()[:32]
@@ -223,5 +225,5 @@ def _key(subject: object) -> str:
 
 rate_limits = RateLimits()
 if RuntimeSettings.load().cluster:
-    # Here, as it takes a while, for which the event loop would stand still.
+    # Import now, because the import is slow and would block the event loop later.
     import_string(SHARED_COUNTS_CLASS)

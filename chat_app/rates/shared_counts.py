@@ -1,7 +1,7 @@
-"""The counts that all processes share in Redis, without anybody waiting for them.
+"""The counts that all processes share in Redis, without any request waiting for Redis.
 
-A thread of its own adds up what was let through here, and tells Redis every 0.1 s: one call for all
-that somebody did in that time, and none of them waits for it.
+A separate thread adds up the requests let through in this process, and reports them every 0.1 s:
+one call per rate and key.
 """
 
 import math
@@ -28,12 +28,13 @@ TIMEOUT = 1.0  # seconds for one call
 
 
 class SharedCounts:
-    """A counter by rate and key, shared over Redis. What Redis cannot be told is not counted there:
-    nobody is refused because it is away.
+    """A counter by rate and key, shared over Redis.
+
+    Counts that cannot be sent are dropped: a failure of Redis refuses no request.
     """
 
     def __init__(self, url: str, refuse: Callable[..., None]) -> None:
-        """Count in a Redis. `refuse(rate, key, seconds)` is told what was too much of all."""
+        """Count in a Redis; call `refuse(rate, key, seconds)` if a shared count is too high."""
         self._refuse = refuse
         self._counts: Counter[tuple[str, str, PerTime]] = Counter()
         self._lock = threading.Lock()
@@ -43,13 +44,13 @@ class SharedCounts:
             key_prefix="chat.rates",
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type] # it hands on what redis-py takes
+            retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type] # passed on to redis-py
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         threading.Thread(target=self._run, name="rates", daemon=True).start()
 
     def count(self, rate: str, key: str, per: PerTime, amount: int = 1) -> None:
-        """Count what was let through here."""
+        """Count requests let through in this process."""
         with self._lock:
             self._counts[rate, key, per] += amount
         self._has_counts.set()
@@ -65,20 +66,18 @@ class SharedCounts:
             try:
                 for (rate, key, per), amount in counts.items():
                     self._tell(rate, key, per, amount)
-            except Exception as error:  # noqa: BLE001 - whatever Redis raises: each counts alone
+            except Exception as error:  # noqa: BLE001 - without Redis, each process counts alone
                 log.info("rates.not_shared", error=repr(error))
                 time.sleep(PAUSE)
 
     def _tell(self, rate: str, key: str, per: PerTime, amount: int) -> None:
-        """Tell Redis how many were let through here; if that is too much, refuse the next ones for
-        a while.
-        """
+        """Send a count to Redis; if the shared count is too high, refuse requests for a while."""
         item = RateLimitItemPerSecond(per.amount, per.seconds, namespace=rate)
         if self._limiter.hit(item, key, cost=amount):
             return
         reset, remaining = self._limiter.get_window_stats(item, key)
         if remaining:
             self._limiter.hit(item, key, cost=min(remaining, amount))
-        # Until one more may come, or until what was too much has been made up for.
+        # Refuse until the window allows one more request, or until the excess is paid off.
         owed = (amount - remaining) * per.seconds / per.amount
         self._refuse(rate, key, math.ceil(max(reset - time.time(), owed, 1)))

@@ -1,5 +1,6 @@
-"""Messages and claims, within the rates of who gives them and of the address they come from; and
-how many runs of one user may be unfinished: those that wait for a person count too.
+"""Messages and claims within the rates of their user and address, and the limit on runs.
+
+The limit is on one user's unfinished runs, which include those that wait for a person.
 """
 
 import asyncio
@@ -20,10 +21,10 @@ from sessions_app.interactions.claims import ClaimState
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads, sql
 
-# To count unfinished runs takes a query, so that it is done now and then: not for each message.
-OFTEN = 20  # messages of a user in this process between two looks, or as many as there is room for
-RETRY = 60  # seconds: nobody knows when one of them ends
-MOST = 10_000  # users of whom it is known how many messages they have left
+# Unfinished runs are counted by a query, and therefore not for each message.
+OFTEN = 20  # maximum messages of a user in this process between two counts
+RETRY = 60  # seconds: the end of a run is unknown
+MOST = 10_000  # users with a remembered number of free slots
 
 UNFINISHED = """
     SELECT COUNT(*) FROM (
@@ -34,7 +35,7 @@ UNFINISHED = """
 """
 
 _room_left: dict[UserId, int] = {}
-# Runs that are let begin, and perhaps not stored.
+# Runs that may begin, and may not be stored yet.
 _starting_runs: Counter[UserId] = Counter()
 _looks: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
 
@@ -44,11 +45,11 @@ async def submit(
 ) -> SubmittedMessage:
     """Store a message and start its run: `messages.submit`.
 
-    What is stored already is never refused, so that a client which repeats a message learns of it.
-    That is looked up only where a limit is reached.
+    A stored message is never refused, so that a client that repeats one learns the outcome. The
+    query for that is made only at a limit.
 
     Raises:
-        TooMany: messages, new conversations, or runs that are unfinished.
+        TooMany: messages, new conversations, or unfinished runs.
         Refused: as `messages.submit`.
     """
 
@@ -87,10 +88,10 @@ async def submit(
 
 @asynccontextmanager
 async def _another_run(user: UserId) -> AsyncIterator[None]:
-    """Start another run of the user within this: it counts from here on.
+    """Count another starting run of the user, for the duration of this context.
 
     Raises:
-        TooMany: too many are unfinished.
+        TooMany: the user has too many unfinished runs.
     """
     if limit := ChatSettings.load().RUNS_PER_USER:
         await _look(user, limit)
@@ -107,10 +108,10 @@ async def _look(user: UserId, limit: int) -> None:
     if len(_room_left) > MOST:
         _room_left.clear()
     if _room_left.setdefault(user, min(OFTEN, limit)) <= 0:
-        # One after the other, or each would have to itself what one look finds.
+        # Count under a lock, or each of several requests would use all slots of the same count.
         async with _looks.setdefault(user, asyncio.Lock()):
             if _room_left.get(user, 0) <= 0:
-                starting_count = _starting_runs[user]  # some of them may be stored when it looks
+                starting_count = _starting_runs[user]  # before the query, to miss none
                 unfinished_count = await reads.read_for(user, count_unfinished, user, limit)
                 _room_left[user] = min(OFTEN, limit - unfinished_count - starting_count)
             if _room_left[user] <= 0:
@@ -130,7 +131,7 @@ async def change_claim(
     """Claim a prompt, release it, or delegate it: `claims.change`.
 
     Raises:
-        TooMany: that person has done so too often.
+        TooMany: the person has changed claims too often.
         NotFound, Invalid: as `claims.change`.
     """
     rate_limits.take((Rate.CLAIMS_USER, by.id))
