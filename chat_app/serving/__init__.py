@@ -1,1 +1,1 @@
-"""The web server: it starts the runtime before it serves, and stops it before it ends."""
+"""The web server's runtime: started before the server accepts requests, stopped before its end."""

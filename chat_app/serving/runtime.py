@@ -1,7 +1,8 @@
 """The start of the runtime with the server, and its stop before the server stops.
 
-Daphne and runserver send no ASGI lifespan; there the Twisted reactor tells. Others (uvicorn,
-hypercorn) send it. Where neither happens, as in a test of the application, nothing starts.
+Daphne and runserver send no ASGI lifespan, so the runtime follows the Twisted reactor there. Other
+servers (uvicorn, hypercorn) send the lifespan. Without either, as in a test of the application, the
+runtime does not start.
 """
 
 import asyncio
@@ -27,14 +28,14 @@ NO_LIFESPAN = (
 
 
 class WithRuntime:
-    """An ASGI application that has the runtime running while it serves."""
+    """An ASGI application with a running runtime while the server accepts requests."""
 
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
         self._starting: asyncio.Task[None] | None = None
-        # The server has said that it starts, or the log that it does not.
+        # True once the server has announced its start, or the log that there is no announcement.
         self._is_told = False
-        if "daphne.server" in sys.modules:  # it may serve; Twisted need not be installed without it
+        if "daphne.server" in sys.modules:  # only Daphne requires Twisted
             self._follow_reactor()
 
     async def __call__(
@@ -48,11 +49,11 @@ class WithRuntime:
         if self._starting is not None and not self._starting.done():
             await asyncio.shield(self._starting)
         if not self._is_told:
-            self._is_told = True  # once
+            self._is_told = True  # only one log entry
             logger.error(NO_LIFESPAN)
-        # To its end. Daphne cancels all when it stops: a client could not read why its socket is
-        # closed, and Django's handler leaves its tasks behind. Those that would not end by
-        # themselves are told to.
+        # Shield the request. Daphne cancels all requests at its stop: a client could not read why
+        # its socket is closed, and Django's handler leaves its tasks behind. After a grace period,
+        # the request is cancelled.
         task = asyncio.ensure_future(self._application(scope, receive, send))
         try:
             await asyncio.shield(task)
@@ -62,20 +63,20 @@ class WithRuntime:
             raise
 
     def _follow_reactor(self) -> None:
-        """Begin and stop with Twisted's reactor, in which Daphne and its runserver serve.
+        """Start and stop the runtime with Twisted's reactor, in which Daphne and its runserver run.
 
-        Under another server it never runs, and what was to be called is not.
+        Under another server, the reactor never runs, and calls nothing.
         """
         from twisted.internet import defer, reactor, tcp  # noqa: PLC0415
 
         def stop() -> Any:
-            # Who comes from here on is to find another process, not one that hangs up.
+            # Stop listening, so that new clients reach another process and not one that hangs up.
             for reader in reactor.getReaders():
                 if isinstance(reader, tcp.Port):
                     reader.stopListening()
             return defer.Deferred.fromFuture(asyncio.ensure_future(self._stop()))
 
-        # Not at once: the event loop runs only after the reactor has started.
+        # Delay the start, because the event loop runs only after the reactor has started.
         reactor.callWhenRunning(reactor.callLater, 0, self._begin)
         reactor.addSystemEventTrigger("before", "shutdown", stop)
 
@@ -89,7 +90,7 @@ class WithRuntime:
             await asyncio.wait([self._starting])
         try:
             await _end()
-        except Exception:  # Twisted would drop it without a word
+        except Exception:  # Twisted would drop the exception silently
             logger.exception("The runtime did not stop cleanly")
 
 
@@ -106,11 +107,11 @@ async def _end() -> None:
 async def _start_or_exit() -> None:
     try:
         await _start()
-    except Exception as error:  # noqa: BLE001 - whatever it is, half a server must not go on
-        with suppress(OSError, ValueError):  # nobody reads stderr
+    except Exception as error:  # noqa: BLE001 - on any error, a half-started server must exit
+        with suppress(OSError, ValueError):  # stderr may be closed
             print(_reason(error), file=sys.stderr, flush=True)  # noqa: T201 - logs may be off
-        # Not sys.exit: it waits for threads that the half-started runtime may have left, and in
-        # runserver's reloader it would end this thread only.
+        # Use os._exit: sys.exit would wait for threads of the half-started runtime, and in
+        # runserver's reloader would end this thread only.
         os._exit(1)
 
 
@@ -118,7 +119,7 @@ async def _lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> Non
     await receive()
     try:
         await _start()
-    except Exception as error:  # noqa: BLE001 - a server takes one as "no lifespan" and goes on
+    except Exception as error:  # noqa: BLE001 - servers read it as "no lifespan" and continue
         await send({"type": "lifespan.startup.failed", "message": _reason(error)})
         return
     await send({"type": "lifespan.startup.complete"})
