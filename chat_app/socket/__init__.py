@@ -1,1 +1,1 @@
-"""The WebSocket of one client: its life, its person, and what each message does."""
+"""The WebSocket of one client: its connection, its identity, and its subscriptions."""

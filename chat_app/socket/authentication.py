@@ -1,4 +1,4 @@
-"""The person on a socket, and whether they may still be here."""
+"""The authentication of a socket's person, at first and again with later messages."""
 
 import asyncio
 import time
@@ -30,16 +30,17 @@ from sessions_app.errors import TooMany
 from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import RequestMetadata
 
-# Seconds that a socket of nobody may take to say who it is.
+# Seconds within which a new socket must authenticate.
 PATIENCE = 5.0
-# Wrong credentials of one socket.
+# Wrong credentials after which a socket is closed.
 TRIES = 3
-# A look for messages is none for answers: what is approved counts for more.
+# Cached checks by message type: a check for a text message is not reused for an answer, as answers
+# approve actions.
 _looks: defaultdict[type[ClientMessage], identities.Looks] = defaultdict(identities.Looks)
 
 
 class Authentication:
-    """The keeper of a socket's identity: it is known before anything is done."""
+    """The keeper of a socket's identity, which must be known before other messages are handled."""
 
     def __init__(self, consumer: AsyncConsumer, connection: Connection) -> None:
         self.identity: Identity | None = None
@@ -52,14 +53,14 @@ class Authentication:
         self._authorised_at: dict[type[ClientMessage], float] = {}
 
     def link(self, interaction: str) -> str:
-        """Return the whole address of an interaction's page, where this person can open it."""
+        """Return the absolute URL of an interaction's page, which this person can open."""
         return prompt_link(self._scope, self.person, interaction)
 
     async def establish(self) -> None:
-        """Find out who it is: by the scope, else by what the client says first.
+        """Determine the identity: by the scope, or else by the client's first message.
 
         Raises:
-            CloseSocket: nobody who may be here, or one too many.
+            CloseSocket: the person has no access, or too many sockets.
         """
         address = address_of(request_of(self._scope))
         await self._take_place(partial(take_socket, address=address))
@@ -75,13 +76,12 @@ class Authentication:
             await self._await_credentials()
 
     async def authorise(self, type_: type[ClientMessage]) -> None:
-        """Check that the identity still holds, as the person does something, and put off its
-        session's end.
+        """Check the identity before an action of the person, and extend the session.
 
-        Not if that was done a moment ago for the like.
+        A check for the same message type within the last moment is reused.
 
         Raises:
-            CloseSocket: it does not hold.
+            CloseSocket: the identity has ended.
         """
         if time.monotonic() - self._authorised_at.get(type_, float("-inf")) < identities.GOOD_FOR:
             return
@@ -94,12 +94,12 @@ class Authentication:
             await session_timeouts.put_off(self._scope["session"])
 
     async def authenticate(self, message: AuthMessage) -> None:
-        """Answer an `auth_message`. Who is somebody already can only be told that it is the same.
+        """Answer an `auth_message`; a socket with an identity accepts only the same person's.
 
         Raises:
-            CloseSocket: too many wrong tries.
+            CloseSocket: there were too many wrong credentials.
         """
-        if isinstance(message.payload, ConsentMode):  # the peer's UI sends it first of all
+        if isinstance(message.payload, ConsentMode):  # the peer's UI always sends this first
             return
         try:
             signed_in = await identity.sign_in(message.payload, request_of(self._scope))
@@ -117,7 +117,7 @@ class Authentication:
         await self._connection.send(auth_success(message, signed_in.person))
 
     async def leave(self) -> None:
-        """Leave the user's group, and give places back: the socket has ended."""
+        """Leave the user's group and release the slots, after the end of the socket."""
         if self.identity is not None:
             group = revocation.group_of(self.person.id)
             await self._consumer.channel_layer.group_discard(group, self._consumer.channel_name)
@@ -141,7 +141,7 @@ class Authentication:
         await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
 
     async def _check_page(self, person: Person) -> None:
-        """Refuse the page of another: somebody else has signed in in its browser meanwhile."""
+        """Refuse a page made for another person than the one now signed in in the browser."""
         if self._connection.query.person in (None, str(person.id)):
             return
         reason = "This page was made for another person."
@@ -158,7 +158,7 @@ class Authentication:
             raise self._nobody() from None
 
     async def _take_credentials(self, text: str | None) -> None:
-        """Take credentials; any other message before the identity ends the socket."""
+        """Read credentials; any other message before the authentication ends the socket."""
         try:
             message = parse(text)
         except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""The life of a socket, whoever is on it and whatever is said; and the reading of its frames."""
+"""The connection of a socket, independent of its person and messages; and the frame parser."""
 
 import asyncio
 import time
@@ -27,36 +27,36 @@ log = Log(__name__)
 
 # Seconds that one frame may wait for the client to read.
 STALL_TIME = 30.0
-# Bytes that wait with it: the rest of the page it is of, and what the server has in its buffer.
+# Bytes counted with each unsent frame: the rest of the frame's page, and the server's buffer.
 BESIDE_A_FRAME = 128 * 1024
-# Seconds that a client has to hear that the socket is closed.
+# Seconds in which a client must confirm the close of the socket.
 CLOSE_TIME = 5.0
-# Bytes of frames that were taken and not yet handled; each counts with what it costs to keep it.
+# Bytes of received, unhandled frames; each frame counts with the overhead of its storage.
 MAX_WAITING = 2 * 1024 * 1024
-# Characters of one frame with which the socket ends. (One that is smaller, and still too large as a
-# message, gets an error, and the socket stays.) Daphne takes 16 MiB.
+# Characters of a frame that closes the socket. (A smaller one beyond the message limit gets an
+# error, and the socket stays open.) Daphne accepts 16 MiB.
 LARGEST = 12 * 1024 * 1024
 FRAME_COST = 100
-# Seconds that a ping waits for its turn. Other messages keep their order.
+# Seconds that a ping waits for its turn. Other messages are never reordered.
 LATE = 1.0
-# What the peer's clients call a conversation that they have not named.
+# Name of a conversation that a client of the peer has not named.
 DEFAULT_CONVERSATION = "default"
-# Closing codes of every day.
+# Closing codes that are logged at level info.
 ORDINARY = (1012, 4401)
-# Characters of a frame that takes the event loop for some milliseconds. A user who sends many, on
-# many sockets, would have nearly all of the loop's time.
+# Characters of a large frame, which takes some milliseconds of the event loop to parse. Without a
+# limit, one user's sockets could occupy nearly the whole loop.
 LARGE = 16 * 1024
-# The next large frame of the user is read after so many times the time that this one took.
+# Pause before the user's next large frame, as a multiple of the parsing time of this one.
 REST = 3
 
 _turns: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
 
 
 class Connection:
-    """The connection to a client: frames that wait for their turn, and what is sent, in budgets."""
+    """The connection to a client, with budgets for queued received frames and for unread ones."""
 
     def __init__(self, receive: Receive, send: Send, query: Query, late: Late) -> None:
-        """`late` gets a ping for which there was no time in its turn."""
+        """Create the connection; `late` handles a ping that has waited too long for its turn."""
         self.query = query
         self._receive = receive
         self._send = send
@@ -67,29 +67,29 @@ class Connection:
         self._moved_at = 0.0
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rate = Bucket()
-        # Texts, None for a binary frame, and last that the client has left.
+        # Received frames: texts, None for a binary frame, and at the end the client's disconnect.
         self._waiting_frames: deque[str | CloseSocket | None] = deque()
         self._frame_event = asyncio.Event()
         self._waiting_size = 0
         self.share = Share(self.end)
 
     async def live(self, *works: Work) -> CloseSocket:
-        """Do several works at once until either side ends the connection; return why."""
+        """Run several works concurrently until the connection ends; return the reason."""
         try:
             return await self._until_ended(works)
-        except asyncio.CancelledError:  # as Daphne does when it stops
+        except asyncio.CancelledError:  # Daphne cancels connections when it stops
             with suppress(OSError):
                 await self._send({"type": "websocket.close", "code": 1012, "reason": "restarting"})
             raise
 
     async def close(self, error: CloseSocket) -> None:
-        """Tell the client why it is closed, unless it is gone."""
+        """Tell the client why the socket is closed, unless the client is gone."""
         if not error.code:
             return
         write = log.info if error.code in ORDINARY else log.warning
         write("socket.closed", code=error.code, reason=error.reason)
         with suppress(OSError, TimeoutError):
-            # A client that floods us may go on until it reads.
+            # Read on until the client confirms, because a flooding client reads nothing before.
             async with asyncio.timeout(CLOSE_TIME):
                 await self._send(
                     {"type": "websocket.close", "code": error.code, "reason": error.reason}
@@ -98,10 +98,10 @@ class Connection:
                     pass
 
     def end(self, error: CloseSocket) -> None:
-        """Let `live` return, whatever the connection is doing."""
+        """Let `live` return, even in the middle of other work."""
         if not self._end.done():
             self._end.set_exception(error)
-            self._end.exception()  # seen: asyncio logs those that nobody has asked for
+            self._end.exception()  # retrieved, so that asyncio does not log the exception
 
     @property
     def stalled(self) -> bool:
@@ -109,7 +109,7 @@ class Connection:
         return self._frames_under_way > 0 and time.monotonic() - self._moved_at > STALL_TIME
 
     async def has_frame(self, within: float) -> bool:
-        """Wait so many seconds at most for a frame of the client; return whether one is there."""
+        """Wait at most so many seconds for a frame of the client; return whether there is one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._frame_arrived()
@@ -127,7 +127,7 @@ class Connection:
             CloseSocket: the client is gone.
         """
         if self._waiting_frames:
-            await asyncio.sleep(0)  # a client that floods us lets the others have their turn
+            await asyncio.sleep(0)  # let other sockets run between the frames of a flooding client
         await self._frame_arrived()
         frame = self._waiting_frames.popleft()
         if isinstance(frame, CloseSocket):
@@ -136,19 +136,23 @@ class Connection:
         return frame
 
     async def pause(self, seconds: float) -> None:
-        """Take no frame for so long, or until the client leaves."""
+        """Pause the reading of frames, until the time is over or the client disconnects."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.gone.wait()
 
     async def send(self, frame: Frame) -> None:
-        """Send a frame that belongs to no event. What a client said before it left is done too."""
+        """Send a frame outside of the log, or drop it if the client is gone.
+
+        The client's last message is carried out in either case.
+        """
         with suppress(ClientGone):
             await self.send_encoded(encode(frame))
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Send the error of a message that was not carried out. A plain client passes over no error
-        that names no conversation.
+        """Send the error of a message that was not carried out.
+
+        A plain client ignores an error without a conversation's name, so the error always gets one.
         """
         refusal.conversation_id = refusal.conversation_id or self.query.conversation_id
         if self.query.extended:
@@ -158,10 +162,10 @@ class Connection:
             await self.send(plain_error(refusal_reply(refusal)))
 
     async def send_encoded(self, data: bytes) -> None:
-        """Send a frame. This waits while the client does not read.
+        """Send a frame, and wait while the client does not read.
 
         Raises:
-            ClientGone: it will never read this.
+            ClientGone: the client will never read the frame.
         """
         if self.gone.is_set():
             raise ClientGone
@@ -181,14 +185,14 @@ class Connection:
             self._moved_at = time.monotonic()
 
     def take(self, text: str | None, size: int) -> None:
-        """Have a frame wait for its turn; None is a binary one.
+        """Queue a received frame; None stands for a binary one.
 
         Raises:
-            CloseSocket: it is too large, or there are too many.
+            CloseSocket: the frame is too large, or there are too many.
         """
         if size > LARGEST:
             raise CloseSocket(4413, "message too large")
-        # Of one that is too large, enough to see that it is.
+        # Keep just enough of an oversized frame for `parse` to refuse it.
         text = text and text[: MAX_FRAME + 1]
         self._count_waiting(len(text or "") + FRAME_COST)
         if not self._rate.take() or self._waiting_size > MAX_WAITING:
@@ -198,7 +202,7 @@ class Connection:
             asyncio.get_running_loop().call_later(LATE, self._answer_late, text)
 
     def leave(self) -> None:
-        """Note that the client is gone. What it said before still counts."""
+        """Note that the client is gone, but still handle its queued frames."""
         self.gone.set()
         self._queue(CloseSocket())
 
@@ -216,14 +220,14 @@ class Connection:
         self._frame_event.set()
 
     def _answer_late(self, ping: str) -> None:
-        """Answer a ping that still waits for the message before it, which waits for a write."""
+        """Answer a ping out of turn that is queued behind a message with a slow write."""
         if ping in self._waiting_frames and not (self.gone.is_set() or self._end.done()):
             self._waiting_frames.remove(ping)
             self._count_waiting(-len(ping) - FRAME_COST)
             late_answer = self._late(ping)
             try:
                 self._tasks.create_task(late_answer)
-            except RuntimeError:  # the socket is ending
+            except RuntimeError:  # the task group is already closing
                 late_answer.close()
 
     def _count_waiting(self, size: int) -> None:
@@ -231,7 +235,7 @@ class Connection:
         self.share.grow(size)
 
     async def _await_ending(self) -> None:
-        """Wait for the end in a task of its own: others may wait for a client's reading."""
+        """Wait for the end in a separate task, as the others may wait for the client to read."""
         await self._end
 
 
@@ -241,7 +245,7 @@ def _first(group: BaseExceptionGroup[CloseSocket]) -> CloseSocket:
 
 
 async def read_frame(text: str | None, user: UserId) -> ClientMessage:
-    """Parse the frame of a user, a large one once it is its turn among the user's.
+    """Parse the frame of a user; a large one waits for its turn among the user's frames.
 
     Raises:
         TooMany: the user has sent too many bytes.

@@ -1,4 +1,4 @@
-"""Backpressure and limits that Daphne lacks, for clients that read nothing or send too much."""
+"""Backpressure and limits that Daphne lacks, for clients that do not read or that send too much."""
 
 import asyncio
 from typing import Any
@@ -13,9 +13,9 @@ from chat_app.socket.flow_control import keep_little
 from chat_app.wire.parsing import MAX_FRAME
 
 PREFIX = b"daphne-root-path"
-# Bytes of a message with which it is too large, also without a character that is cut in two.
+# Bytes kept of a message: even after the removal of a split character, beyond the message limit.
 ENOUGH = MAX_FRAME + 8
-# Seconds in which the client of a response has to take what waits in the transport.
+# Seconds in which the client of a response must read the transport's buffer.
 PATIENCE = 60.0
 
 _handle_reply = Server.handle_reply
@@ -30,14 +30,14 @@ def install() -> None:
 
 
 class _Room:
-    """A push producer in Twisted's terms, which knows whether the transport has room."""
+    """A Twisted push producer that tells whether the transport's buffer has room."""
 
     def __init__(self) -> None:
         self.is_there = asyncio.Event()
         self.is_there.set()
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """Note that more than 64 KiB wait in the transport."""
+        """Note that more than 64 KiB are buffered in the transport."""
         self.is_there.clear()
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
@@ -48,7 +48,7 @@ class _Room:
 
 
 class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne has no types
-    """Daphne's side of a WebSocket, which knows whether its transport has room."""
+    """Daphne's side of a WebSocket, with a record of the room in the transport's buffer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self._size = 0
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
-        """Refuse a handshake that is not ASCII where it has to be: Daphne would fail at it."""
+        """Refuse a handshake that must be ASCII but is not, because Daphne would fail at it."""
         names = (request.path, request.headers.get("sec-websocket-protocol", ""), *request.headers)
         if not all(name.isascii() for name in names):
             raise ConnectionDeny(  # type: ignore[no-untyped-call] # Autobahn's classes have no types
@@ -65,27 +65,27 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         return super().onConnect(request)
 
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
-        """Take the flow control over once the handshake is done."""
+        """Take over the flow control after the handshake."""
         super().onOpen()
-        self.unregisterProducer()  # the HTTP channel's, which was here before
+        self.unregisterProducer()  # replaces the producer of the HTTP channel
         self.registerProducer(self.room, True)
         keep_little(self.transport.getHandle())
         self.closeHandshakeTimeout = CLOSE_TIME
 
     def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
-        """Begin to count another message."""
+        """Reset the size for a new message."""
         super().onMessageBegin(isBinary)
         self._size = 0
 
     def onMessageFrameData(self, payload: bytes) -> None:  # noqa: N802 - Autobahn's name
-        """Keep of a message no more than shows that it is too large: the rest may never come."""
+        """Keep only enough of a message to recognise its excess: the rest may never be sent."""
         super().onMessageFrameData(payload[: max(0, ENOUGH - self._size)])
         self._size += len(payload)
         if self._size > LARGEST:
             self.serverClose(4413)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803 - as above
-        """Hand a message on, without a character that was cut in two."""
+        """Pass a message on, without a character that was cut in two."""
         if self._size > ENOUGH:
             payload = payload.decode(errors="ignore").encode()
         if self._size <= LARGEST:
@@ -102,16 +102,15 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         super().serverSend(content, binary)
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
-        """Let whoever waits for room go on: Autobahn does this before it drops a connection."""
+        """Release waiting senders, as Autobahn calls this before it drops a connection."""
         super().unregisterProducer()
         self.room.resumeProducing()
 
     def serverClose(self, code: int | None = None) -> None:  # noqa: N802 - Daphne's name
-        """Close with the code that the application gave.
+        """Close with the application's code.
 
-        Daphne does so by a method of Autobahn that takes only 1000 and the codes of applications;
-        1012, the code of a server that restarts, is registered for servers (RFC 6455, IANA), and
-        tells clients to come back.
+        Daphne uses an Autobahn method that accepts only 1000 and application codes; 1012, "service
+        restart", is registered for servers (RFC 6455, IANA), and makes clients reconnect.
         """
         self.sendCloseFrame(code=1000 if code is None else code)
 
@@ -120,7 +119,7 @@ async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> No
     """Send a message of the application, and return when there is room for more.
 
     Raises:
-        ConnectionResetError: there will be none, as the client is gone.
+        ConnectionResetError: the client is gone.
     """
     if message["type"] == "websocket.send":
         protocol.handle_reply(message)
@@ -142,13 +141,14 @@ def _has_turns(request: Any) -> bool:
 
 
 def _is_over(request: Any) -> bool:
-    """Return whether the response is complete, or nobody is there to have it."""
+    """Return whether the response is complete, or its client is gone."""
     return bool(request.finished) or request.channel is None
 
 
 async def _take_turn(request: Any, message: Any) -> None:
-    """Wait for room, where a part of a body was written and another follows. It is there, too, when
-    the client is gone: then the rest goes nowhere.
+    """Wait for room in the transport after each part of a response's body but the last.
+
+    A lost client ends the wait: the remaining parts are dropped.
     """
     if not message.get("more_body") or _is_over(request):
         return
@@ -162,7 +162,7 @@ async def _take_turn(request: Any, message: Any) -> None:
 
 
 def _process_with_ascii_prefix(self: Any) -> Any:
-    """Pass a prefix over that is not ASCII, as the one of a WebSocket: Daphne would fail at it."""
+    """Ignore a non-ASCII prefix header, as for WebSockets, because Daphne would fail at it."""
     if not all(value.isascii() for value in self.requestHeaders.getRawHeaders(PREFIX, [])):
         self.requestHeaders.removeHeader(PREFIX)
     return _process(self)

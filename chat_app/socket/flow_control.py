@@ -1,8 +1,8 @@
 """Backpressure that web servers lack, for clients that do not read.
 
-Daphne keeps all that it is given in memory, however much that becomes, for a socket and for a
-response that is sent in parts. uvicorn has the sender wait, but keeps for ever what such a client
-has not read when its socket ends. And under both, the kernel takes up to 4 MiB for each.
+Daphne buffers all data in memory without a limit, for sockets and for streamed responses. uvicorn
+blocks the sender, but keeps the unread data for ever after the socket's end. Under both, the kernel
+buffers up to 4 MiB per connection.
 """
 
 import socket
@@ -11,20 +11,21 @@ from contextlib import suppress
 
 from django.utils.module_loading import import_string
 
-# Bytes that the kernel takes beyond what is on its way; else up to 4 MiB for each connection.
+# Unsent bytes that the kernel buffers beyond those in flight; without this limit, up to 4 MiB per
+# connection.
 UNSENT = 64 * 1024
 
 
 def install() -> None:
     """Install flow control in the servers that are used in this process."""
-    if "daphne.server" in sys.modules:  # it has imported itself where it serves
+    if "daphne.server" in sys.modules:  # a serving Daphne is already imported
         import_string("chat_app.socket.daphne_flow_control.install")()
-    with suppress(ImportError):  # it is not installed
+    with suppress(ImportError):  # uvicorn may not be installed
         import_string("chat_app.socket.uvicorn_flow_control.install")()
 
 
 def keep_little(connection: socket.socket) -> None:
-    """Limit what the kernel keeps of data that is not sent yet."""
-    # It may be a Unix socket, or TLS; and not all systems have the option.
+    """Limit the unsent data in the kernel's buffer."""
+    # Ignore errors: the connection may be a Unix socket or TLS, and some systems lack the option.
     with suppress(OSError, AttributeError):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)

@@ -1,4 +1,4 @@
-"""The conversations that a socket follows: a feed for each, from the cursor that the client has."""
+"""The conversations that a socket follows: a feed for each, from the client's cursor."""
 
 import asyncio
 from contextlib import suppress
@@ -26,14 +26,14 @@ from sessions_app.storage import reads
 
 log = Log(__name__)
 
-# Conversations that one socket follows; a further one takes the place of the one that its client
-# has not touched for longest.
+# Conversations that one socket follows; a further one replaces the least recently used.
 MAX_FEEDS = 64
 
 
 class Subscriptions:
-    """The feeds of a socket, which it opens and leaves, and moves by news. The sweeper sees the
-    socket by it.
+    """The feeds of a socket: opened, closed, and moved by news.
+
+    For the sweeper, this object is the socket's follower.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Subscriptions:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited_names: set[str] = set()
         self.waiting: WaitingPrompts | None = None
-        self.all_waiting = False  # tell also when others wait than before, though as many
+        self.all_waiting = False  # send also if other prompts wait than before, with an equal count
         self._sent_counts: WaitingPrompts | None = None
         self._sent_away = False
         self.end = connection.end
@@ -75,24 +75,24 @@ class Subscriptions:
             await self._unfollow(conversation)
 
     def wake(self) -> None:
-        """Let `heed_wakes` look."""
+        """Let `heed_wakes` check the subscriptions."""
         self._wakes.set()
 
     async def heed_wakes(self) -> None:
-        """Look at all that is followed, whenever it may have changed; until cancelled."""
+        """Check all subscriptions after each wake; until cancelled."""
         while True:
             await self._wakes.wait()
             self._wakes.clear()
             try:
                 await self._woken()
-            except (DatabaseError, StorageUnavailable) as error:  # the sweeper comes back to it
+            except (DatabaseError, StorageUnavailable) as error:  # the sweeper tries again
                 log.warning("subscriptions.not_looked", error=str(error))
 
     async def _woken(self) -> None:
-        """Send what the sweeper's look may have changed.
+        """Send changes that a wake of the sweeper may stand for.
 
-        News was lost, the conversation that the connection named has come to be, one was deleted,
-        more or fewer questions wait, or the database is away, or back.
+        They are: lost news, the creation of the connection's conversation, a deleted conversation,
+        another number of waiting questions, the loss or return of the database.
         """
         if self._extended and sweeper.database_away != self._sent_away:
             self._sent_away = sweeper.database_away
@@ -115,10 +115,10 @@ class Subscriptions:
             await self.follow(name)
 
     def feed_of(self, conversation_id: str | None) -> Feed:
-        """Return the feed of a conversation that is followed.
+        """Return the feed of a followed conversation.
 
         Raises:
-            NotFound: it is not.
+            NotFound: the socket does not follow the conversation.
         """
         conversation = self._ids.get(conversation_id or "")
         if conversation is None:
@@ -126,7 +126,7 @@ class Subscriptions:
         return self.feeds[conversation]
 
     def find_feed(self, conversation_id: str) -> Feed | None:
-        """Return the feed of a conversation, touched now; None if it is not followed."""
+        """Return the feed of a conversation as the most recently used; None if not followed."""
         conversation = self._ids.get(conversation_id)
         if conversation is None:
             return None
@@ -134,11 +134,11 @@ class Subscriptions:
         return feed
 
     async def follow(self, conversation_id: str, *, after: int | None = None) -> Feed | None:
-        """Return the feed of a conversation, opened if need be; None if there is none such."""
+        """Return the conversation's feed, opened if needed; None without such a conversation."""
         if feed := self.find_feed(conversation_id):
             return feed
         async with self._follow_lock:
-            if feed := self.find_feed(conversation_id):  # by another task meanwhile
+            if feed := self.find_feed(conversation_id):  # another task may have opened the feed
                 return feed
             owner = self._authentication.person.id
             conversation = await reads.read_for(owner, find_conversation, owner, conversation_id)
@@ -148,7 +148,7 @@ class Subscriptions:
                 return None
             if len(self.feeds) >= MAX_FEEDS:
                 await self._make_room()
-            if conversation_id in self.awaited_names:  # all of it is new to the client
+            if conversation_id in self.awaited_names:  # the conversation is new to the client
                 after = 0
             feed = await self._open(conversation, conversation_id, after)
             self.awaited_names.discard(conversation_id)
@@ -164,8 +164,10 @@ class Subscriptions:
         return await reads.read_for(user, is_behind, conversation, kept_cursor)
 
     async def _make_room(self) -> None:
-        """Leave the conversation that was not touched for longest. The client is told, as it may
-        wait for something there; but no plain one, which would show an error to a person.
+        """Leave the least recently used conversation.
+
+        An extended client is told, as it may wait for an event there; a plain one would show its
+        user an error.
         """
         feed = next(iter(self.feeds.values()))
         await self._unfollow(feed.conversation)
@@ -190,7 +192,7 @@ class Subscriptions:
         self._ids[conversation_id] = conversation
         group = group_name(conversation)
         try:
-            # Joined before the log is looked at, so that nothing falls between.
+            # Join the group before the read of the log, so that no event is missed in between.
             await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
             kept_cursor = await cursors.take(conversation, user)
             opening = await reads.read_for(

@@ -1,4 +1,4 @@
-"""A fix for uvicorn, which keeps for ever what a client had not read when its socket ended."""
+"""A fix for uvicorn, which keeps a client's unread data for ever after the socket's end."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from chat_app.socket.flow_control import keep_little
 
-# Seconds that a client has to read what is left when its socket has ended.
+# Seconds that a client has to read the rest after the socket's end.
 LAST_READ = 1.0
 
 Protocol: Any = WebSocketsSansIOProtocol
@@ -27,8 +27,10 @@ def _made_to_keep_little(self: Any, transport: Any) -> None:
 
 
 def _aborted_in_a_moment(self: Any, task: asyncio.Task[None]) -> None:
-    """Abort the connection in a moment: the application has ended, and uvicorn has closed its
-    transport, which may wait for its client to read.
+    """Abort the connection after a short delay.
+
+    The application has ended and uvicorn has closed the transport, which may wait for its client to
+    read.
     """
     self.tasks.discard(task)
     self.loop.call_later(LAST_READ, self.transport.abort)
