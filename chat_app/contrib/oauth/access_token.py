@@ -1,4 +1,4 @@
-"""The function by which a workflow gets a token of its person."""
+"""The function by which a workflow gets an access token of its person."""
 
 import asyncio
 import secrets
@@ -16,8 +16,9 @@ from sessions_app.workflows import Context, Retry
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A person's consent, by which a step gets the token itself. This is no secret: the journal has
-    it, as an argument of steps.
+    """A reference to a person's consent, by which a step reads the access token.
+
+    The reference is no secret: the journal records it as an argument of steps.
     """
 
     grant: int
@@ -25,8 +26,10 @@ class AccessToken:
     provider: str
 
     async def read(self) -> str:
-        """Return the token, refreshed if it is about to end. Read it in the step that uses it, and
-        return it from none: what a step returns is recorded.
+        """Return the access token, refreshed if it expires soon.
+
+        Read the token in the step that uses it, and return it from no step, because results are
+        recorded.
 
         Raises:
             ConsentGone: the consent was revoked, or has ended.
@@ -37,7 +40,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A look for a usable grant; without one, the address of a link for a new consent."""
+    """The result of a search for a usable grant: its id, or else the link for a new consent."""
 
     grant: int | None
     link: str = ""
@@ -48,18 +51,19 @@ async def access_token(
     provider: str,
     *,
     scopes: Sequence[str] = (),
-    timeout: float | None = None,  # noqa: ASYNC109 - it is the prompt's, and durable
+    timeout: float | None = None,  # noqa: ASYNC109 - the prompt's durable timeout
 ) -> AccessToken:
-    """Return a token by which the run acts for its person at a provider; asks them if need be.
+    """Return the access token of the run's person at a provider, after a prompt for consent if
+    needed.
 
     Args:
         provider: a name of OAUTH_PROVIDERS.
-        scopes: what the token must allow; else the provider's own `scopes`.
-        timeout: seconds that the person has for the answer; else any time.
+        scopes: the required scopes; by default the provider's own `scopes`.
+        timeout: seconds that the person has for the answer; by default no limit.
 
     Raises:
-        ConsentDeclined: the person does not want it.
-        PromptExpired: they did not answer in time.
+        ConsentDeclined: the person has declined.
+        PromptExpired: the person did not answer in time.
         NoConsentOfGuests: the person is a guest.
         StepFailed: the provider cannot refresh an older token now.
         ImproperlyConfigured: there is no such provider.
@@ -95,7 +99,7 @@ async def access_token(
 async def _look_up(run: str, user: UserId, provider: str, scopes: list[str]) -> Lookup:
     if (grant := await grants.find_usable(user, provider, scopes)) is not None:
         return Lookup(grant)
-    # In a thread: the first address of a worker imports all pages, and other runs should go on.
+    # Use a thread: a worker's first link imports all views, which must not block other runs.
     nonce = secrets.token_urlsafe(16)
     link = OAuthSettings.load().public_link
     return Lookup(None, await asyncio.to_thread(link, "chat:consent", run, nonce))

@@ -10,7 +10,7 @@ from chat_app.contrib.oauth.models import OAuthGrant
 
 @admin.register(OAuthGrant)
 class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
-    """A grant is given and revoked by its person; here it can be deleted."""
+    """The admin of grants, which only their person gives and revokes; the admin may delete them."""
 
     fields = ("user", "provider", "scopes", "created_at", "last_used_at", "expires_at")
     list_display = ("provider", "user", "scopes", "created_at", "last_used_at")

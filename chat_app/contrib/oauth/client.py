@@ -1,4 +1,4 @@
-"""The requests to a provider, made by Authlib. `providers` imports this, where it is used."""
+"""The requests to a provider, made by Authlib. `providers` imports this module on first use."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,14 +24,14 @@ except ImportError as error:
         "pip install 'django-durable-hitl[oauth]'"
     ) from error
 
-# Of an error code: what a provider sends is in a log and in an error.
+# Maximum characters of a provider's error code in logs and errors.
 LONGEST_CODE = 40
 MAX_DOCUMENT = 2**20  # bytes, of each response
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The addresses of a provider. `says_issuer`: each of its answers has `iss` (RFC 9207)."""
+    """The URLs of a provider; `says_issuer`: each of its answers contains `iss` (RFC 9207)."""
 
     issuer: str
     authorize: str
@@ -41,7 +41,7 @@ class Endpoints:
 
 
 class ProviderClient:
-    """An open connection to a provider. It follows no redirect."""
+    """A connection to a provider, which follows no redirects."""
 
     def __init__(self, client: Any, provider: OAuthProvider, endpoints: Endpoints) -> None:
         self._client = client
@@ -49,7 +49,7 @@ class ProviderClient:
         self.endpoints = endpoints
 
     def authorization_url(self, *, state: str, verifier: str, scopes: list[str]) -> str:
-        """Build the address to which a person goes to agree."""
+        """Build the URL to which a person goes to consent."""
         url, _ = self._client.create_authorization_url(
             self.endpoints.authorize,
             state=state,
@@ -60,19 +60,19 @@ class ProviderClient:
         return str(url)
 
     async def exchange(self, code: str, verifier: str) -> Tokens:
-        """Exchange the code that a person came back with for tokens."""
+        """Exchange a returning person's authorization code for tokens."""
         return _read(
             await self._client.fetch_token(self.endpoints.token, code=code, code_verifier=verifier)
         )
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """Exchange a refresh token for new tokens; the old one may stay valid, or not."""
+        """Exchange a refresh token for new tokens; the old one may or may not stay valid."""
         return _read(
             await self._client.refresh_token(self.endpoints.token, refresh_token=tokens.refresh)
         )
 
     async def revoke(self, tokens: Tokens) -> None:
-        """Have the provider forget the tokens (RFC 7009), if it takes that."""
+        """Revoke the tokens at the provider (RFC 7009), if the provider supports revocation."""
         if self.endpoints.revoke:
             name = "refresh_token" if tokens.refresh else "access_token"
             token = tokens.refresh or tokens.access
@@ -86,11 +86,11 @@ class ProviderClient:
 async def connect(
     provider: OAuthProvider, redirect_uri: str, patience: float
 ) -> AsyncIterator[ProviderClient]:
-    """Open a connection to a provider. `patience`: seconds, for all that is asked over it.
+    """Open a connection to a provider; `patience` is the seconds for all requests over it.
 
     Raises:
-        ProviderRefused: it answers with an error of OAuth.
-        ProviderUnavailable: it does not answer, or not as OAuth has it.
+        ProviderRefused: the provider answers with an OAuth error.
+        ProviderUnavailable: the provider does not answer, or not in the form of OAuth.
     """
     secret = provider.client_secret.get_secret_value()
     client_auth = provider.client_auth if secret else "none"
@@ -106,10 +106,10 @@ async def connect(
         event_hooks={"response": [limit_each(MAX_DOCUMENT)]},
     )
     try:
-        # In a thread: it reads the certificates of authorities, which blocks for a while.
+        # Use a thread, because loading the root certificates blocks for a while.
         async with asyncio.timeout(patience), await asyncio.to_thread(new_client) as client:
             yield ProviderClient(client, provider, await _endpoints(client, provider))
-    # Not chained: their texts may quote what was sent.
+    # Raise without a cause, because the cause's text may quote secrets of the request.
     except OAuthError as error:
         code = ascii(str(error.error)[:LONGEST_CODE])
         raise ProviderRefused(provider.title, code.strip("'")) from None
@@ -118,7 +118,7 @@ async def connect(
 
 
 async def _endpoints(client: Any, provider: OAuthProvider) -> Endpoints:
-    """Return the provider's addresses: what the settings have comes before its own document."""
+    """Return the provider's URLs; the settings take precedence over the metadata document."""
     document: dict[str, Any] = {}
     if provider.metadata_url:
         response = await client.request("GET", provider.metadata_url, withhold_token=True)
@@ -140,9 +140,9 @@ async def _endpoints(client: Any, provider: OAuthProvider) -> Endpoints:
 
 
 def _read(token: dict[str, Any]) -> Tokens:
-    """Read the answer of the token endpoint; a ValueError says that it is none."""
+    """Read the answer of the token endpoint; raise ValueError if it contains no valid tokens."""
     scope = token.get("scope") or ""
-    # With spaces between them; some write commas, or a list.
+    # Scopes are separated by spaces, but some providers send commas, or a list.
     scopes = scope if isinstance(scope, list) else str(scope).replace(",", " ").split()
     return Tokens(
         access=token.get("access_token") or "",

@@ -1,6 +1,6 @@
-"""The way of a person to a provider and back, which settles the prompt that sent them.
+"""The consent of a person at a provider, from the prompt's link to the return that settles it.
 
-What has to outlast a restart meanwhile is in an `OAuthRequest`.
+An `OAuthRequest` stores the state in between, which must survive a restart.
 """
 
 import secrets
@@ -37,29 +37,29 @@ if TYPE_CHECKING:
 
 log = Log(__name__)
 
-# For who signs in there first, and asks somebody for the password.
+# Time to consent, long enough to sign in at the provider and get a password from a colleague.
 VALID = timedelta(hours=1)
 VIA = "oauth"
 OFFLINE = "offline_access"
 
 
 class Outcome(StrEnum):
-    """The outcome of a person's way to a provider."""
+    """The outcome of a person's visit to a provider."""
 
     CONNECTED = "connected"
-    CLOSED = "closed"  # the prompt does not wait any more
-    DENIED = "denied"  # the person did not agree there
-    TOO_LITTLE = "too_little"  # the person agreed to less than was asked for
-    UNKNOWN = "unknown"  # the address was used before, or is too old
-    OTHER_PERSON = "other_person"  # somebody else went there
-    FOREIGN = "foreign"  # it is not the provider that answers
+    CLOSED = "closed"  # the prompt is already settled
+    DENIED = "denied"  # the person declined at the provider
+    TOO_LITTLE = "too_little"  # the person granted fewer scopes than requested
+    UNKNOWN = "unknown"  # the URL was used before, or is too old
+    OTHER_PERSON = "other_person"  # another person opened the link
+    FOREIGN = "foreign"  # the answer comes from another provider
     REFUSED = "refused"  # the provider answers with an error
     UNAVAILABLE = "unavailable"  # the provider does not answer
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A person who is back from a provider: the outcome, and the prompt where it is known."""
+    """A person's return from a provider: the outcome, and the prompt if known."""
 
     outcome: Outcome
     interaction: UUID | None = None
@@ -68,17 +68,17 @@ class Return:
 
 
 async def begin(person: Person, run: UUID, nonce: str) -> str | Return:
-    """Return the address of the provider to which the person's prompt sends them, or why not.
+    """Return the provider's URL for the person's prompt, or the reason why there is none.
 
     Raises:
-        NotFound: the run has not asked this person so.
+        NotFound: the run has no such prompt for this person.
     """
     prompt = await reads.read_for(person.id, _find_prompt, person, run, nonce)
     request = prompt.request
     if not prompt.waits:
         return Return(Outcome.CLOSED, prompt.interaction, request.title)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-    # With those of an older consent, which this one replaces.
+    # Include the scopes of an older consent, which this one replaces.
     kept = OAuthGrant.objects.filter(user=person.id, provider=request.provider)
     kept_grant = await reads.read_for(person.id, kept.first)
     scopes = sorted({*request.scopes, *(kept_grant.scopes if kept_grant else ())})
@@ -102,8 +102,9 @@ async def begin(person: Person, run: UUID, nonce: str) -> str | Return:
 
 
 async def finish(person: Person, provider: str, query: Mapping[str, str]) -> Return:
-    """Take a person back: exchange the code that the provider gave them, store the tokens, and
-    settle the prompt. `query` is the address's.
+    """Complete a consent: exchange the code for tokens, store them, and settle the prompt.
+
+    `query` has the parameters of the returning person's URL.
     """
     digest = _digest(query.get("state", ""))
     request = await writer.write(partial(_take_request, person, provider, digest))
@@ -140,7 +141,7 @@ async def finish(person: Person, provider: str, query: Mapping[str, str]) -> Ret
 
 @dataclass(frozen=True, slots=True)
 class _Prompt:
-    """A prompt as far as the way to a provider needs it."""
+    """The facts of a prompt that a consent needs."""
 
     interaction: UUID
     request: ConsentRequest
@@ -148,7 +149,7 @@ class _Prompt:
 
 
 def _find_prompt(person: Person, run: UUID, nonce: str) -> _Prompt:
-    """Find the prompt whose link has these; raise NotFound if it is none of the person's."""
+    """Find the person's prompt by its link; raise NotFound if there is none."""
     asked = Interaction.objects.filter(run=run, name=OAuthPrompt.model_fields["input_type"].default)
     rows = asked.filter(conversation__owner=person.id, conversation__deleted_at=None)
     for view in QuestionView.of_all(rows):
@@ -175,7 +176,7 @@ def _waits(status: str, expires_at: datetime | None, now: datetime) -> bool:
 
 
 def _save(row: OAuthRequest, tx: Transaction) -> None:
-    """Store a request; those that nobody came back with in time go."""
+    """Store a request, and delete expired ones."""
     OAuthRequest.objects.filter(expires_at__lt=tx.now).delete()
     row.save(force_insert=True)
 
@@ -183,7 +184,7 @@ def _save(row: OAuthRequest, tx: Transaction) -> None:
 def _take_request(
     person: Person, provider: str, digest: str, tx: Transaction
 ) -> OAuthRequest | None:
-    """Take the request that the person left with: whoever comes a second time finds none."""
+    """Delete and return the person's request; a second return finds none."""
     rows = OAuthRequest.objects.filter(state=digest, user=person.id, provider=provider)
     row = rows.filter(expires_at__gt=tx.now).first()
     return row if row is not None and row.delete()[0] else None
@@ -192,7 +193,7 @@ def _take_request(
 def _connect(
     person: Person, request: OAuthRequest, tokens: Tokens, scopes: list[str], tx: Transaction
 ) -> bool:
-    """Store the grant and settle the prompt, both or neither; False if it waits no more."""
+    """Store the grant and settle the prompt, both or neither; False if the prompt is settled."""
     is_settled = False
     for interaction in find_interactions(interaction=request.interaction, owner=person.id):
         if _waits(interaction.status, interaction.expires_at, tx.now):
@@ -207,8 +208,8 @@ def _connect(
 def _is_of(endpoints: "Endpoints", query: Mapping[str, str]) -> bool:
     """Return whether the provider itself sent the person back (RFC 9207).
 
-    Where it does not say who it is, its own address here tells it from other providers. Some leave
-    it out of errors only, which connect nothing.
+    Without an issuer, the provider's own callback URL tells it from other providers. Some providers
+    omit the issuer in errors only, which connect nothing.
     """
     if "iss" not in query:
         return "code" not in query or not endpoints.says_issuer
@@ -216,9 +217,9 @@ def _is_of(endpoints: "Endpoints", query: Mapping[str, str]) -> bool:
 
 
 def _granted_scopes(asked: list[str], tokens: Tokens) -> list[str]:
-    """Return the scopes that the person has agreed to.
+    """Return the scopes that the person has granted.
 
-    Many providers name OpenID's `offline_access` in no answer: a refresh token says it.
+    Many providers never return OpenID's `offline_access`: a refresh token implies that scope.
     """
     if tokens.scopes is None:
         return asked

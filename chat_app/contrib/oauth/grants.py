@@ -20,7 +20,7 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-# "Last used" is for people: it is not written anew for each use.
+# Precision of "last used", a hint for people, to save a write per use.
 USED = timedelta(minutes=1)
 
 
@@ -28,7 +28,7 @@ async def find_usable(user: UserId, provider: str, scopes: Collection[str]) -> i
     """Return the id of the grant that covers the scopes, with fresh tokens; None if there is none.
 
     Raises:
-        ProviderUnavailable, ProviderRefused: its tokens cannot be refreshed now.
+        ProviderUnavailable, ProviderRefused: the tokens cannot be refreshed now.
     """
     grant = await reads.read(OAuthGrant.objects.filter(user=user, provider=provider).first)
     if grant is None or not set(scopes) <= set(grant.scopes):
@@ -37,10 +37,10 @@ async def find_usable(user: UserId, provider: str, scopes: Collection[str]) -> i
 
 
 async def read_access_token(grant: int, user: UserId, provider: str) -> str:
-    """Return the access token of a grant, refreshed if it is about to end.
+    """Return the access token of a grant, refreshed if it expires soon.
 
     Raises:
-        ConsentGone: the grant was revoked, here or there.
+        ConsentGone: the grant was revoked, on this site or at the provider.
         ProviderUnavailable, ProviderRefused: as `find_usable`.
     """
     tokens = await fresh_tokens(grant, user)
@@ -55,7 +55,7 @@ async def read_access_token(grant: int, user: UserId, provider: str) -> str:
 
 
 def store(user: UserId, provider: str, tokens: Tokens, scopes: list[str], now: datetime) -> None:
-    """Store a new consent in the place of an older one, within a transaction of the caller."""
+    """Store a new consent in place of an older one, in the caller's transaction."""
     OAuthGrant.objects.update_or_create(
         user_id=user,
         provider=provider,
@@ -70,8 +70,9 @@ def store(user: UserId, provider: str, tokens: Tokens, scopes: list[str], now: d
 
 
 async def revoke(user: UserId, provider: str) -> bool:
-    """Delete a person's grant, and have the provider forget its tokens. Return whether that is
-    done there, too.
+    """Delete a person's grant, and revoke its tokens at the provider.
+
+    Return whether the provider has revoked the tokens, too.
 
     Raises:
         NotFound: there is no such grant.
@@ -79,7 +80,7 @@ async def revoke(user: UserId, provider: str) -> bool:
     row = await reads.read(OAuthGrant.objects.filter(provider=provider, user=user).first)
     if row is None:
         raise NotFound
-    # First here: whatever the provider says, nothing acts for the person from now on.
+    # Delete the grant first: even if the provider fails, nothing acts for the person any more.
     await writer.write(lambda tx: row.delete())
     tokens = Tokens.decrypt(user, row.tokens)
     if tokens is None:

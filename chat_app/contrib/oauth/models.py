@@ -11,17 +11,17 @@ class OAuthGrant(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
     )
-    # A name of OAUTH_PROVIDERS.
+    # Provider: a name of OAUTH_PROVIDERS.
     provider = models.CharField(max_length=50, verbose_name=_("provider"))
     scopes = models.JSONField(verbose_name=_("scopes"))
-    # See `chat_app.contrib.oauth.tokens`.
+    # Encrypted tokens, see `chat_app.contrib.oauth.tokens`.
     tokens = models.TextField()
-    # Of the access token; None where the provider does not say.
+    # Expiry of the access token; None if the provider does not tell.
     expires_at = models.DateTimeField(null=True, blank=True, verbose_name=_("expires"))
     created_at = models.DateTimeField(verbose_name=_("given"))
     last_used_at = models.DateTimeField(null=True, blank=True, verbose_name=_("last used"))
-    # One process refreshes the tokens until then, and nobody else: a provider that takes a refresh
-    # token once would take a second use for a theft.
+    # Lease of the one process that refreshes the tokens: a provider with single-use refresh tokens
+    # would treat a second use as a theft.
     refreshing_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -40,9 +40,9 @@ class OAuthRequest(models.Model):
 
     # SHA-256 of the `state`, which the person's browser has.
     state = models.CharField(max_length=64, unique=True)
-    # Of PKCE, encrypted.
+    # Encrypted PKCE verifier.
     verifier = models.TextField()
-    # The prompt that is settled by it. Not a key: the row lasts an hour in any case.
+    # The prompt that the consent settles. No foreign key: the row lasts only an hour anyway.
     interaction = models.UUIDField()
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     provider = models.CharField(max_length=50)

@@ -1,7 +1,7 @@
-"""The sign-in of functions of the NeMo Agent Toolkit, by the providers of this site.
+"""The sign-in of NeMo Agent Toolkit functions, by the providers of this site.
 
-It needs `[nat]` and `[oauth]`. A workflow of the configuration file names it: `authenticate:
-chat_app.contrib.oauth.nat.authenticate`.
+The module needs `[nat]` and `[oauth]`. A workflow of the configuration file names it:
+`authenticate: chat_app.contrib.oauth.nat.authenticate`.
 """
 
 from typing import Any
@@ -17,24 +17,25 @@ from sessions_app.workflows import Context
 
 
 async def authenticate(context: Context, config: Any, flow: Any) -> AuthenticatedContext:
-    """Return the header with which requests act for the run's person; asks them if need be.
+    """Return the authorization header of the run's person, after a prompt for consent if needed.
 
     Args:
         config: an `oauth2_auth_code_flow` of the toolkit's configuration.
-        flow: the toolkit's kind of flow, of which there is one.
+        flow: the toolkit's type of flow, always the same one.
 
     Raises:
         ImproperlyConfigured: no provider of OAUTH_PROVIDERS has the configuration's client id.
-        ConsentDeclined: the person does not want it; further errors are those of `access_token`.
+        ConsentDeclined: the person has declined; further errors are those of `access_token`.
     """
     name = _find_name(config.client_id)
     while True:
         token = await access_token(context, name, scopes=config.scopes)
         try:
             header = f"Bearer {await token.read()}"
-        except ConsentGone:  # since this was recorded: the next call asks the person
+        except ConsentGone:  # ended since this was recorded: the next call prompts the person
             continue
-        # Else the toolkit keeps the token as long as its builder lives, revoked or not.
+        # Mark the token as expired, or the toolkit keeps it as long as its builder, even if
+        # revoked.
         ended = {"expires_at": timezone.now()}
         return AuthenticatedContext(headers={"Authorization": header}, metadata=ended)
 

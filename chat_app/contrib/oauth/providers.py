@@ -1,4 +1,4 @@
-"""The providers of OAUTH_PROVIDERS, and the way to them."""
+"""The providers of OAUTH_PROVIDERS, and the connections to them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,17 +13,17 @@ from chat_app.contrib.oauth.settings import OAuthProvider, OAuthSettings
 if TYPE_CHECKING:
     from chat_app.contrib.oauth.client import ProviderClient
 
-# Imported only where it is used: it imports Authlib.
+# Path of a function that is imported only on use, because its module imports Authlib.
 CONNECT = "chat_app.contrib.oauth.client.connect"
 
-TIMEOUT = 15  # seconds, for all that one task asks of a provider
+TIMEOUT = 15  # seconds for all requests of one task to a provider
 
 
 def find_provider(name: str) -> OAuthProvider:
     """Return a provider by its name.
 
     Raises:
-        ImproperlyConfigured: OAUTH_PROVIDERS does not have it.
+        ImproperlyConfigured: OAUTH_PROVIDERS does not contain the provider.
     """
     providers = OAuthSettings.load().OAUTH_PROVIDERS
     if name not in providers:
@@ -37,7 +37,7 @@ def find_provider(name: str) -> OAuthProvider:
 async def open_client(name: str) -> "AsyncIterator[ProviderClient]":
     """Open a connection to a provider: `client.connect`."""
     provider = find_provider(name)
-    # In threads: the first time each imports more than others in the event loop should wait for.
+    # Use threads, because the first calls import so much that they would block the event loop.
     link = OAuthSettings.load().public_link
     redirect_uri = await asyncio.to_thread(link, "chat:consent_callback", name)
     connect = await asyncio.to_thread(import_string, CONNECT)

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from chat_app.settings import SiteSettings, rate
 
-PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # it is in addresses
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # part of URLs
 
 
 def check_provider_url(url: str) -> str:
-    """Return a URL to which secrets may go; raise ValueError if they could be read on the way."""
+    """Return a URL that may receive secrets; raise ValueError for plain HTTP off this machine."""
     parts = urlsplit(url)
     is_plain = url.isascii() and url.isprintable() and "@" not in parts.netloc
     if not is_plain or not parts.hostname or parts.fragment:
@@ -40,15 +40,16 @@ class OAuthProvider(BaseModel):
     client_id: str = Field(min_length=1)
     client_secret: SecretStr = SecretStr("")
     client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
-    # The document (RFC 8414, or OpenID Connect Discovery) that has the rest, or the rest itself.
+    # URL of a metadata document (RFC 8414, or OpenID Connect Discovery), which has the values below
+    # unless they are set.
     metadata_url: str = ""
     issuer: str = ""
     authorize_url: str = ""
     token_url: str = ""
     revoke_url: str = ""
-    # What is asked for where a workflow does not say.
+    # Default scopes, for workflows that name none.
     scopes: list[str] = []
-    # Beside those of OAuth, such as {"access_type": "offline"}.
+    # Further parameters of the authorization URL, such as {"access_type": "offline"}.
     authorize_parameters: dict[str, str] = {}
 
     @field_validator("metadata_url", "authorize_url", "token_url", "revoke_url")
@@ -68,7 +69,7 @@ class OAuthSettings(SiteSettings):
 
     secrets = frozenset({"OAUTH_PROVIDERS"})
 
-    # By their names, which are in the addresses to which they send people back.
+    # Providers by name; the name is part of the URL to which a provider sends people back.
     OAUTH_PROVIDERS: dict[str, OAuthProvider] = Field(
         default={}, description="a dict by name, as in docs/oauth.md"
     )

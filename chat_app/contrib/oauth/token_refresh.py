@@ -1,7 +1,7 @@
 """The refresh of tokens.
 
-It is done by one task at a time, which says so in the row: many providers take a refresh token
-once, and revoke the whole consent at its second use.
+One task at a time refreshes a grant, under a lease in its row: many providers accept a refresh
+token once, and revoke the whole consent at its second use.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
 
-# An access token that ends sooner is refreshed: what is done with it takes a while.
+# Remaining lifetime below which an access token is refreshed, to last while it is used.
 MARGIN = timedelta(minutes=1)
-# For longer than a provider is waited for, also where the clocks of two machines differ.
+# Longer than the wait for a provider, even if the clocks of two machines differ.
 REFRESH_LEASE = timedelta(seconds=2 * TIMEOUT)
-POLL = 0.1  # seconds between two looks whether another task has refreshed the tokens
-# OAuth's code for a refresh token that is none any more.
+POLL = 0.1  # seconds between two checks for another task's refresh
+# OAuth's error code for an invalid refresh token.
 INVALID_GRANT = "invalid_grant"
 
 
 async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
-    """Return the tokens of a grant, refreshed if need be; None if the grant is gone, or ends now.
+    """Return the tokens of a grant, refreshed if needed; None if the grant is gone, or ends now.
 
     Raises:
-        ProviderUnavailable, ProviderRefused: they cannot be refreshed now.
+        ProviderUnavailable, ProviderRefused: the tokens cannot be refreshed now.
     """
     rows = OAuthGrant.objects.filter(pk=grant, user=user)
     while (row := await reads.read(rows.first)) is not None:
@@ -47,7 +47,7 @@ async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
         is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
         if await _claim(unchanged.filter(is_free), now + REFRESH_LEASE):
             new_tokens = await _to_its_end(_refresh(row, tokens, now + REFRESH_LEASE))
-            if new_tokens is not None:  # however soon they end: others would not last longer
+            if new_tokens is not None:  # even if they expire soon, as others would not last longer
                 return new_tokens
         else:
             await asyncio.sleep(POLL)
@@ -55,15 +55,15 @@ async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
 
 
 def _is_fresh(tokens: Tokens, expires_at: datetime | None, now: datetime) -> bool:
-    """Return whether tokens are used as they are: those without a refresh token are, to the end."""
+    """Return whether tokens need no refresh yet; without a refresh token, until they expire."""
     margin = MARGIN if tokens.refresh else timedelta()
     return expires_at is None or now < expires_at - margin
 
 
 async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens | None:
-    """Refresh the tokens of a row that is claimed until then, and return the new ones.
+    """Refresh the tokens of a row that is leased until `until`, and return the new ones.
 
-    None where the consent was taken back or replaced; one that has ended is deleted.
+    Return None if the consent was revoked or replaced; delete a grant with an ended consent.
     """
     claimed = OAuthGrant.objects.filter(pk=row.pk, refreshing_until=until)
     try:
@@ -76,8 +76,8 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
             }
             if await writer.write(lambda tx: claimed.update(**columns)):
                 return new_tokens
-            # What another process has stored meanwhile may share the consent, which many providers
-            # revoke as a whole.
+            # Revoke the new tokens only if the grant is gone: a newer grant may share the consent,
+            # and many providers revoke that as a whole.
             if not await reads.read(OAuthGrant.objects.filter(pk=row.pk).exists):
                 await client.revoke(new_tokens)
     except BaseException as error:
@@ -90,7 +90,7 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
 
 
 async def _to_its_end(work: Coroutine[Any, Any, Tokens | None]) -> Tokens | None:
-    """Await the work, also where this is cancelled: new tokens are given once, and to be stored."""
+    """Await the work even if cancelled, as new tokens are issued only once and must be stored."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)

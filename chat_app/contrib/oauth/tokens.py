@@ -1,7 +1,7 @@
-"""The tokens of a grant: what a provider gives, and what is encrypted of it.
+"""The tokens of a grant, and their encryption.
 
-They are encrypted at rest with SECRET_KEY, for each person by a key of their own. What was
-encrypted with a key of SECRET_KEY_FALLBACKS can still be read.
+Tokens are encrypted at rest with a key per person, derived from SECRET_KEY. Rows encrypted with a
+key of SECRET_KEY_FALLBACKS remain readable.
 """
 
 from base64 import urlsafe_b64encode
@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from sessions_app.models.people import UserId
 
-# What is stored was encrypted by this text, which named a module.
+# Salt of all stored rows, therefore fixed; the text once named a module.
 SALT = "chat_app.contrib.oauth.encryption"
 
 
@@ -46,9 +46,9 @@ class Tokens(BaseModel):
 
     access: str = Field(repr=False, min_length=1)
     refresh: str = Field(default="", repr=False)
-    # Neither is a secret, and each has a column of its own.
+    # Excluded, because neither is a secret, and each has a separate column.
     expires_at: AwareDatetime | None = Field(default=None, exclude=True)
-    # None where the provider does not say: then all that was asked for.
+    # Scopes: None if the provider does not tell, which grants all requested ones.
     scopes: list[str] | None = Field(default=None, exclude=True)
 
     def encrypt(self, user: UserId) -> str:
@@ -57,7 +57,7 @@ class Tokens(BaseModel):
 
     @classmethod
     def decrypt(cls, user: UserId, encrypted: str) -> "Tokens | None":
-        """Decrypt the tokens of a person's row; None if that cannot be done any more."""
+        """Decrypt the tokens of a person's row; None if the key or the content is invalid."""
         text = decrypt(user, encrypted)
         try:
             return None if text is None else cls.model_validate_json(text)

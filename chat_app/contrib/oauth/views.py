@@ -1,4 +1,4 @@
-"""The addresses by which a person goes to a provider and comes back, and their list of accounts."""
+"""The views that send a person to a provider and back, and the list of connected accounts."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -44,7 +44,7 @@ AGAIN = _("The question still waits: open its link again, or decline it there.")
 
 
 class Page(NamedTuple):
-    """The texts that a person reads when they are back: what happened, and what to do."""
+    """The texts for a returning person: the outcome, and the next action."""
 
     text: Promise
     status: int = 400
@@ -70,13 +70,13 @@ PAGES = {
     Outcome.REFUSED: Page(_("The other site refused.")),
     Outcome.UNAVAILABLE: Page(_("The other site does not respond. Try again in a minute."), 503),
 }
-# Of these the prompt is settled, or not known.
+# Outcomes with a settled or unknown prompt, for which the page suggests no second attempt.
 WITHOUT_AGAIN = (Outcome.CONNECTED, Outcome.CLOSED, Outcome.OTHER_PERSON)
 
 
 @personal("GET")
 async def leave(request: HttpRequest, run: UUID, nonce: str) -> HttpResponse:
-    """Send a person to the provider that a prompt of theirs names."""
+    """Redirect a person to the provider of a prompt for consent."""
     person = await person_of(request)
     with or_404():
         try:
@@ -94,7 +94,7 @@ async def leave(request: HttpRequest, run: UUID, nonce: str) -> HttpResponse:
 
 @personal("GET")
 async def come_back(request: HttpRequest, provider: str) -> HttpResponse:
-    """Take a person back from a provider."""
+    """Receive a person on return from a provider."""
     if provider not in OAuthSettings.load().OAUTH_PROVIDERS:
         raise Http404
     person = await person_of(request)
@@ -147,7 +147,7 @@ async def _revoke(request: HttpRequest, person: Person) -> None:
 
 
 def _title(row: OAuthGrant) -> str:
-    """Return what people call the provider; its name where the settings have it no more."""
+    """Return the provider's title; its name if the settings do not contain it any more."""
     try:
         return find_provider(row.provider).title
     except ImproperlyConfigured:
