@@ -1,1 +1,1 @@
-"""The way from a workflow's text to HTML: safe, and a part at a time while it grows."""
+"""The rendering of a workflow's text as HTML: safe, and in parts while the text grows."""

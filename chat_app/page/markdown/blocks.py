@@ -1,8 +1,8 @@
-"""The places where an answer can be cut, so that each part renders as it does in the whole.
+"""The positions where an answer can be cut, so that each part renders as it does in the whole.
 
-An answer grows at its end. What is above its last block never changes again, so it is rendered and
-sent once, however long the answer becomes. Its end may be held back: marks, which mean nothing
-before they are whole.
+An answer grows at its end. The blocks above the last one never change, so each is rendered and sent
+once, however long the answer becomes. The end may be held back: incomplete marks, which have no
+meaning yet.
 """
 
 import re
@@ -16,12 +16,12 @@ from chat_app.page.markdown import syntax, work
 from chat_app.page.markdown.code_blocks import REST
 from sessions_app.json_types import JsonObject
 
-# Characters of a block; one that is longer is cut. Browsers lay out a block as a whole.
+# Maximum characters of a block; longer ones are cut. Browsers lay out a block as a whole.
 LONGEST = 8192
 
 TABLE = "table"
 FENCE = r"(?:`{3,9}|~{3,9})[\w+#-]{0,20}"
-# What a part may begin inside of: a fence by its first line, or a table.
+# The block in which a part may begin: a fence, by its first line, or a table.
 INSIDE = re.compile(rf"(?:{TABLE}|{FENCE})?", re.ASCII)
 
 _LINE_END = re.compile(r"\r\n?|\n")
@@ -46,7 +46,7 @@ _INLINE = (
     re.compile(r"(?<![(<])https?://[^\s<>]{0,500}$"),
 )
 _PAIRS = ("**", "__", "~~", "$$")
-# Characters; a mark that is so far back and has no other is none.
+# Characters; an unpaired mark further back than this is plain text.
 _FAR = 500
 
 
@@ -63,8 +63,8 @@ NOTHING_DEFINED = Definitions({}, frozenset())
 class Cut(NamedTuple):
     """A text that is cut into its finished parts and its growing end.
 
-    `above` are parts, as Markdown to render each by itself; what changes yet begins at `at`,
-    `inside` of something. `defined` is what is defined anywhere in the text.
+    `above` are the finished parts, each Markdown of its own; the growing end begins at `at`, in the
+    table or fence `inside`. `defined` are the links and footnotes of the whole text.
     """
 
     above: list[str]
@@ -74,16 +74,16 @@ class Cut(NamedTuple):
 
 
 def cut(text: str, inside: str = "") -> Cut:
-    """Cut a text, which may begin inside of something, before its last block."""
+    """Cut a text, which may begin in a table or fence, before its last block."""
     head = opening_text(inside, text)
     whole = head + text
     lines = [0, *(end.end() for end in _LINE_END.finditer(whole))]
     env: JsonObject = {"work": work.current()}
     try:
-        # The last line may yet become anything: the one above it decides nothing either.
+        # Omit the last line, which is unfinished, and so leaves the line above undecided, too.
         parser = _formula_parser if syntax.MARKS.search(whole) else _parser
         tokens = parser.parse(whole[: lines[-1]], env)
-    except work.TooMuchWork:  # nor will its parts be rendered
+    except work.TooMuchWork:  # the parts will not be rendered either
         tokens = []
     blocks = [(lines[token.map[0]], token) for token in tokens if token.level == 0 and token.map]
     blocks = blocks or [(0, Token("paragraph_open", "p", 1))]
@@ -103,7 +103,7 @@ def cut(text: str, inside: str = "") -> Cut:
 
 
 def opening_text(inside: str, text: str) -> str:
-    """Return what must stand before a text that begins inside of something."""
+    """Return the text to insert before a part that begins in a table or fence."""
     if inside == TABLE:
         row = text.partition("\n")[0].strip().removeprefix("|").removesuffix("|")
         columns = len(_PIPE.split(row))
@@ -112,7 +112,7 @@ def opening_text(inside: str, text: str) -> str:
 
 
 def _cuts(text: str, start: int, end: int, block: Token) -> Iterator[int]:
-    """Yield where a block that is too long is cut: between items, lines, or at least words."""
+    """Yield the positions to cut a long block at: between items, lines, or at least words."""
     is_list = block.type in ("bullet_list_open", "ordered_list_open")
     while end - start > LONGEST:
         window = text[start : start + LONGEST]
@@ -145,7 +145,7 @@ syntax.enable_formulas(_formula_parser)
 
 
 def finish_block(text: str, inside: str = "") -> str:
-    """Return the last block of a text, which may begin in something, without its open end."""
+    """Return the last block of a text, which may begin in a table or fence, without open marks."""
     start = text.rfind("\n") + 1
     above, line = text[:start], text[start:]
     if _in_fence(above, inside):
@@ -169,7 +169,7 @@ def _in_fence(lines: str, inside: str) -> bool:
 
 
 def _without_header(text: str, inside: str) -> str:
-    """Remove a line that becomes the head of a table by the next one."""
+    """Remove a last line that may become a table's header with the next line."""
     *before, last, _ = ["", "", *text.split("\n")]
     if inside or not last.lstrip().startswith("|") or _DELIMITERS.match(last):
         return text
@@ -178,7 +178,7 @@ def _without_header(text: str, inside: str) -> str:
 
 
 def _first_open_mark(text: str) -> int:
-    """Find the first mark that has no partner yet; else the end."""
+    """Find the position of the first unpaired mark, or the end of the text."""
     start = text.rfind("\n\n") + 1
     masked_text = _CODE.sub(lambda match: "x" * len(match[0]), text[start:])
     places = [match.start() for mark in _INLINE if (match := mark.search(masked_text))]

@@ -1,6 +1,6 @@
-"""Code in an answer: which language it is, a button that copies it, and colours.
+"""Code in an answer: its language, a button that copies it, and colours.
 
-The colours are classes, for the style sheet; they are few, so that long code has few elements.
+The colours are a few CSS classes, so that long code has few elements.
 """
 
 import atexit
@@ -16,13 +16,13 @@ from pygments.lexers import get_all_lexers
 
 from chat_app.page.markdown import painter, work
 
-# Stands in the first line of code whose beginning is in a part above.
+# Mark in the first line of code that continues a part above.
 REST = "(continued)"
 
-# Seconds until a process that colours code and does not answer is replaced.
+# Seconds after which an unresponsive painter process is replaced.
 PATIENCE = 10.0
 
-# By the names that Pygments has for them. Not all that it knows: only those that many people use.
+# Names of languages in Pygments: only the common ones, not all that Pygments knows.
 LANGUAGES = {
     *("Bash", "Bash Session", "C", "C#", "C++", "CSS", "Dart", "Diff", "Django/Jinja", "Docker"),
     *("Elixir", "Go", "GraphQL", "HTML", "HTTP", "Haskell", "INI", "JSON", "JSX", "Java"),
@@ -39,10 +39,10 @@ _ALIASES = {
 
 
 def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
-    """Render a block of code; `info` is what stands behind its fence.
+    """Render a block of code; `info` is the text after its fence.
 
-    A block to which more comes is drawn again and again: it has no button yet, which would lose the
-    focus, and is `is_coloured` later.
+    A growing block is rendered again and again: without a button, which would lose the focus, and
+    with colours (`is_coloured`) only later.
     """
     words = info.split()
     word = words[0] if words else ""
@@ -56,13 +56,13 @@ def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
 
 
 def _in_colours(language: str, code: str) -> str | None:
-    """Render code in colours; None where it is too much work, or the page has had too much."""
+    """Render code in colours; None if that is too much work for the block or for the page."""
     page = work.current()
     if not page.may_colour:
         return None
     try:
         html, seconds = _paint(language, code)
-    except OSError:  # without colours it can be read as well
+    except OSError:  # show the code without colours
         return None
     page.count_colouring(seconds)
     return html
@@ -70,25 +70,25 @@ def _in_colours(language: str, code: str) -> str | None:
 
 @lru_cache(maxsize=512)
 def _paint(language: str, code: str) -> tuple[str | None, float]:
-    """Return the code's HTML, or None if that takes too long, and the seconds that it took.
+    """Return the code's HTML, or None if that takes too long, and the seconds used.
 
-    Several tabs, and each reload, show the same code.
+    The cache serves further tabs and reloads, which show the same code.
     """
     return _painter.paint(language, code)
 
 
 class _Painter:
-    """The process that colours code: started when it is needed first, and when it has failed."""
+    """The client of the painter process, which starts with the first code and after a failure."""
 
     def __init__(self) -> None:
         self._child: tuple[Popen[bytes], Connection] | None = None
         self._lock = threading.Lock()
 
     def paint(self, language: str, code: str) -> tuple[str | None, float]:
-        """Colour the code. Blocks: call it in a thread.
+        """Colour the code. Blocks: call this in a thread.
 
         Raises:
-            OSError: there is no such process, or it does not answer.
+            OSError: the process cannot start, or does not answer.
         """
         with self._lock:
             self._child = self._child or _start()
@@ -115,7 +115,7 @@ class _Painter:
 
 def _start() -> "tuple[Popen[bytes], Connection]":
     ours, theirs = Pipe()
-    # Not with its folder as a place of modules: one here is called `markdown`.
+    # Run with -P, or the script's folder would be a module path, and has a `markdown` module.
     command = [sys.executable, "-P", painter.__file__, str(theirs.fileno())]
     with theirs:
         return Popen(command, pass_fds=[theirs.fileno()]), ours  # noqa: S603 - our own program

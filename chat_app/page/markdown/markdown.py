@@ -1,6 +1,6 @@
-"""Markdown made safe: what a workflow writes is shown, and never runs, loads or asks anything.
+"""Safe Markdown: a workflow's text is shown, but never runs code or loads anything.
 
-Two walls: the parser takes no HTML, and an allow-list cleans what it made.
+There are two barriers: the parser accepts no HTML, and an allow-list cleans the parser's HTML.
 """
 
 import re
@@ -40,16 +40,15 @@ ATTRIBUTES = {
     "img": {"src", "alt"},
     **syntax.ATTRIBUTES,
 }
-# Nothing else of the page's styles can be used.
+# Allowed classes; none of the page's other styles can be used.
 CLASSES = {
     "span": {"task", "done", *painter.CLASSES},
     "figure": {"rest"},
     "li": {"task-item"},
     "section": {"footnote"},
 }
-# Set on each: what can be wider than the page scrolls by itself, and so has to be reached by
-# keyboard; what has its marks or columns at one side has them where its script begins; code is the
-# same in every language.
+# Attributes set on every element: wide ones scroll by themselves, so the keyboard must reach them;
+# those with marks or columns take the direction of their own text; code is never translated.
 ADDED_ATTRIBUTES = {
     "pre": {"tabindex": "0", "translate": "no"},
     "code": {"translate": "no"},
@@ -57,12 +56,12 @@ ADDED_ATTRIBUTES = {
     "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
     **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},
 }
-# The end of a button, and of marks, which have their icons once all is clean.
+# Ends of a button and of task marks, which get their icons after the cleaning.
 COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
 MARK = '{}">{}<span class="unseen">{}</span> </span>'
 InlineRule = Callable[[StateInline, bool], bool]
-WIDE = {"W", "F", "H"}  # of Unicode's East Asian widths
-PUNCTUATION = re.compile("[、。，．；：！？「」『』（）【】《》〈〉〔〕〖〗［］｛｝…“”‘’]")  # noqa: RUF001 - these are meant
+WIDE = {"W", "F", "H"}  # Unicode's East Asian widths
+PUNCTUATION = re.compile("[、。，．；：！？「」『』（）【】《》〈〉〔〕〖〗［］｛｝…“”‘’]")  # noqa: RUF001 - intended
 TASK = re.compile(r"\[([ xX])\] ")
 
 
@@ -74,12 +73,14 @@ def render(
     is_coloured: bool = True,
     is_whole: bool = True,
 ) -> SafeString:
-    """Render Markdown as safe HTML. An image is a link, as loading it tells its host who reads,
-    unless it is of IMAGE_ORIGINS.
+    """Render Markdown as safe HTML.
 
-    `defined` are links and notes of other parts, which have the same `place`: it is in the ids of
-    notes. `is_coloured`: its code has colours. `is_whole`: no more comes. A text that is too much
-    work is shown as it was written.
+    An image becomes a link, as loading it would tell its host about the reader, unless the host is
+    in IMAGE_ORIGINS.
+
+    `defined` are the links and footnotes of other parts with the same `place`, which is part of the
+    footnotes' ids. `is_coloured`: code is coloured. `is_whole`: the text is complete. A text with
+    too much work is shown unrendered.
     """
     origins = ChatSettings.load().IMAGE_ORIGINS
     env = {
@@ -108,14 +109,14 @@ def render(
             "button": {"type": "button", "aria-label": gettext("Copy code")},
         },
     )
-    # No text and no attribute can look like these ends: one has no `<`, the other no `"`.
+    # Replace safely: user text contains no `<`, and an attribute no `"`, so neither matches.
     for end, with_icon in (
         ('"></button>', COPY_BUTTON),
         ('task"></span>', MARK.format("task", icon("task"), gettext("to do"))),
         ('task done"></span>', MARK.format("task done", icon("done"), gettext("done"))),
     ):
         safe_html = safe_html.replace(end, with_icon)
-    return mark_safe(safe_html)  # noqa: S308 - by the allow-list above
+    return mark_safe(safe_html)  # noqa: S308 - cleaned by the allow-list above
 
 
 def _is_safe_link(url: str) -> bool:
@@ -142,7 +143,7 @@ def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env:
 
 
 def _adapt(state: StateCore) -> None:
-    """Put headings below the page's own, and alignment into an attribute other than style."""
+    """Lower headings below the page's own, and replace style by an align attribute."""
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
@@ -151,7 +152,7 @@ def _adapt(state: StateCore) -> None:
 
 
 def _show_tasks(state: StateCore) -> None:
-    """Turn a list item that begins with `[ ]` or `[x]` into a task: a mark, nothing to click."""
+    """Turn a list item that begins with `[ ]` or `[x]` into a task with a non-clickable mark."""
     for item, _, text in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
         if item.type != "list_item_open" or not text.children:
             continue
@@ -166,16 +167,16 @@ def _show_tasks(state: StateCore) -> None:
 
 
 def _enable_cjk(parser: MarkdownIt) -> None:
-    """Have the parser find marks and links beside Chinese, Japanese and Korean.
+    """Let the parser find marks and links next to Chinese, Japanese and Korean text.
 
-    They have no spaces between words. CommonMark shows the asterisks of `**文。**次`: a mark behind
-    punctuation ends nothing unless a space or more punctuation follows. Here a mark may also begin
-    or end beside a character of these scripts, as a draft for CommonMark has it
+    Those scripts have no spaces between words. CommonMark shows the asterisks of `**文。**次`: a
+    mark after punctuation closes only before a space or more punctuation. Here a mark may begin or
+    end next to a character of these scripts, too, as a draft for CommonMark proposes
     (github.com/tats-u/markdown-cjk-friendly). A link ends before their punctuation.
     """
     parser.inline.ruler.at("emphasis", _beside_cjk(emphasis.tokenize))
     parser.inline.ruler.at("strikethrough", _beside_cjk(strikethrough.tokenize))
-    linkify: Any = parser.linkify  # it has no types
+    linkify: Any = parser.linkify  # linkify has no types
     length_of = linkify.default_schemas["http:"]["validate"]
 
     def length_until_punctuation(_: object, text: str, pos: int) -> int:
@@ -202,7 +203,7 @@ def _beside_cjk(tokenize: InlineRule) -> InlineRule:
 
 
 def _is_cjk(character: str) -> bool:
-    """Return whether a character, or none, is of these scripts; an emoji, as wide, is not."""
+    """Return whether a character is Chinese, Japanese or Korean; false for none and for emoji."""
     if not character or unicodedata.category(character) == "So":
         return False
     return unicodedata.east_asian_width(character) in WIDE

@@ -1,7 +1,7 @@
-"""The painter, which colours code as a program of its own beside the server (see `code_blocks`).
+"""The painter, a separate program beside the server that colours code (see `code_blocks`).
 
-With some texts a pattern of a lexer takes seconds, and nothing else runs in a process meanwhile; in
-the main thread of one a signal ends it. It imports nothing of the project: it starts at once.
+A lexer's pattern can take seconds on some texts, and blocks its process meanwhile; a signal can
+interrupt only the main thread. The program imports nothing of the project, to start fast.
 """
 
 import signal
@@ -18,10 +18,10 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String, Token
 
-# Of processor time, for a block of code; what people write takes a tenth of it.
+# Seconds of processor time per block of code; typical code takes a tenth.
 SECONDS = 0.2
 
-# The first that a token belongs to decides.
+# CSS classes by token type; the first match applies.
 _CLASSES = {
     Comment: "code-comment",
     Generic.Inserted: "code-added",
@@ -49,8 +49,8 @@ class TooMuchWork(Exception):
 
 
 def main(descriptor: int) -> None:
-    """Answer language and code by HTML, or None, and the seconds it took; end with the server."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: it is for the server
+    """Reply to language and code with HTML, or None, and the seconds; end with the server."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the server
     signal.signal(signal.SIGVTALRM, _stop)
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):

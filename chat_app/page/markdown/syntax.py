@@ -1,11 +1,11 @@
 """Formulas and footnotes in an answer.
 
-Formulas are LaTeX between dollars or brackets, as MathML, which browsers show. Texts without their
-marks are parsed without them.
+Formulas are LaTeX between dollars or brackets, converted to MathML, which browsers show. Texts
+without such marks are parsed without the formula rules.
 
-The mark of a footnote leads to the note, which stays where it is written: a text that grows is
-shown in parts, so that nothing of it moves to its end. A mark whose note is not there yet is one
-all the same if it is a number; other words in brackets may be anything.
+A footnote's mark links to the note, which stays at its place in the text: a growing text is shown
+in parts, so no note can move to the end. A number in brackets is a mark even before its note
+exists; other labels need the note, because other brackets may be plain text.
 """
 
 import re
@@ -30,11 +30,11 @@ from sessions_app.logs import Log
 
 log = Log(__name__)
 
-# Of formulas.
+# The opening marks of formulas.
 MARKS = re.compile(r"\$|\\[(\[]")
-# Characters: a formula of people has a tenth. It takes 20 ms of processor time at most.
+# Characters of a formula; typical ones have a tenth. The conversion takes at most 20 ms.
 LONGEST = 1000
-DEEPEST = 60  # elements within each other; browsers take long for more
+DEEPEST = 60  # nested elements; browsers are slow with more
 TAGS = {
     *("math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msub"),
     *("msup", "msubsup", "munder", "mover", "munderover", "mtable", "mtr", "mtd", "mstyle"),
@@ -52,14 +52,14 @@ ATTRIBUTES = {
     "mtable": {"columnalign"},
     "menclose": {"notation"},
 }
-# A space of a formula has one digit: nothing in it is larger than the page.
+# Attribute values: spaces have one digit, so that no part is larger than the page.
 VALUE = re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|px|pt)?|[a-z -]{1,40}")
-# Of the id of a footnote, which is in addresses.
+# The label of a footnote, which is part of URLs.
 LABEL = re.compile(r"[\w-]{1,40}", re.ASCII)
 
 
 def enable_formulas(parser: MarkdownIt) -> None:
-    """Have the parser find formulas. A dollar beside a space or a digit may be money."""
+    """Enable formulas in the parser. A dollar next to a space or a digit may be money."""
     dollarmath_plugin(
         parser, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True
     )
@@ -80,26 +80,26 @@ def _formula(
         return f"<code>{escape(token.markup + token.content + token.markup)}</code>"
     if token.type != "math_block":
         return html
-    label = gettext("Formula")  # it scrolls by itself, so that it has to be reached by keyboard
+    label = gettext("Formula")  # the formula scrolls by itself, so the keyboard must reach it
     return f'<section tabindex="0" role="group" aria-label="{label}">{html}</section>\n'
 
 
 @lru_cache(maxsize=512)
 def mathml(latex: str, *, is_block: bool) -> str | None:
-    """Convert a formula; None for one that is too long, too deep or no LaTeX."""
+    """Convert a formula; return None if it is too long, too deep or invalid LaTeX."""
     if len(latex) > LONGEST:
         return None
     try:
         root = convert_to_element(latex, display="block" if is_block else "inline")
         _clean(root, DEEPEST)
-    except Exception as error:  # noqa: BLE001 - of a text of anybody, a converter may raise any
+    except Exception as error:  # noqa: BLE001 - the converter may raise any error on arbitrary text
         log.debug("formula.not_shown", error=type(error).__name__)
         return None
     return tostring(root, encoding="unicode")
 
 
 def _clean(element: Element, depth: int) -> None:
-    """Have text be text, which the converter writes with references, and sizes be small."""
+    """Replace the converter's character references by text, and remove large sizes."""
     if not depth:
         raise RecursionError
     element.text = unescape(element.text or "")
@@ -111,7 +111,7 @@ def _clean(element: Element, depth: int) -> None:
 
 
 def enable_footnotes(parser: MarkdownIt) -> None:
-    """Have the parser find footnotes."""
+    """Enable footnotes in the parser."""
     footnote_plugin(parser, inline=False, move_to_end=False, always_match_refs=True)
     parser.core.ruler.after("block", "note_labels", _note_labels)
     parser.add_render_rule("footnote_ref", _mark)
@@ -120,7 +120,7 @@ def enable_footnotes(parser: MarkdownIt) -> None:
 
 
 def _note_labels(state: StateCore) -> None:
-    """Keep the labels of the notes that are there, before marks are added to them."""
+    """Record the labels of existing notes, before marks without notes are added."""
     refs = state.env.get("footnotes", {}).get("refs", {})
     state.env["labels"] = {*state.env.get("labels", ()), *(name.removeprefix(":") for name in refs)}
 

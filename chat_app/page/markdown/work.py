@@ -12,13 +12,13 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
-# Of processor time. A megabyte of what people write takes about one second, a page is mostly less.
+# Seconds of processor time. A megabyte of typical text takes about one second, most pages less.
 SECONDS = 2.0
-COLOURING_SECONDS = 1.0  # of the process beside the server
-OFTEN = 16  # looks of a parser for one at the clock, which is a call of the system
+COLOURING_SECONDS = 1.0  # seconds of the painter process
+OFTEN = 16  # calls of `look` per system call for the time
 
 
-# What a rule of the parser can be ended by at each of its lines: all that goes over lines.
+# The block rules that may be interrupted at each line: all that span lines.
 _INTERRUPTED_RULES = ["paragraph", "reference", "blockquote", "list"]
 
 
@@ -27,7 +27,7 @@ class TooMuchWork(Exception):
 
 
 class Work:
-    """The time that is left for the texts of a page, which are rendered in one thread."""
+    """The time left for the texts of a page, which are rendered in one thread."""
 
     def __init__(self) -> None:
         self._end = time.thread_time() + SECONDS
@@ -44,11 +44,11 @@ class Work:
 
     @property
     def may_colour(self) -> bool:
-        """True while there is time left to colour code."""
+        """True while time is left to colour code."""
         return self._colouring_seconds > 0
 
     def count_colouring(self, seconds: float) -> None:
-        """Count the time that colouring code took."""
+        """Subtract the time that code took to colour."""
         self._colouring_seconds -= seconds
 
 
@@ -56,13 +56,13 @@ _of_page: ContextVar[Work] = ContextVar("work")
 
 
 def current() -> Work:
-    """Return the limit of the page that is being made; without one, of a text by itself."""
+    """Return the limit of the page in progress; outside of a page, that of a single text."""
     return _of_page.get(None) or Work()
 
 
 @contextmanager
 def of_page() -> Iterator[None]:
-    """Share one limit among all texts that are rendered in the block."""
+    """Share one limit among all texts that are rendered in the context."""
     token = _of_page.set(Work())
     try:
         yield
@@ -71,8 +71,9 @@ def of_page() -> Iterator[None]:
 
 
 def limit(parser: MarkdownIt) -> None:
-    """Have the parser look at the clock again and again, and raise TooMuchWork: before each thing
-    that it tries. Its `env` has the `work`.
+    """Let the parser check the time before each rule, and raise TooMuchWork.
+
+    The parser's `env` must contain the `work`.
     """
     parser.block.ruler.before("table", "work", _look, {"alt": _INTERRUPTED_RULES})
     parser.inline.ruler.before("text", "work", _look)
