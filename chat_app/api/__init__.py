@@ -1,1 +1,1 @@
-"""Runs over HTTP: the same messages, answers and log as on the socket. `urls` imports it."""
+"""The HTTP API of runs: the same messages, answers and log as on the socket. `urls` imports it."""

@@ -1,4 +1,4 @@
-"""The HTTP interface put together: its bodies, its responses, its OpenAPI document and page."""
+"""The assembly of the HTTP API: bodies, responses, the OpenAPI document and its page."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,12 +29,12 @@ from sessions_app.json_types import load_json
 from sessions_app.storage.connections import yield_response
 from sessions_app.storage.spool import PIECE, pieces, spool
 
-# The ways of signing in, in their order.
+# The authentication methods, in order of precedence.
 AUTH: list[Any] = [Session(), Bearer(), ApiKey(), Guest()]
 
 
 def _may_read_docs(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Show the interface's description to who is signed in, or to everybody (a setting)."""
+    """Show the API documentation to signed-in users, or to everybody (a setting)."""
 
     @csrf_exempt
     @require_GET
@@ -62,7 +62,7 @@ async def _is_known(request: HttpRequest) -> bool:
 
 
 def _spool_response(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Have what is large of the responses wait on the disk, for clients that read slowly."""
+    """Buffer large responses on disk, for clients that read slowly."""
 
     @wraps(view)
     async def spooled_view(*args: object, **kwargs: object) -> HttpResponseBase:
@@ -80,8 +80,9 @@ def _spool_response(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class BodyParser(Parser):
-    """The parser of JSON bodies, which parses only what holds up nobody: each user's bytes are
-    counted, and the values of each body.
+    """The parser of JSON bodies, with limits on each user's bytes and on the values of each body.
+
+    The limits keep a large body from blocking the event loop.
     """
 
     def parse_body(self, request: HttpRequest) -> DictStrAny:
@@ -89,8 +90,8 @@ class BodyParser(Parser):
 
         Raises:
             TooMany: the user has sent too many bytes.
-            Invalid: it has too many values.
-            ValueError: it is not JSON, or an object has the same name twice.
+            Invalid: the body has too many values.
+            ValueError: the body is not JSON, or an object has the same name twice.
         """
         if (identity := getattr(request, "auth", None)) is not None:
             rate_limits.take((Rate.BYTES_USER, identity.person.id), amount=len(request.body))
@@ -107,12 +108,12 @@ api = NinjaAPI(
         "Runs of workflows that stop to ask a person. The same runs, prompts and answers as on "
         "the page and the socket."
     ),
-    # Its own is the last part; the first is that of `chat_app.urls`, which includes it.
+    # The last part is this API's own namespace; the first is that of the including `chat_app.urls`.
     urls_namespace="chat:chat_api",
     auth=AUTH,
     throttle=[Rates()],
     parser=BodyParser(),
-    # No badge of an outside validator.
+    # Disable the badge of an external validator.
     docs=Swagger(settings={"validatorUrl": None}),
     docs_decorator=_may_read_docs,
 )

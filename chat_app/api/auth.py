@@ -18,19 +18,19 @@ from sessions_app.json_types import JsonObject
 
 
 class AuthenticatedRequest(HttpRequest):
-    """A request whose sender is known."""
+    """A request with a known sender."""
 
     auth: Identity
-    scope: JsonObject  # ASGI's
+    scope: JsonObject  # the ASGI scope
 
 
 class Session(AuthBase):
-    """The Django session. Browsers send its cookie along for any page, so a POST needs more."""
+    """The Django session. Browsers send the cookie from any page, so a POST needs a token too."""
 
     openapi_type = "apiKey"
     openapi_in = "cookie"
     openapi_name = settings.SESSION_COOKIE_NAME
-    csrf = True  # the documentation's page sends a token along
+    csrf = True  # the documentation's page sends a token
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
         user = await request.auser()
@@ -38,7 +38,7 @@ class Session(AuthBase):
             return None
         if is_for_another(request, user):
             raise Failure(409, "user_auth_error", "The page was made for another person.")
-        request.user = user  # CSRF_FAILURE_VIEW may look at it, here in the event loop
+        request.user = user  # loaded, as CSRF_FAILURE_VIEW must not query in the event loop
         if check_csrf(request) is not None:
             raise Failure(
                 403,
@@ -77,7 +77,7 @@ class ApiKey(_OfHeader):
 
 
 class Guest(AuthBase):
-    """A guest's token, where guests are allowed. No page of another site may use the cookie."""
+    """A guest's token, if guests are allowed. Pages of other sites must not use the cookie."""
 
     openapi_type = "apiKey"
     openapi_in = "query"
@@ -91,15 +91,15 @@ class Guest(AuthBase):
 
 
 class Rates(BaseThrottle):
-    """The limits of requests by user and by address."""
+    """The rate limits of requests by user and by address."""
 
     def __init__(self) -> None:
         self._seconds = 0
 
     def allow_request(self, request: Any) -> bool:
-        """Count a request, if there may be one more."""
+        """Count a request, if the limits allow another one."""
         rates = [(Rate.API_ADDRESS, address_of(request))]
-        if hasattr(request, "auth"):  # a callback needs none
+        if hasattr(request, "auth"):  # a callback has no user
             rates.insert(0, (Rate.API_USER, request.auth.person.id))
         try:
             rate_limits.take(*rates)
@@ -109,5 +109,5 @@ class Rates(BaseThrottle):
         return True
 
     def wait(self) -> float:
-        """Return the seconds to the next request; read them at once when one is not allowed."""
+        """Return the seconds to the next allowed request; call directly after a refusal."""
         return self._seconds

@@ -1,4 +1,4 @@
-"""Runs that were started before: how they stand, what they wait for, and what operators do."""
+"""Existing runs: their states, their answers, and the actions of operators."""
 
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -101,7 +101,7 @@ async def _operator(request: AuthenticatedRequest) -> AbstractBaseUser:
 async def _staff(
     request: AuthenticatedRequest, activity: str, *permissions: str
 ) -> AbstractBaseUser:
-    """Return the user behind the request, who may do in the admin what is asked for here."""
+    """Return the user of the request, if that user has the admin permission for the action."""
     reader = request.auth.person.id
     user = await reads.read_for(reader, find_staff, reader, *permissions)
     if user is None:
@@ -142,8 +142,8 @@ async def give(
     """Answer a prompt for the person of the request.
 
     Raises:
-        NotFound: with the text `missing`: there is no such prompt that this person may answer.
-        Failure: the answer is not taken any more.
+        NotFound: the person has no such prompt to answer; the text is `missing`.
+        Failure: the answer comes too late.
     """
     answer_result = await answers.answer(
         by=request.auth.person,
@@ -197,7 +197,7 @@ async def give_feedback(request: AuthenticatedRequest, body: schemas.FeedbackBod
 @router.get(
     "/mcp/client/tool/list",
     response=schemas.McpClients,
-    # The UI asks from its server, which has nobody's cookies. There is nothing to protect.
+    # Need no authentication: the UI's server calls this without cookies, and the list is public.
     auth=None,
     throttle=[],
     tags=["Monitoring"],

@@ -1,4 +1,4 @@
-"""The health of this process: whether it can serve."""
+"""The health of this process: whether it can serve requests."""
 
 import asyncio
 
@@ -64,7 +64,7 @@ def _unavailable(reason: str) -> JsonResponse:
 
 
 def _ask_database() -> None:
-    """Read what each message reads and adds to: the last row of each table that grows."""
+    """Read the last row of each growing table that every message reads and writes."""
     Conversation.objects.values_list("updated_at").last()
     Run.objects.values_list("status").last()
     Event.objects.values_list("type").last()

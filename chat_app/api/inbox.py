@@ -1,4 +1,4 @@
-"""The inbox over HTTP, for other front ends: what waits for a person, and one prompt."""
+"""The inbox over HTTP, for other front ends: the prompts that wait for a person, and one prompt."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated

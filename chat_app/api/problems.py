@@ -1,4 +1,4 @@
-"""The error responses: the peer's on its paths, else problem details (RFC 9457)."""
+"""The error responses: the peer's format on its paths, otherwise problem details (RFC 9457)."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -27,7 +27,7 @@ log = Log(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 ANSWER = ("answer", "answer_prompt")
-# Views that start runs: what they fail with has the peer's three fields, which takes no others.
+# Views that start runs: their errors have the peer's three fields, as the peer allows no others.
 RUNS = (
     *("generate", "generate_stream", "generate_full", "generate_async"),
     *("chat", "chat_stream", "completions"),
@@ -39,13 +39,13 @@ def _response_schema(media_type: str, schema: type[BaseModel]) -> JsonObject:
     return {"default": {"description": "What went wrong", "content": content}}
 
 
-# Of the operations in the OpenAPI document: of those that start runs, and of all others.
+# Error responses in the OpenAPI document: of operations that start runs, and of all others.
 RUN_PROBLEM_RESPONSE = _response_schema("application/json", PeerError)
 OPENAPI_EXTRA = {"responses": _response_schema(MEDIA_TYPE, Problem)}
 
 
 class ProblemRouter(Router):
-    """A router whose operations fail with problem details, where they say nothing else of it."""
+    """A router with problem details as the documented errors of operations that declare none."""
 
     def add_api_operation(self, *args: Any, **options: Any) -> None:
         options["openapi_extra"] = options["openapi_extra"] or OPENAPI_EXTRA
@@ -53,7 +53,7 @@ class ProblemRouter(Router):
 
 
 class Failure(Exception):
-    """An error that ends a request with a problem. `details` are added to its object."""
+    """An error that ends a request with a problem. `details` are added to the problem's object."""
 
     def __init__(
         self,
@@ -72,13 +72,13 @@ class Failure(Exception):
 
     @property
     def error(self) -> Frame:
-        """The error as the peer puts it: `code`, `message`, and `details` as a text."""
+        """The error in the peer's format: `code`, `message`, and `details` as a text."""
         content: Frame = error_content(self.code, str(self), self.details)["content"]
         return content
 
 
 def response(request: HttpRequest, failure: Failure) -> HttpResponse:
-    """Build the response of a failure: problem details with the peer's fields, or these alone."""
+    """Build the response of a failure: problem details and the peer's fields, or those fields."""
     if request.resolver_match and request.resolver_match.url_name in RUNS:
         return JsonResponse(failure.error, status=failure.status, headers=failure.headers)
     content = Problem(
@@ -118,13 +118,13 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 def _field(location: Sequence[str | int]) -> str:
-    """Return the name of a field; for a body without the name of the view's parameter."""
+    """Return the name of a field; for a body, without the name of the view's parameter."""
     kind, *path = map(str, location)
     return ".".join([kind, *(path[1:] if kind == "body" else path)])
 
 
 def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
-    if isinstance(error, BadCredentials):  # in the log already
+    if isinstance(error, BadCredentials):  # already logged
         detail = str(error)
     else:
         guest = guest_token(request.COOKIES, request.GET.dict())
@@ -135,7 +135,7 @@ def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _answer_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Answer 503 to a fault of the database, which is worth another try, and 500 to any other."""
+    """Answer 503 to a database fault, which is worth a retry, and 500 to any other error."""
     if is_fault(error) and (refusal := refusal_of(error)):
         log.warning("api.database_gone", path=request.path, error=str(error))
         return response(
@@ -147,7 +147,7 @@ def _answer_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Answer with the status; what `BodyParser` refused is the error's cause."""
+    """Answer with the error's status; a refusal by `BodyParser` is the error's cause."""
     if isinstance(error.__cause__, Refused):
         return _runtime(request, error.__cause__)
     is_json = isinstance(error.__cause__, ValueError)
@@ -157,29 +157,29 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @csrf_exempt
 def unknown(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
-    """Answer that there is nothing at the address."""
+    """Answer that the URL leads to nothing."""
     return response(request, Failure(404, "invalid_message", "There is no such thing here."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer that there is nothing: `handler404` of a project that serves the chat."""
+    """Answer that the URL leads to nothing: `handler404` of a project that serves the chat."""
     if asks_for_page(request):
         return defaults.page_not_found(request, exception)
     return unknown(request)
 
 
 def asks_for_page(request: HttpRequest) -> bool:
-    """Return whether the client would rather have HTML than JSON, as browsers would."""
+    """Return whether the client prefers HTML to JSON, as browsers do."""
     return request.get_preferred_type(["application/json", "text/html"]) == "text/html"
 
 
 def for_programs(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a view: it takes HEAD as GET, and a method that it does not take is a problem."""
+    """Wrap a view: handle HEAD as GET, and answer other unsupported methods with a problem."""
 
     @wraps(view)
     async def wrapped_view(request: HttpRequest, *args: Any, **names: Any) -> HttpResponse:
         method = request.method
-        if method == "HEAD":  # the server leaves the body out
+        if method == "HEAD":  # the server omits the body
             request.method = "GET"
         answer: HttpResponse = await view(request, *args, **names)
         if not isinstance(answer, HttpResponseNotAllowed):
@@ -192,7 +192,7 @@ def for_programs(view: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped_view
 
 
-# What answers each error of the interface by a problem.
+# The handlers that turn each error of the API into a problem.
 HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     Exception: _answer_unexpected,
     Failure: response,

@@ -1,7 +1,8 @@
 """The form of a run for HTTP clients: results, stops at a prompt, failures, and streams. No reads.
 
-Each server-sent event carries as `id` the sequence up to which a client has everything once it has
-that one, so of several that come from one event of the log only the last has its sequence.
+The `id` of a server-sent event is the sequence up to which a client with this event has the whole
+log. Therefore only the last of several server-sent events for one event of the log has its
+sequence.
 """
 
 from collections.abc import Mapping
@@ -27,8 +28,9 @@ SUSPENDED_TEXT = "The run is suspended: an administrator of this site must resum
 
 
 def chunk(run: Run, delta: Json, *, finish_reason: str | None = None) -> Json:
-    """Build OpenAI's `chat.completion.chunk`; the model is the workflow. `run` has its conversation
-    with it.
+    """Build OpenAI's `chat.completion.chunk`; the model is the workflow.
+
+    The `run` must be loaded with its conversation.
     """
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return _completion_object(run, "chat.completion.chunk", choice)
@@ -45,7 +47,7 @@ def _completion_object(run: Run, kind: str, choice: Json) -> Json:
 
 
 def result(execution: Execution, client_format: str) -> Json:
-    """Build the result of a run, in the form of a message of that `client_format`."""
+    """Build the result of a run, in the form of a message of the given `client_format`."""
     if not client_format.startswith("chat"):
         return {"value": execution.output}
     message = {"role": "assistant", "content": execution.output}
@@ -55,7 +57,7 @@ def result(execution: Execution, client_format: str) -> Json:
 
 
 def stop_at(execution: Execution) -> Json | None:
-    """Build the response of a run that stops at prompts; None where there are none."""
+    """Build the response of a run that stops at prompts; None if there are none."""
     run, asked_others = execution.run.id, execution.asked_others
     if execution.prompts:
         view = View("", datetime.now(UTC))
@@ -64,7 +66,7 @@ def stop_at(execution: Execution) -> Json | None:
 
 
 def stop_for_others(run: UUID, asked_others: list[Json]) -> Json:
-    """Build the response of a run that waits for other people than its owner."""
+    """Build the response of a run that waits for people other than its owner."""
     first = asked_others[0]
     names = ", ".join(first["to"]) or "others"
     return {
@@ -83,7 +85,7 @@ def _reference(run: UUID) -> Json:
 def stop_at_frames(run: UUID, frames: list[Frame]) -> Json:
     """Build the response of a run that stops at prompts of its owner, from the prompts' frames.
 
-    The peer's fields are those of the first; all are in `interactions`.
+    The peer's fields are those of the first prompt; `interactions` contains all.
     """
     interactions = [_interaction(frame) for frame in frames]
     return {
@@ -104,7 +106,7 @@ def _interaction(frame: Frame) -> Json:
 
 
 def failure(run: Run) -> tuple[str, str]:
-    """Say why a run has no result, as a code and a sentence."""
+    """Return the reason why a run has no result, as a code and a sentence."""
     if run.status == Run.Status.CANCELLED:
         return "cancelled", STOPPED_TEXT
     error = run.error or {}
@@ -113,7 +115,7 @@ def failure(run: Run) -> tuple[str, str]:
     return "workflow_error", error.get("message") or "The workflow failed."
 
 
-# A comment without an empty line behind it: some clients take every empty line for an event.
+# An SSE comment without an empty line after it, as some clients read every empty line as an event.
 HEARTBEAT = ":\n"
 DONE = "data: [DONE]\n\n"
 
@@ -124,9 +126,9 @@ def data(content: Json) -> str:
 
 
 class Generate:
-    """Values, with steps and traces between them."""
+    """A stream of values, with steps and traces between them."""
 
-    # Whether the stream is to end with the tokens that the workflow reported; and these.
+    # Whether the stream ends with the tokens that the workflow reported; and the tokens.
     tells_usage = False
     usage: Mapping[str, int] = MappingProxyType({})
 
@@ -139,37 +141,36 @@ class Generate:
         return []
 
     def extra_line(self, name: str, content: Json) -> list[str]:
-        """Write what is not output: a line of another name than `data`."""
+        """Write data other than output: a line with another field name than `data`."""
         return [f"{name}: {dump(content)}\n\n"]
 
     def step(self, frame: Frame) -> list[str]:
-        """Write that a step begins, or is complete."""
+        """Write that a step has begun, or is complete."""
         return self.extra_line("intermediate_data", _step(frame))
 
     def stop(self, content: Json) -> list[str]:
-        """Write a stop at a prompt: an event, and a line as of an error for clients that show only
-        text.
-        """
+        """Write a stop at a prompt: an event, and an error line for clients that show only text."""
         type_ = content["event_type"]
         error = error_content(type_, content["message"], {})["content"]
         return [f"event: {type_}\n{dump(error)}\n{data(content)}"]
 
     def restart(self, content: Json) -> list[str]:
-        """Write that the output is cut, and starts again."""
+        """Write that the output is cut, and restarts."""
         return [f"event: restart\n{data(content)}"]
 
     def error(self, content: Json) -> str:
-        """Write an error: a line as the peer's clients read it, and the data that OpenAI's raise.
+        """Write an error as a line for the peer's clients, and as the data that OpenAI's clients
+        raise.
 
-        What reads server-sent events passes over a line that is not a field.
+        SSE clients ignore a line that is not a field.
         """
         return f"{dump(content)}\n{_openai_error(content)}"
 
 
 class Full(Generate):
-    """Values, with steps as the peer's evaluation reads them: the payload is one of its events.
+    """A stream of values, with steps in the form of the peer's evaluation events.
 
-    `types` are those that are sent, with commas between; without it all are.
+    `types` are the event types to send, separated by commas; by default all.
     """
 
     def __init__(self, types: str | None) -> None:
@@ -192,7 +193,7 @@ class Full(Generate):
 
 
 class Chat(Generate):
-    """OpenAI's chunks, with steps and traces between them."""
+    """A stream of OpenAI's chunks, with steps and traces between them."""
 
     def __init__(self, run: Run, *, role_sent: bool, tells_usage: bool) -> None:
         self._run = run
@@ -200,20 +201,20 @@ class Chat(Generate):
         self.tells_usage = tells_usage
 
     def text(self, text: str) -> str:
-        """Write a chunk; the first names the role."""
+        """Write a chunk; the first one contains the role."""
         role = {} if self._role_sent else {"role": "assistant"}
         self._role_sent = True
         return data(chunk(self._run, {**role, "content": text}))
 
     def end(self) -> list[str]:
-        """Write the end as OpenAI ends a stream."""
+        """Write the end in the form of an OpenAI stream."""
         last = chunk(self._run, {}, finish_reason="stop")
         usage = {**last, "choices": [], "usage": dict(self.usage)}
         return [data(last), *([data(usage)] if self.tells_usage else []), DONE]
 
 
 class Completions(Chat):
-    """OpenAI's chunks alone. A prompt comes in a field that its clients pass over."""
+    """A stream of OpenAI's chunks only. A prompt is in a field that OpenAI's clients ignore."""
 
     def extra_line(self, name: str, content: Json) -> list[str]:
         return []
@@ -235,7 +236,7 @@ def _openai_error(content: Json) -> str:
 
 def write(followed_event: FollowedEvent, form: Generate) -> str:
     """Write the server-sent events of an event of the log."""
-    # The form of this stream, whatever the message that started the run asked for.
+    # Use this stream's format, even if the message that started the run had another one.
     event = followed_event.event._replace(client_format="chat_stream")
     view = View("", datetime.now(UTC), followed_event.after, followed_event.settled_ids)
     parts = [

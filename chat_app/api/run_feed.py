@@ -1,4 +1,4 @@
-"""Following one run, as a socket follows a conversation: by a feed, moved by the group's news."""
+"""The following of one run, as a socket follows a conversation: a feed, moved by group messages."""
 
 import asyncio
 from collections import deque
@@ -28,7 +28,7 @@ RESTART_TEXT = "The server restarts. Send the same request again, with the ids o
 
 @dataclass(frozen=True, slots=True)
 class FollowedEvent:
-    """An event of the run, or a prompt of one that it runs, read by who has all up to `after`.
+    """An event of the run, or a prompt of a child run, for a reader that has all up to `after`.
 
     `settled_ids`: see `frames.View`.
     """
@@ -42,23 +42,23 @@ class FollowedEvent:
 async def follow(
     identity: Identity, run: Run, *, after: int, place: Place
 ) -> AsyncGenerator[FollowedEvent | None, None]:
-    """Yield the events of a run after the cursor, in order, and new ones as they come.
+    """Yield the events of a run after the cursor, in order, and new ones as they are logged.
 
-    While there are none it now and then yields None, so that the reader can look after its client.
-    The run's end is the reader's to see. Nothing is held before the first item is asked for, nor
-    after the generator is closed.
+    Without events, the generator sometimes yields None, so that the reader can check its client.
+    The reader must detect the run's end. The generator holds no resources before the first item is
+    requested, nor after it is closed.
 
     Raises:
-        Failure: it goes on no further: the identity has ended, or the conversation, or this server.
+        Failure: the identity has ended, or the conversation was deleted, or this server stops.
     """
     await give_back_thread()
     feed = _RunFeed(run, identity.person.id)
     reader = _Reader(identity, feed)
     groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))
-    sweeper.add(reader)  # it makes up for what the layer loses, or cannot do
+    sweeper.add(reader)  # covers lost messages of the channel layer
     try:
         async with join_groups(*groups) as reader.receive:
-            await feed.acknowledge(after)  # so that it waits for its reader
+            await feed.acknowledge(after)  # makes the feed wait for its reader
             await feed.start(FeedStart(after, after, [], place_lost=False))
             await look(reader)
             while True:
@@ -82,7 +82,7 @@ async def follow(
 
 
 class _RunFeed(Feed):
-    """A feed of one run's events, and of the prompts of the runs that it runs: not of frames."""
+    """A feed of one run's events and of its child runs' prompts, which produces no frames."""
 
     def __init__(self, run: Run, reader: UserId) -> None:
         super().__init__(run.conversation_id, "", _send_nothing, reader, Window(PAGE_BYTES))
@@ -92,7 +92,7 @@ class _RunFeed(Feed):
     async def give(
         self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
     ) -> int:
-        """Keep the event for the generator's reader."""
+        """Queue the event for the generator's reader."""
         if event.run != self.run and not await self._is_prompt_within(event):
             return 0
         self.events.append(FollowedEvent(self.run, event, after, settled_ids))
@@ -109,14 +109,14 @@ class _RunFeed(Feed):
 
 
 async def _send_nothing(data: bytes) -> None:
-    """Send nothing: a run's feed has no socket."""
+    """Send nothing, as a run's feed has no socket."""
 
 
 class _Reader:
-    """A request that reads a run, as the sweeper sees it."""
+    """A request that reads a run, as a follower for the sweeper."""
 
     awaited_names: Collection[str] = ()
-    stalled = False  # what it sends is bounded by the budget of the stream
+    stalled = False  # the budget of the stream bounds the output
 
     receive: Callable[[], Awaitable[LayerMessage]]
 
@@ -128,8 +128,7 @@ class _Reader:
         self._end_error: CloseSocket | None = None
 
     async def heard_nothing(self) -> bool:
-        """Handle the next message of the groups. True if there was none for long, or `wake` was
-        called.
+        """Handle the next group message; return True after a timeout or a call of `wake`.
 
         Raises:
             CloseSocket: `end` was called, or the identity has ended.
@@ -150,12 +149,12 @@ class _Reader:
         return message is None
 
     def wake(self) -> None:
-        """Stop waiting for messages, to look at the log."""
+        """Interrupt the wait for messages, so that the log is checked."""
         self._woken = True
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(0)
 
     def end(self, error: CloseSocket) -> None:
-        """Take no more messages."""
+        """Stop receiving messages."""
         self._end_error = error
         self.wake()

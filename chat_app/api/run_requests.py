@@ -1,4 +1,4 @@
-"""Starting a run by a request, and waiting for what it comes to: one result, or a stream."""
+"""The start of a run by a request, and the response: one result, or a stream."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -25,14 +25,14 @@ from sessions_app.models import Event, Run
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 
-HEARTBEAT = 15  # seconds without news between two signs of life of a stream
+HEARTBEAT = 15  # seconds without news between two heartbeats of a stream
 
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """A run that was started, now or by the same message before; its reader has all to `after`.
+    """A run started by this request or by an earlier repetition; its reader has all to `after`.
 
-    `client_format` is that of this request: the message may have come by another path before.
+    `client_format` is that of this request: the message may have used another path before.
     """
 
     identity: Identity
@@ -43,17 +43,17 @@ class StartedRun:
     place: Place
 
     def follow(self) -> AsyncGenerator[FollowedEvent | None, None]:
-        """Yield its events from there on."""
+        """Yield the run's events after that sequence."""
         return follow(self.identity, self.run, after=self.after, place=self.place)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers by which a client comes back to it; not all ids of sockets fit into one."""
+        """The headers for resuming the stream, without ids that do not fit into a header."""
         ids = {
             "execution-id": str(self.run.id),
             "conversation-id": self.run.conversation.conversation_id,
             "user-message-id": self.run.message_id,
-            # By which feedback on the answer names its run.
+            # The trace, by which feedback on the answer names its run.
             "observability-trace-id": self.run.metadata.get("trace_id", ""),
         }
         return {name: id_ for name, id_ in ids.items() if id_.isascii() and id_.isprintable()}
@@ -62,15 +62,15 @@ class StartedRun:
 async def begin(
     request: AuthenticatedRequest, headers: RunHeaders, message: IncomingMessage
 ) -> StartedRun:
-    """Submit the message of a request, or find the run that the same request has begun before.
+    """Submit the message of a request, or find the run of an earlier repetition.
 
     Raises:
-        TooMany: too many requests of that user, or from that address, wait already.
+        TooMany: too many requests of that user, or from that address, already wait.
     """
     owner, address = request.auth.person.id, address_of(request)
     place = take_stream(user=owner, address=address)
     message_id = headers.user_message_id or str(uuid4())
-    # A message of a new conversation names that too, so that its repeat finds it.
+    # Use the message id for a new conversation, too, so that a repetition finds the conversation.
     conversation_id = headers.conversation_id or str(uuid5(NAMESPACE_URL, message_id))
     last = headers.last_event_id if isinstance(headers, StreamHeaders) else None
     if last is not None and headers.user_message_id is None:
@@ -79,7 +79,7 @@ async def begin(
     else:
         ids = (owner, conversation_id, message_id)
         if last and not (await reads.read_for(owner, messages.exist, *ids))[1]:
-            raise NotFound(NO_EVENT)  # it is to go on, and begins nothing
+            raise NotFound(NO_EVENT)  # a resumed stream must not start a run
         submitted_message = await submit(
             owner=owner,
             address=address,
@@ -88,7 +88,8 @@ async def begin(
                 message,
                 message_id=message_id,
                 metadata=metadata(request.scope),
-                # No HTTP client need know how to answer, and the run would hold up all after it.
+                # Interrupt a run that waits for an answer: HTTP clients may be unable to give one,
+                # and the run would block all later messages.
                 second_message="interrupt_asking",
                 replaces=headers.replaces,
                 follows=headers.follows,
@@ -110,7 +111,7 @@ async def begin(
 
 
 async def outcome(started_run: StartedRun) -> tuple[int, results.Json]:
-    """Return status and body of a single answer: 200 with the result, or 202 where the run stops.
+    """Return status and body of a single answer: 200 with the result, or 202 if the run stops.
 
     Raises:
         Failure: the run has no result.
@@ -133,7 +134,7 @@ async def outcome(started_run: StartedRun) -> tuple[int, results.Json]:
 
 
 def answer_streaming(started_run: StartedRun, form: results.Generate) -> StreamingHttpResponse:
-    """Build a response that goes on until the run's end."""
+    """Build a response that streams until the run's end."""
     return StreamingHttpResponse(
         _stream(started_run, form),
         content_type="text/event-stream",
@@ -142,12 +143,12 @@ def answer_streaming(started_run: StartedRun, form: results.Generate) -> Streami
 
 
 async def _stream(started_run: StartedRun, form: results.Generate) -> AsyncGenerator[str, None]:
-    yield ""  # the headers go out with the first piece, even an empty one
+    yield ""  # the first piece, even an empty one, sends the headers
     try:
         async with aclosing(_pieces(started_run, form)) as pieces:
             async for piece in pieces:
                 yield piece
-    except Failure as failure:  # after the headers there is no other place to say it
+    except Failure as failure:  # after the headers, only the stream can report the error
         yield form.error(failure.error)
 
 
@@ -177,7 +178,7 @@ async def _execution(started_run: StartedRun) -> Execution:
 
 
 def _is_rest(event: EventRecord) -> bool:
-    """Return whether the run had ended with this event, or was suspended; it may go on by now."""
+    """Return whether this event ended or suspended the run, which may be resumed by now."""
     return is_end(event) or (
         event.type == Event.Type.RUN and event.payload["status"] == Run.Status.SUSPENDED
     )

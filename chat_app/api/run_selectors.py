@@ -1,4 +1,4 @@
-"""The reads of the HTTP interface. All block: call them by `sessions_app.storage.reads.read`."""
+"""The reads of the HTTP API. All block: call them by `sessions_app.storage.reads.read`."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -27,25 +27,24 @@ NO_EVENT = (
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A run with its conversation and pending prompts, children's included, and its complete
-    output.
+    """A run with its conversation, its complete output and all pending prompts, also of child runs.
 
-    `prompts` are the owner's, `asked_others` those of other people where the owner has none; both
-    come oldest first.
+    `prompts` are the owner's, `asked_others` those of other people if the owner has none; both are
+    ordered oldest first.
     """
 
     run: Run
     prompts: list[EventRecord]
     asked_others: list[JsonObject]
     output: str
-    usage: dict[str, int]  # tokens, as OpenAI names them; of a completed run
+    usage: dict[str, int]  # a completed run's tokens, by OpenAI's names
 
 
 def read_execution(owner: UserId, run_id: UUID) -> Execution:
     """Read one of the owner's runs.
 
     Raises:
-        NotFound: there is none; another's is as good as none.
+        NotFound: there is no such run, or it belongs to another user.
     """
     runs = Run.objects.filter(
         pk=run_id, conversation__owner_id=owner, conversation__deleted_at=None
@@ -61,10 +60,10 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
 
 
 def read_job(owner: UserId, job_id: str) -> Run:
-    """Read the owner's newest run of a message. No index leads there from all of the owner's.
+    """Read the owner's newest run of a message; no index covers this among the owner's runs.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such run.
     """
     runs = Run.objects.filter(
         message_id=job_id, conversation__owner_id=owner, conversation__deleted_at=None
@@ -102,7 +101,7 @@ def _read_asked_others(run: Run) -> list[JsonObject]:
 
 
 def is_within(run_id: UUID, ancestor: UUID) -> bool:
-    """Return whether the run was begun by that other one, or by one that it has begun."""
+    """Return whether the run is a descendant of the other one."""
     parent = Run.objects.filter(pk=run_id).values_list("parent_id", flat=True).first()
     return parent is not None and (parent == ancestor or is_within(parent, ancestor))
 
@@ -118,7 +117,7 @@ def _usage(run: Run) -> dict[str, int]:
 
 
 def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
-    """Return the run that wrote the event of a sequence.
+    """Return the run that logged the event of a sequence.
 
     Raises:
         NotFound: the owner has no such event.
@@ -140,7 +139,7 @@ def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
 
 
 def find_staff(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
-    """Return the user, if they are active staff with one of the permissions."""
+    """Return the user, if active staff with one of the permissions."""
     user: Any = users().filter(pk=user_id).first()
     if user is None or not (user.is_active and getattr(user, "is_staff", False)):
         return None

@@ -1,4 +1,4 @@
-"""The paths that start runs: parse, begin, answer; at once, or later as the peer's jobs."""
+"""The paths that start runs, and answer at once, or later as the peer's jobs."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,7 +32,7 @@ STREAM = {200: {"description": "Server-sent events", "content": EVENTS}}
 
 
 def post(*paths: str, result: object = None, streams: bool = False) -> Callable[[Any], Any]:
-    """Register a POST under several paths, each with a name of its own in the OpenAPI document."""
+    """Register a POST under several paths, each with a separate name in the OpenAPI document."""
 
     def register(view: Any) -> object:
         for path in paths:
@@ -174,7 +174,8 @@ async def _single(started_run: StartedRun, response: HttpResponse) -> Status[obj
     try:
         code, content = await outcome(started_run)
     except Failure as failure:
-        # The run was begun: OpenAI's clients would by themselves begin another.
+        # Return the started run's error as final, as OpenAI's clients would retry and start another
+        # run.
         failure.headers = started_run.headers | {"x-should-retry": "false"}
         raise
     return Status(code, content)

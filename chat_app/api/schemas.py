@@ -121,7 +121,7 @@ class ChatBody(Content):
     What only a language model could use is checked and passed over, as are fields not named here.
     """
 
-    messages: list[OpenAIMessage]  # type: ignore[assignment] # only ever read: a narrower list
+    messages: list[OpenAIMessage]  # type: ignore[assignment] # read-only, so a narrower list fits
     model: Text | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
@@ -336,7 +336,7 @@ class ChosenOption(BaseModel):
 Selection = ChosenOption | list[ChosenOption]
 
 
-# What fits the prompts: of text, of one option, of several.
+# The types that fit prompts: for text, for one option, for several options.
 ANSWERS: list[JsonValue] = [
     {"response": {"text": "yes"}},
     {"response": {"selected_option": {"value": "approve"}}},
