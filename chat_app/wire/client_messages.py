@@ -25,7 +25,7 @@ from sessions_app.prompts import (
 )
 from sessions_app.storage.storable import is_storable
 
-# More than any setting allows.
+# A limit above every setting.
 MOST_FILES = 101
 
 
@@ -42,7 +42,7 @@ def _hashable(password: SecretStr) -> SecretStr:
     return password
 
 
-# The length of a text is checked before: what comes behind such a function counts "items".
+# Length limits belong before this validator: after such a function, pydantic counts "items".
 Storable = AfterValidator(_storable)
 Text = Annotated[str, Storable]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), Storable]
@@ -52,14 +52,14 @@ def _answer(value: object) -> object:
     return as_text(value) if isinstance(value, bool | int | float) else value
 
 
-# An answer may be the value of an option as it was sent, which need not be a text.
+# An answer may be an option's value as sent, which need not be a text.
 AnswerText = Annotated[
     Text, BeforeValidator(_answer, json_schema_input_type=str | bool | int | float)
 ]
 
 
-# The decision about a tool call, an option with a note, or the fields of a form: which of them, and
-# in what form, the prompt says.
+# The decision about a tool call, an option with a note, or the fields of a form; the prompt
+# determines which one, and in which form.
 AnswerData = Annotated[
     dict[Text, JsonValue],
     BeforeValidator(lambda data: data, json_schema_input_type=Decision | dict[str, JsonValue]),
@@ -110,7 +110,7 @@ def _messages(content: object) -> object:
     return {"messages": [{"content": content}]} if isinstance(content, str) else content
 
 
-# A plain text is taken for a message of the user.
+# Accept a plain text as a message of the user.
 AnyContent = Annotated[Content, BeforeValidator(_messages, json_schema_input_type=str | Content)]
 
 
@@ -123,7 +123,7 @@ class AnswerPart(Part):
 class AnswerMessage(ChatMessage):
     """A message of an answer's content."""
 
-    content: Annotated[  # type: ignore[assignment] # only ever read: a narrower list
+    content: Annotated[  # type: ignore[assignment] # read-only, so a narrower list is safe
         list[AnswerPart],
         BeforeValidator(_parts, json_schema_input_type=str | list[AnswerPart]),
     ]
@@ -132,7 +132,7 @@ class AnswerMessage(ChatMessage):
 class AnswerContent(Content):
     """The answer of the person."""
 
-    messages: list[AnswerMessage]  # type: ignore[assignment] # only ever read: a narrower list
+    messages: list[AnswerMessage]  # type: ignore[assignment] # read-only, so a narrower list fits
 
 
 def _id_or_none(value: object) -> object:

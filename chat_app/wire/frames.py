@@ -19,7 +19,7 @@ from sessions_app.storage.records import EventRecord, trim
 
 Frame = JsonObject
 
-# These get one result; their run's text is withheld until it ends.
+# Formats with a single result; their run's text is withheld until the end of the run.
 SINGLE = frozenset({"chat", "generate"})
 FINISHED = frozenset(status.value for status in Run.FINISHED)
 
@@ -40,7 +40,7 @@ class View(NamedTuple):
     link: Callable[[str], str] = str
 
 
-# What makes the frames of each type of event, for one kind of client.
+# The functions that make the frames of each event type, for one kind of client.
 Makers = Mapping[str, Callable[[EventRecord, View], list[Frame]]]
 
 _encoder = msgspec.json.Encoder()
@@ -51,7 +51,7 @@ def encode(frame: Frame) -> bytes:
     try:
         return _encoder.encode(frame)
     except (TypeError, UnicodeEncodeError):
-        # Half of a surrogate pair, which only an escape can show, or a text of a subclass.
+        # Half of a surrogate pair, which only an escape can encode, or a text of a subclass.
         return json.dumps(frame, separators=(",", ":")).encode()
 
 
@@ -137,7 +137,7 @@ def _step(event: EventRecord, view: View) -> list[Frame]:
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
     asked = AskedEvent.of(event.payload)
-    if asked.interaction in view.settled_ids:  # a plain client would ask it again
+    if asked.interaction in view.settled_ids:  # a plain client would show the prompt again
         return []
     content, expires_at = {**asked.content, "timeout": None}, asked.expires_at
     if expires_at:

@@ -22,23 +22,23 @@ from sessions_app.errors import (
 from sessions_app.json_types import JsonObject, load_json
 from sessions_app.storage.faults import is_fault
 
-# Bytes. The longest text that a message or an answer may have fits, whatever its characters are.
+# Bytes of a frame; the longest allowed text fits, even with the largest characters.
 MAX_FRAME = 512 * 1024
 LONGEST_PING = 1024
-# In one frame or body. A value costs as much time to read as hundreds of bytes of text.
+# Values of a frame or body. Reading one value takes as long as hundreds of bytes of text.
 MOST_VALUES = 10_000
-# More values than that: each but the first comes behind one of these characters, outside of texts.
-# Possessive throughout, so that it reads each character once, up to the first value too many.
+# Matches JSON with more values than that, each but the first after one of these characters, outside
+# of texts. Possessive throughout, so that each character is read once, up to the excess value.
 TOO_MANY_VALUES = re.compile(
     rf'(?:[^"\[{{,]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[{{,]*+)*+[\[{{,]){{{MOST_VALUES}}}+',
     re.DOTALL,
 )
-# A name without escapes and a text of which an id may be, with the comma behind it.
+# A name without escapes and a text that may be an id, with the comma after it.
 PLAIN_PAIR = re.compile(r'\s*"(\w{1,50})"\s*:\s*("[^"\\\x00-\x1f]{0,1000}")\s*,')
 
 TOO_MANY = f"The JSON has too many values: at most {MOST_VALUES:,} are allowed."
 
-# What each error is over HTTP, on pages too.
+# The HTTP status of each error, also on pages.
 STATUS: dict[type[Exception], int] = {
     Invalid: 422,
     UnknownWorkflow: 422,
@@ -47,7 +47,7 @@ STATUS: dict[type[Exception], int] = {
     NotFound: 404,
     StorageUnavailable: 503,
 }
-# Of every 503: in how many seconds the database may be back.
+# Retry-After of every 503: seconds until the database may be back.
 TRY_AGAIN = {"Retry-After": "5"}
 
 
@@ -100,7 +100,7 @@ def has_too_many_values(text: str) -> bool:
 
 def is_ping(text: str) -> bool:
     """Return whether the frame is a `ping_message`."""
-    if len(text) > LONGEST_PING or "ping_message" not in text:  # nearly all
+    if len(text) > LONGEST_PING or "ping_message" not in text:  # fast path for most frames
         return False
     try:
         return isinstance(parse(text), PingMessage)
@@ -159,7 +159,7 @@ def translate(details: object) -> Any:
 def _load(text: str | None) -> JsonObject:
     if text is None:
         raise Refusal("invalid_message", "Binary frames are refused. Send JSON as a text frame.")
-    # The length in characters first: it costs nothing, and the bytes are never fewer.
+    # Compare the length in characters first, which is free; the bytes are never fewer.
     if len(text) > MAX_FRAME or len(text.encode(errors="surrogatepass")) > MAX_FRAME:
         raise Refusal(
             "invalid_message",

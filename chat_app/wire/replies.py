@@ -22,7 +22,7 @@ def _process() -> str:
     return uuid4().hex
 
 
-# Ids need only be unique; a random one for each frame costs more than the frame.
+# Ids must only be unique; a random one for each frame would cost more than the frame.
 _numbers = count(1)
 
 

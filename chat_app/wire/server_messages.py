@@ -320,12 +320,12 @@ class AuthResponse(Reply):
     """The outcome of an `auth_message`."""
 
     type: Literal["auth_response_message"]
-    status: Literal["success", "error"]  # type: ignore[assignment] # the peer's words differ here
+    status: Literal["success", "error"]  # type: ignore[assignment] # the peer uses other words here
     user_id: str | None
     payload: ErrorContent | None
 
 
-# All that are sent: those with a type, in the order above.
+# All messages that are sent: those with a type, in the order above.
 SERVER_MESSAGES: tuple[type[ServerMessage], ...] = tuple(
     model
     for model in list(globals().values())
