@@ -18,7 +18,7 @@ register.simple_tag(icon)
 
 @register.filter
 def capped(count: int) -> str:
-    """Show a count: nothing is counted past CAP."""
+    """Format a count, which is limited to CAP."""
     return str(count) if count < CAP else f"{CAP - 1}+"
 
 
@@ -33,13 +33,13 @@ def person(user: AbstractBaseUser) -> JsonObject:
 
 @register.simple_tag
 def brand() -> Brand:
-    """Return what the project calls and colours its pages."""
+    """Return the names and colours with which the project brands its pages."""
     return ChatSettings.load().BRAND
 
 
 @register.simple_tag
 def sidebar_entries() -> list[entries.Entry]:
-    """List the entries that applications offer in the sidebar now."""
+    """List the sidebar entries that applications offer now."""
     return entries.sidebar_entries.offered()
 
 
@@ -51,7 +51,7 @@ def settings_entries() -> list[entries.Entry]:
 
 @register.filter
 def sheet_version(brand: Brand) -> str:
-    """Return the version of the brand's style sheet; empty if it has none."""
+    """Return the version of the brand's style sheet; empty if there is none."""
     return version(brand.accent) if brand.accent else ""
 
 
