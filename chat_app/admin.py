@@ -1,4 +1,4 @@
-"""API keys in the admin: made for a user, shown once, revoked."""
+"""API keys in the admin: created for a user, shown once, revoked."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 
 USERNAME = get_user_model().USERNAME_FIELD
-# A browser's help with names is with those of people who sign in.
+# Input attributes that disable a browser's suggestions, which only help people to sign in.
 NO_HELP = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
-    """A key is made and revoked, never changed; only its hash is stored."""
+    """The admin of API keys, which are created and revoked, never changed, and stored as hashes."""
 
     list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
@@ -33,12 +33,12 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """Return user and name for a new key, and also what is known of an existing one."""
+        """Return user and name for a new key; all facts of an existing one."""
         existing_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
         return self.fields if obj is None else (*self.fields, *existing_fields)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Have the user named in a plain field, which needs no list of all users."""
+        """Replace the user's choice by an input field, which needs no list of all users."""
         if db_field.name == "user":
             kwargs |= {"to_field_name": USERNAME, "widget": forms.TextInput(NO_HELP)}
             kwargs["error_messages"] = {"invalid_choice": _("There is no user of this name.")}
@@ -49,11 +49,11 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Allow whoever may change keys to revoke them."""
+        """Allow users with the permission to change keys to revoke them."""
         return bool(request.user.has_perm("chat_app.change_apikey"))
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Allow whoever may revoke keys to see them."""
+        """Allow users with the permission to revoke keys to see them."""
         return super().has_view_permission(request, obj) or self.has_revoke_permission(request)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: object, change: bool) -> None:
@@ -63,7 +63,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the key: at once and never again, so without a redirect that had to carry it."""
+        """Show the key once in this response, as a redirect would have to carry the key."""
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("API key of %(user)s") % {"user": obj.user},
@@ -75,7 +75,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
 
     @admin.action(description=_("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """Revoke the keys, and end the sockets that were opened by them."""
+        """Revoke the keys, and end the sockets that were opened with them."""
         for row in queryset.filter(revoked_at=None):
             row.revoked_at = timezone.now()
             row.save(update_fields=["revoked_at"])

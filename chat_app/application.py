@@ -1,4 +1,4 @@
-"""The wrapping of a project's application: the chat's socket beside it, the runtime below both."""
+"""The wrapping of a project's application with the chat's socket and the runtime."""
 
 import logging
 import re
@@ -23,9 +23,9 @@ from sessions_app.lifecycle import startup
 
 logger = logging.getLogger(__name__)
 
-# As it is, in an address, and in a quoted cookie.
+# A NUL: raw, escaped in a URL, or escaped in a quoted cookie.
 NUL = re.compile(rb"\0|%00|\\000")
-# The prefix of all paths and links; Daphne takes it from a header of the client too.
+# The prefix of all paths and links, which Daphne also accepts from a client's header.
 PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
 # The extension of a connection, and the event of its answer: see `chat_app.checks.check_asgi`.
 PROBE = "chat_app.probe"
@@ -38,17 +38,19 @@ REFUSAL_BODY = (
 def serve(application: ASGI3Application) -> ASGI3Application:
     """Wrap the application for `chat_app.asgi.with_chat`."""
     flow_control.install()
-    # Clients are told to come back before the runtime stops.
+    # Tell clients to reconnect before the runtime stops.
     startup.before_stop.append(sweeper.close_all)
     return Entrance(WithRuntime(WithSocket(application)))
 
 
 class Entrance:
-    """An application that gets no NUL in an address or a cookie: PostgreSQL fails such a lookup;
-    and no prefix of its paths that leads elsewhere. It answers `manage.py check`, which asks
-    whether connections get here.
+    """An application behind checks of the URL, the cookies and the path prefix.
 
-    A query that opens a socket may have a NUL: the socket says which value it passes over.
+    A NUL in a URL or a cookie is refused, because PostgreSQL fails such a lookup, and so is a
+    prefix that is no path. The class answers the probe of `manage.py check`, whether connections
+    get here.
+
+    The query of a socket may contain a NUL: the socket reports the values that it ignores.
     """
 
     def __init__(self, application: ASGI3Application) -> None:
@@ -93,7 +95,7 @@ def _is_hostile(scope: Any) -> bool:
 
 
 class WithSocket:
-    """An application whose WebSockets at the URL named `chat:socket` are the chat's."""
+    """An application with the chat's WebSockets at the URL named `chat:socket`."""
 
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
@@ -103,18 +105,19 @@ class WithSocket:
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        """Serve one connection. What is done by it comes from its address, as the audit has it."""
+        """Serve one connection, and record its address for the audit of all actions in it."""
         if scope["type"] in ("http", "websocket"):
             address.set(lambda: address_of(request_of(scope)))
             prefix = script_prefix_of(scope).rstrip("/")
             self._check_prefix(prefix)
             if not f"{scope['path']}/".startswith(f"{prefix}/"):
-                # Daphne leaves out what a proxy has taken away; ASGI and Django want it in.
+                # Add the prefix to the path, as ASGI and Django expect; Daphne omits one that a
+                # proxy removed.
                 scope = cast(Scope, {**scope, "path": prefix + scope["path"]})
         if scope["type"] != "websocket":
             await self._application(scope, receive, send)
             return
-        set_script_prefix(script_prefix_of(scope))  # of links in frames; of a request Django does
+        set_script_prefix(script_prefix_of(scope))  # for links in frames; Django sets a request's
         if _is_of_chat(request_of(scope).path_info):
             await self._chat(scope, receive, send)
         elif isinstance(self._application, ASGIHandler):
@@ -123,14 +126,14 @@ class WithSocket:
             await self._application(scope, receive, send)
 
     def _check_prefix(self, prefix: str) -> None:
-        """Say once in the log that links lack the prefix, which only a request knows of."""
+        """Log once that links lack the prefix, which only a request can tell."""
         if not self._has_told_of_prefix and (problem := ChatSettings.load().prefix_problem(prefix)):
             self._has_told_of_prefix = True
             logger.error(problem)
 
 
 def _is_of_chat(path: str) -> bool:
-    """Return whether the project's URLs have the chat's socket at the path, in any language."""
+    """Return whether the URL configuration has the chat's socket at this path, in any language."""
     language = translation.get_language_from_path(path) or settings.LANGUAGE_CODE
     with translation.override(language):
         try:

@@ -1,4 +1,4 @@
-"""The ASGI application of a project that has the chat."""
+"""The ASGI application of a project with the chat."""
 
 from typing import cast
 
@@ -8,17 +8,17 @@ from django.utils.module_loading import import_string
 
 
 def get_asgi_application() -> ASGI3Application:
-    """Set Django up; its pages, the chat's socket, and the runtime beside them.
+    """Set Django up, and return its application with the chat's socket and the runtime.
 
-    In the place of Django's function of this name.
+    A replacement for Django's function of this name.
     """
     return with_chat(cast(ASGI3Application, get_django_application()))
 
 
 def with_chat(application: ASGI3Application) -> ASGI3Application:
-    """Add the chat's socket to the application, and run the runtime while it serves.
+    """Add the chat's socket to the application, and run the runtime while the server serves.
 
-    Django is set up by then. A WebSocket of another path is the application's own.
+    Django must be set up. WebSockets of other paths go to the application.
     """
-    # It imports models, which Django must have set up.
+    # Import now, because the module imports models, which need a configured Django.
     return cast(ASGI3Application, import_string("chat_app.application.serve")(application))

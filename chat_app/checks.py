@@ -1,4 +1,4 @@
-"""Django's system checks: whether the project serves the chat, and not only its pages."""
+"""Django's system checks: whether the project serves the chat with its sockets and runs."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -22,9 +22,9 @@ from sessions_app.json_types import JsonObject
 
 @register
 def check_asgi(**_: object) -> Sequence[CheckMessage]:
-    """Warn of an ASGI application that keeps the chat from its sockets, or from the server's start.
+    """Warn of an ASGI application that withholds sockets or the lifespan from the chat.
 
-    A page would say that it is connected, and its messages would reach nobody.
+    A page would still load, but its messages would reach no run.
     """
     path = getattr(settings, "ASGI_APPLICATION", None)
     if not path:
@@ -41,12 +41,12 @@ def check_asgi(**_: object) -> Sequence[CheckMessage]:
 
 
 def _is_kept(application: Any, kind: str) -> bool:
-    """Return whether the application keeps a connection of this kind from the chat.
+    """Return whether the application withholds a connection of this type from the chat.
 
-    No server runs here: the project's own code comes as far as its first wait, and what it would do
-    after that nobody knows.
+    Without a server, the project's code runs only to its first await; its later behaviour is
+    unknown.
     """
-    probe = import_string("chat_app.application.PROBE")  # its module needs the models
+    probe = import_string("chat_app.application.PROBE")  # the module imports models
     answers: list[JsonObject] = []
 
     async def receive() -> JsonObject:
@@ -62,19 +62,19 @@ def _is_kept(application: Any, kind: str) -> bool:
     try:
         with closing(application(scope, receive, send)) as connection:
             copy_context().run(connection.send, None)
-            return False  # it waits for something
+            return False  # the application waits, so the result is unknown
     except StopIteration:
         pass
     except RuntimeError as error:
         if "event loop" in str(error):
             return False
-    except Exception:  # noqa: BLE001, S110 - the project's code may raise anything where it ends
+    except Exception:  # noqa: BLE001, S110 - the project's code may raise any error
         pass
     return {"type": probe} not in answers
 
 
 def _socket_scope() -> JsonObject:
-    """Return what a server says of a socket that a page of the chat opens."""
+    """Return the ASGI scope of a socket that a page of the chat would open."""
     hosts = [host for host in settings.ALLOWED_HOSTS if host != "*"] or ["localhost"]
     host = hosts[0].lstrip(".").encode()
     try:
@@ -97,7 +97,7 @@ def _socket_scope() -> JsonObject:
 
 @register
 def check_runserver(**_: object) -> Sequence[CheckMessage]:
-    """Warn of a `runserver` that opens no sockets, where it may be used."""
+    """Warn of a `runserver` without sockets, if DEBUG suggests its use."""
     if not settings.DEBUG:
         return []
     command = load_command_class(get_commands()["runserver"], "runserver")
@@ -113,7 +113,7 @@ def check_runserver(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_image_origins(**_: object) -> Sequence[CheckMessage]:
-    """Warn of a content security policy that keeps browsers from images which answers may show."""
+    """Warn of a content security policy that blocks images of IMAGE_ORIGINS."""
     policy = getattr(settings, "CONTENT_SECURITY_POLICY", None) or {}
     policy = policy.get("DIRECTIVES") or getattr(settings, "SECURE_CSP", None) or {}
     sources = policy.get("img-src") or policy.get("default-src")
@@ -127,14 +127,14 @@ def check_image_origins(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_public_url(**_: object) -> Sequence[CheckMessage]:
-    """Report a PUBLIC_URL without the path of all pages: links in mails would lead to nothing."""
+    """Report a PUBLIC_URL without the path prefix of all pages: links in mails would be broken."""
     problem = ChatSettings.load().prefix_problem((settings.FORCE_SCRIPT_NAME or "").rstrip("/"))
     return [Error(problem, id="chat_app.E002")] if problem else []
 
 
 @register
 def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
-    """Report templates that write a text for a missing variable: it would be sent with forms."""
+    """Report the option string_if_invalid: its text would be sent with forms."""
     engines: list[JsonObject] = settings.TEMPLATES
     if not any(engine.get("OPTIONS", {}).get("string_if_invalid") for engine in engines):
         return []
@@ -144,7 +144,7 @@ def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_request_in_templates(**_: object) -> Sequence[CheckMessage]:
-    """Report templates without the request: a page would not know for whom it was made."""
+    """Report templates without the request, from which a page learns its user."""
     processor = "django.template.context_processors.request"
     engines: list[JsonObject] = settings.TEMPLATES
     if any(processor in each.get("OPTIONS", {}).get("context_processors", ()) for each in engines):
@@ -156,10 +156,10 @@ def check_request_in_templates(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_modules(**_: object) -> Sequence[CheckMessage]:
-    """Warn of static files with hashes in their names, whose scripts import each other without.
+    """Warn of hashed static files if scripts import each other without the hashes.
 
-    WhiteNoise may have deleted those; else each is loaded twice, and a new one meets old ones in
-    caches.
+    WhiteNoise may have deleted the unhashed files; otherwise each script is loaded twice, and a new
+    script may import old ones from caches.
     """
     storage = storages["staticfiles"]
     adds_hashes = isinstance(storage, ManifestFilesMixin)
@@ -175,7 +175,7 @@ def check_modules(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_brand(**_: object) -> Sequence[CheckMessage]:
-    """Report a mark of the brand that is no static file: each page would fail for it."""
+    """Report a brand mark that is no static file, because each page would fail."""
     brand = ChatSettings.load().BRAND
     missing = [path for path in (brand.mark, brand.mark_needs_you) if path and not _is_file(path)]
     hint = "Put it into the folder static/ of an application, or name a file that is in one."
@@ -188,5 +188,5 @@ def check_brand(**_: object) -> Sequence[CheckMessage]:
 def _is_file(path: str) -> bool:
     try:
         return finders.find(path) is not None
-    except SuspiciousFileOperation:  # it leads out of the folder
+    except SuspiciousFileOperation:  # a path outside of the folder
         return False

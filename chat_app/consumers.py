@@ -1,4 +1,4 @@
-"""The chat socket: a frame in, one call, an acknowledgement. No ORM here."""
+"""The chat socket: each frame is one call and one acknowledgement. No ORM here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -49,7 +49,7 @@ Message = JsonObject
 
 log = Log(__name__)
 
-# What clients do not send by themselves.
+# Messages that stand for an action of a person; clients never send them automatically.
 BY_A_PERSON = (
     client.UserMessage,
     client.InteractionMessage,
@@ -57,23 +57,23 @@ BY_A_PERSON = (
     client.StopMessage,
 )
 
-# Seconds in which a plain client may say something before it is sent what it missed, and output,
-# which it would show as the answer. The peer's UI speaks as soon as its socket is open: a round
-# trip later, which may be long.
+# Seconds in which a plain client may send a message before missed events, and before missed
+# output, which the client would show as the answer. The peer's UI sends a message as soon as its
+# socket is open: one round trip later, which may be long.
 HOLD = 0.3
 HOLD_OUTPUT = 2.0
-# Seconds until the next frame of who is over a limit: a flood that is refused costs others nothing.
+# Pause before the next frame of a client over a limit, so that a flood costs others nothing.
 OVER_A_LIMIT = 0.1
 
 
 class ChatConsumer(AsyncConsumer):
-    """The consumer of a user's socket. It follows each conversation that it touches."""
+    """The consumer of a user's socket, which follows each conversation that a message names."""
 
     async def websocket_connect(self, message: Message) -> None:
-        """Accept the socket, or reject it, which its client gets as HTTP 403."""
+        """Accept the socket, or reject the handshake, which the client sees as HTTP 403."""
         is_encrypted = identity.is_encrypted_enough(self.scope)
         if is_encrypted and not identity.origin_allowed(self.scope):
-            audit.log_refused_origin(request_of(self.scope))  # it may not use this site's cookies
+            audit.log_refused_origin(request_of(self.scope))  # not allowed to use the cookies
         elif is_encrypted:
             await self.send({"type": "websocket.accept"})
             return
@@ -81,12 +81,12 @@ class ChatConsumer(AsyncConsumer):
         raise StopConsumer
 
     async def websocket_receive(self, message: Message) -> None:
-        """Have a frame wait until those before it are handled: see `handle`."""
+        """Queue a frame behind earlier ones for `handle`."""
         text = message.get("text")
         self._connection.take(text, len(text or message.get("bytes") or ""))
 
     async def websocket_disconnect(self, message: Message) -> None:
-        """End, once the client's earlier messages are handled."""
+        """End the socket after the client's earlier messages are handled."""
         self._connection.leave()
 
     async def conversation_news(self, message: Message) -> None:
@@ -94,15 +94,17 @@ class ChatConsumer(AsyncConsumer):
         await hear_news(self._subscriptions, message["news"])
 
     async def conversation_look(self, message: Message) -> None:
-        """Look at everything: a conversation was deleted, or the like; the channel was too full; or
-        the user's identity may have ended.
+        """Check all subscriptions and the identity.
+
+        The reasons: a conversation was deleted, the channel was full, or the identity may have
+        ended.
         """
         await recheck(self._subscriptions)
 
     messages_lost = identity_check = conversation_look
 
     async def handle(self, message: client.ClientMessage) -> None:
-        """Do what a message of the client asks for."""
+        """Carry out a message of the client."""
         if isinstance(message, BY_A_PERSON):
             await self._authentication.authorise(type(message))
         match message:
@@ -127,9 +129,9 @@ class ChatConsumer(AsyncConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the socket until it is closed.
 
-        In the place of channels' own loop, which does one thing after another: a client that does
-        not read would hold up what it sends, and servers queue without bound what is not taken. It
-        also makes a task for each message, which takes 15 µs in the place of 5.
+        This replaces channels' loop, which handles one event at a time: a client that does not read
+        would block its own messages, which servers queue without a limit. That loop also creates a
+        task per message, which takes 15 µs instead of 5.
         """
         self.scope, self.base_send = scope, send
         self.channel_layer = channel_layer()
@@ -147,12 +149,11 @@ class ChatConsumer(AsyncConsumer):
             await self._live()
 
     async def dispatch(self, message: Message) -> None:
-        """Call the method that has the name of the message's type; one of another version of this
-        code is passed over.
+        """Call the method for the message's type, and ignore types of other versions.
 
-        Not channels' own, which looks for old database connections first, in one thread for all
-        sockets: 100 µs in the place of 5, and as long as the slowest query of all. No method here
-        has a connection: `storage` does.
+        This replaces channels' method, which first closes old database connections, in one thread
+        for all sockets: 100 µs instead of 5, and as long as the slowest query. No method here has a
+        connection, only `storage` does.
         """
         method = getattr(self, get_handler_name(message), None)
         if method is None:
@@ -161,7 +162,7 @@ class ChatConsumer(AsyncConsumer):
             await method(message)
 
     async def _live(self) -> None:
-        if self._query.extended:  # the page, which shows what is said to it
+        if self._query.extended:  # the page shows errors to the user
             translation.activate(language_of(self.scope))
         sweeper.add(self._subscriptions)
         try:
@@ -210,10 +211,10 @@ class ChatConsumer(AsyncConsumer):
         feed = await self._subscriptions.follow(name)
         try:
             submitted_message = await store()
-            if feed is None:  # it was not there: all of it is new, also what another tab says first
+            if feed is None:  # new conversation: send all events, including another tab's
                 await self._subscriptions.follow(name, after=0)
         except (Error, StorageUnavailable):
-            if feed is None:  # it may be there now, and all of it is new then
+            if feed is None:  # if stored after all, all events are new
                 self._subscriptions.awaited_names.add(name)
             raise
         outcome = "duplicate" if submitted_message.duplicate else "accepted"
@@ -223,8 +224,10 @@ class ChatConsumer(AsyncConsumer):
     async def _submit_plain(
         self, conversation_id: str, store: Callable[[], Awaitable[SubmittedMessage]]
     ) -> None:
-        """Store what a plain client says before it is sent anything, which it would take for the
-        answer. What waits for the person is asked then, also if the message is refused.
+        """Store a plain client's message before sending anything, which the client would take for
+        the answer.
+
+        Pending prompts are sent afterwards, even if the message is refused.
         """
         feed = self._subscriptions.find_feed(conversation_id)
         if isinstance(feed, PlainFeed):
@@ -282,13 +285,13 @@ class ChatConsumer(AsyncConsumer):
 
     @property
     def _via(self) -> str:
-        """The door by which this socket's answers come."""
+        """The entry point of this socket's answers, as recorded."""
         query = self._query
         is_inbox = query.waiting == "inbox" and query.conversation_id is None
         return "inbox" if is_inbox else "websocket"
 
     async def _stop(self, message: client.StopMessage) -> None:
-        """Stop runs, and acknowledge when they have really ended."""
+        """Stop runs, and acknowledge once the runs have ended."""
         if message.conversation_id is not None:
             await self._subscriptions.follow(message.conversation_id)
         try:
@@ -316,7 +319,7 @@ class ChatConsumer(AsyncConsumer):
             await self._handle_frame(await self._connection.next_frame())
 
     async def _establish(self) -> None:
-        """Establish the client's identity and place, and follow the conversation it came for."""
+        """Establish the client's identity and address, and follow the conversation of the query."""
         await self._authentication.establish()
         self._metadata = identity.metadata(self.scope)
         self._address = address_of(request_of(self.scope))
@@ -333,7 +336,7 @@ class ChatConsumer(AsyncConsumer):
                 self._subscriptions.awaited_names.add(name)
 
     async def _hear_first(self) -> None:
-        """Handle what a client says at once, before it is sent what it missed."""
+        """Handle a client's first messages before sending missed events."""
         clock = asyncio.get_running_loop().time
         begin = clock()
         await self._hear_until(begin + HOLD)
@@ -342,14 +345,14 @@ class ChatConsumer(AsyncConsumer):
             await self._hear_until(begin + HOLD_OUTPUT)
 
     async def _hear_until(self, end: float) -> None:
-        """Handle what a client says up to a time of the loop, or until it follows something."""
+        """Handle a client's messages until a time of the event loop or the first subscription."""
         clock = asyncio.get_running_loop().time
         while not self._subscriptions.feeds and (seconds := end - clock()) > 0:
             if await self._connection.has_frame(seconds):
                 await self._handle_frame(await self._connection.next_frame())
 
     async def _handle_frame(self, text: str | None) -> None:
-        """Carry out what a frame asks for, or say why not. The socket outlives either."""
+        """Carry out a frame, or send the error; the socket stays open in both cases."""
         message: client.ClientMessage | None = None
         try:
             message = await read_frame(text, self._authentication.person.id)
@@ -375,12 +378,12 @@ class ChatConsumer(AsyncConsumer):
                 refusal_to_send.about_frame(read_beginning(text or ""))
             await self._refuse(refusal_to_send)
             if isinstance(error, TooMany):
-                if message is None:  # more is sent than is read
+                if message is None:  # the client sends more than is read
                     raise CloseSocket(4429, str(error)) from None
                 await self._connection.pause(OVER_A_LIMIT)
 
     async def _show_again(self, conversation_id: str | None) -> None:
-        """Send a plain client the prompt again that it closed: its answer is not stored."""
+        """Send a plain client the prompt again after its answer could not be stored."""
         feed = self._subscriptions.find_feed(conversation_id or "")
         if isinstance(feed, PlainFeed):
             await feed.show_again()

@@ -1,4 +1,4 @@
-"""The owner's feedback on a run: given, changed and taken back."""
+"""The owner's feedback on a run: given, changed and removed."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ LONGEST = {"reaction": 20, "comment": 1024}
 async def give(
     *, owner: UserId, run: UUID, reaction: str | None = None, comment: str | None = None
 ) -> None:
-    """Store feedback on a run of the owner's. What is None stays; what is empty is taken back.
+    """Store feedback on a run of the owner's; keep fields that are None, and remove empty ones.
 
     Raises:
         NotFound: this owner has no such run.
@@ -35,10 +35,10 @@ async def give(
 
 
 async def find_run(*, owner: UserId, trace_id: str) -> UUID:
-    """Return the owner's newest run of a trace that a message began.
+    """Return the owner's newest run of a trace that was started by a message.
 
-    No index leads to it, so that a message has none to write to: all runs of the owner are read,
-    not in the writer's thread.
+    Traces have no index, to save each message a write, so this reads all runs of the owner, outside
+    of the writer's thread.
 
     Raises:
         NotFound: no run of this owner has that trace.
@@ -61,7 +61,7 @@ def _give(tx: Transaction, owner: UserId, run: UUID, texts: dict[str, str]) -> N
     conversation = runs.values_list("conversation_id", flat=True).first()
     if conversation is None:
         raise NotFound("There is no such run.")
-    tx.lock(conversation)  # what is given at the same time elsewhere comes before or after
+    tx.lock(conversation)  # orders concurrent feedback
     feedback = Feedback.objects.filter(pk=run).first() or Feedback(run_id=run)
     for name, text in texts.items():
         setattr(feedback, name, text)

@@ -1,4 +1,4 @@
-"""The rows that the front end keeps for itself."""
+"""The rows of the front end."""
 
 from django.conf import settings
 from django.db import models
@@ -8,9 +8,9 @@ from sessions_app.models import Conversation
 
 
 class SocketCursor(models.Model):
-    """The cursor of a user's last socket on a conversation when it closed.
+    """The cursor of a user's last socket on a conversation at its close.
 
-    There while no socket is open: a plain client that comes back goes on from here.
+    The row exists while no socket is open, and lets a plain client continue after a reconnect.
     """
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="+")
@@ -27,7 +27,7 @@ class SocketCursor(models.Model):
 
 
 class ApiKey(models.Model):
-    """A key by which a program acts for a user. The key itself is not kept: only its hash."""
+    """A key by which a program acts for a user, stored as a hash only."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
@@ -44,7 +44,7 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True, verbose_name=_("last used"))
     revoked_at = models.DateTimeField(null=True, blank=True, verbose_name=_("revoked"))
 
-    # The key itself, in the request that makes it; nowhere else, and never stored.
+    # The clear-text key, which exists only in the request that creates it, and is never stored.
     plain = ""
 
     class Meta:

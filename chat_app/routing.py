@@ -1,4 +1,4 @@
-"""The chat's socket, for channels' `URLRouter`: ours, or one of the project."""
+"""The chat's socket, for channels' `URLRouter`: the package's own, or one of the project."""
 
 from typing import Any
 
@@ -6,6 +6,6 @@ from django.urls import path
 
 from chat_app.consumers import ChatConsumer
 
-# Each library has types of its own for these.
+# Each library has separate types for these.
 _socket: Any = ChatConsumer.as_asgi()
 websocket_urlpatterns: list[Any] = [path("websocket", _socket, name="socket")]

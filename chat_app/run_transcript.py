@@ -1,4 +1,4 @@
-"""The record of what was said in a run, for a file, and for people whom it is shared with."""
+"""The transcript of a run, for a file and for the people that a workflow shares the run with."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,13 +14,14 @@ from sessions_app.workflows.history import ended_runs
 
 TranscriptPart = JsonObject
 
-MOST_SHARED_RUNS = 20  # runs of a conversation, the newest
+MOST_SHARED_RUNS = 20  # the newest runs of a conversation
 
 
 def read_shared(prompt: Interaction) -> list[TranscriptPart]:
-    """Read the runs that a prompt's workflow shares with the people it asks. Blocks.
+    """Read the runs that a prompt's workflow shares with the people asked. Blocks.
 
-    They are those of its conversation, oldest first, up to the prompt, while that waits.
+    The result has the conversation's runs up to the prompt, oldest first, while the prompt is
+    pending.
     """
     view = QuestionView.of(prompt)
     if not (view.is_pending and view.rules.share):
@@ -36,7 +37,7 @@ def read_shared(prompt: Interaction) -> list[TranscriptPart]:
 
 
 def in_words(part: TranscriptPart) -> str:
-    """Write a part of a run as Markdown."""
+    """Format a part of a run as Markdown."""
     if part["type"] == "text":
         return str(part["text"])
     if part["type"] == "step":
@@ -50,7 +51,7 @@ def in_words(part: TranscriptPart) -> str:
 
 
 def read_run(run_id: UUID) -> TranscriptPart:
-    """Read the run's message, and what was `said` then. Blocks: call it in a thread."""
+    """Read the run's message, and the transcript `said`. Blocks: call this in a thread."""
     run = Run.objects.get(pk=run_id)
     return {
         "run": str(run.pk),
@@ -68,7 +69,7 @@ def read_run(run_id: UUID) -> TranscriptPart:
 
 
 def _transcript(run: UUID) -> list[TranscriptPart]:
-    """Yield texts, steps and questions, each at the place where it began."""
+    """Return texts, steps and questions, each at the position where it began."""
     interactions = Interaction.objects.filter(run=run).select_related("answered_by")
     questions = {str(interaction.pk): _question(interaction) for interaction in interactions}
     parts: list[TranscriptPart] = []
@@ -80,7 +81,7 @@ def _transcript(run: UUID) -> list[TranscriptPart]:
         elif part.type == Event.Type.INTERACTION:
             parts.append(questions[payload["interaction_id"]])
         elif text := part.text:
-            if parts and parts[-1]["type"] == "text":  # what broke it is not said
+            if parts and parts[-1]["type"] == "text":  # no visible part between them
                 parts[-1]["text"] += text
             else:
                 parts.append({"type": "text", "text": text})

@@ -24,7 +24,7 @@ A_RATE = "a number and a time, such as 300/minute, or none"
 
 
 class PerTime(NamedTuple):
-    """A rate: so many in so many seconds."""
+    """A rate: an amount per number of seconds."""
 
     amount: int
     seconds: int
@@ -37,7 +37,7 @@ def rate(default: str) -> str:
 
 
 def check_origins(value: list[str]) -> list[str]:
-    """Return the origins, as browsers write them; raise ValueError if one is none."""
+    """Return the origins in the form of browsers; raise ValueError if one is invalid."""
     if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
         raise ValueError(f"{bad[0]} must begin with http:// or https://")
     return [origin.rstrip("/") for origin in value]
@@ -59,9 +59,9 @@ class Brand(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(default="", max_length=60)
-    # A sentence on the sign-in page.
+    # Sentence on the sign-in page.
     about: str = Field(default="", max_length=200)
-    # Paths of static files: beside the name and in the browser's tab; there while questions wait.
+    # Paths of static files for the page's mark and tab icon; the second while questions wait.
     mark: str = ""
     mark_needs_you: str = ""
     accent: str = Field(default="", pattern=r"^(#[0-9a-fA-F]{6})?$")
@@ -91,13 +91,14 @@ class SiteSettings(Section):
 
     @property
     def known_url(self) -> str:
-        """The address at which people reach the site, if that is known."""
+        """The URL at which people reach the site, if known."""
         return self.PUBLIC_URL
 
     def prefix_problem(self, prefix: str) -> str:
-        """Return what is wrong with PUBLIC_URL where all pages are below a path; empty if nothing.
+        """Return the fault of PUBLIC_URL if all pages are below a path prefix; empty if there is
+        none.
 
-        Links outside of pages are made where no request says the path.
+        Links outside of pages are made without a request that could tell the prefix.
         """
         url = self.known_url
         if not url or url.endswith(prefix):
@@ -108,9 +109,10 @@ class SiteSettings(Section):
         )
 
     def public_link(self, name: str, *args: object) -> str:
-        """Return the whole address of a page, for mails and other sites.
+        """Return the absolute URL of a page, for mails and other sites.
 
-        PUBLIC_URL has the path that a proxy takes away. A request may know of it, too.
+        PUBLIC_URL contains the prefix that a proxy removes, so a prefix from the request is not
+        added again.
         """
         path = reverse(name, args=args).removeprefix(get_script_prefix())
         return f"{self.known_url}/{path}"
@@ -121,11 +123,11 @@ class ChatSettings(SiteSettings):
 
     secrets = frozenset({"JWT_KEY"})
 
-    # Whose pages may open sockets, beside our own; these may not send our forms.
+    # Other origins with pages that may open sockets, but may not send this site's forms.
     ALLOWED_ORIGINS: list[str] = Field(
         default=[], description="origins with commas between them, such as https://ui.example.org"
     )
-    # Whose images the page loads in answers; the policy of the page must have them too.
+    # Origins of images in answers; the content security policy must allow them, too.
     IMAGE_ORIGINS: list[str] = Field(
         default=[], description="origins with commas between them, such as https://img.example.org"
     )
@@ -164,7 +166,7 @@ class ChatSettings(SiteSettings):
     SIGN_OUT_URL: str = Field(
         default="", description="a URL or the name of one, that takes a POST to sign out"
     )
-    # What one process keeps for sockets whose clients do not read.
+    # Memory of one process for data that sockets' clients have not read.
     UNREAD_MB: int = Field(default=128, ge=1, description="MiB, 1 or more, such as 128")
     UNREAD_MB_PER_USER: int = Field(default=32, ge=1, description="MiB, 1 or more, such as 32")
     SWEEP_SECONDS: float = Field(default=3, gt=0, le=30, description="seconds, 30 at most")
@@ -178,7 +180,7 @@ class ChatSettings(SiteSettings):
     RATE_GUESTS_ADDRESS: str = rate("60/hour")
     RATE_MESSAGES_USER: str = rate("300/minute")
     RATE_MESSAGES_ADDRESS: str = rate("3000/minute")
-    # Of frames of sockets, and of bodies of the HTTP interface.
+    # Bytes of sockets' frames and of HTTP bodies.
     RATE_BYTES_USER: str = rate("30000000/minute")
     RATE_CONVERSATIONS_USER: str = rate("1000/hour")
     RATE_CONVERSATIONS_ADDRESS: str = rate("10000/hour")
@@ -206,7 +208,7 @@ class ChatSettings(SiteSettings):
     @field_validator("JWT_KEY")
     @classmethod
     def _with_line_ends(cls, value: str) -> str:
-        return value.replace("\\n", "\n")  # a PEM key in one line
+        return value.replace("\\n", "\n")  # a PEM key on one line
 
     @field_validator("JWT_ALGORITHMS")
     @classmethod
@@ -227,19 +229,19 @@ class ChatSettings(SiteSettings):
 
     @property
     def takes_jwt(self) -> bool:
-        """True if there is something to check tokens with."""
+        """True if there is a key, or a key set, to check tokens with."""
         return bool(self.JWT_KEY or self.JWT_JWKS_URL)
 
 
 @cache
 def per_time(value: str) -> PerTime | None:
-    """Return the rate that a setting says; None if it is not limited."""
+    """Return the rate of a setting's value; None if there is no limit."""
     match = RATE.fullmatch(value)
     return PerTime(int(match[1]), SECONDS[match[2]]) if match else None
 
 
 def _check_jwt(chat: ChatSettings) -> None:
-    """Raise ValueError if tokens could not be checked, or anybody could make one."""
+    """Raise ValueError if tokens could not be checked, or could be forged by anybody."""
     symmetric_algorithms = [name for name in chat.JWT_ALGORITHMS if name in SHARED_SECRET]
     if chat.JWT_KEY and chat.JWT_JWKS_URL:
         raise ValueError("JWT_KEY and JWT_JWKS_URL are both set. Keep one of them.")

@@ -1,8 +1,8 @@
 """URLs of the chat, with those of other applications.
 
-An application has pages below those of the chat if its AppConfig names the module of its URL
-patterns: `chat_urls = "desk.chat_urls"`. Their names are in the namespace `chat`, unless the module
-has an `app_name`; their paths must not begin as one of the HTTP interface.
+An application adds pages below the chat's if its AppConfig names the module of its URL patterns:
+`chat_urls = "desk.chat_urls"`. URL names are in the namespace `chat`, unless the module has an
+`app_name`; paths must not begin like one of the HTTP API.
 """
 
 import re
@@ -27,10 +27,10 @@ from sessions_app.storage.storable import is_storable
 
 
 class NameConverter:
-    """A conversation's name, which is the client's own: any text, as one segment of a path.
+    """A path converter for a conversation's name, which is any text of the client.
 
-    What would divide it, or lead elsewhere, is escaped once more than Django does, so that no proxy
-    and no browser sees it: `a/b` is `a%252Fb`.
+    Characters that would divide the segment, or change the path, are escaped once more than Django
+    does, so that no proxy and no browser interprets them: `a/b` becomes `a%252Fb`.
     """
 
     regex = "[^/]+"
@@ -44,7 +44,7 @@ class NameConverter:
         return name
 
     def to_url(self, value: object) -> str:
-        """Write a name as a segment. A new conversation's name is a UUID."""
+        """Format a name as a segment. A new conversation's name is a UUID."""
         return self._escaped_characters.sub(
             lambda match: "".join(f"%{ord(character):02X}" for character in match[0]), str(value)
         )
@@ -57,14 +57,14 @@ for route in api_urls:
 
 
 class ApiConverter(StringConverter):
-    """A path that begins as one of the HTTP interface: there is no page under it."""
+    """A path that begins like one of the HTTP API, below which there are no pages."""
 
     _beginnings = {str(route.pattern).partition("/")[0] for route in api_urls} - {""}
     regex = f"(?:{'|'.join(map(re.escape, sorted(_beginnings)))})(?:/.*)?"
 
 
 def _of_applications() -> Iterator[URLResolver]:
-    """Yield the patterns of the installed applications that name theirs."""
+    """Yield the URL patterns of the applications that declare a module of them."""
     for config in apps.get_app_configs():
         if module := getattr(config, "chat_urls", ""):
             yield path("", include(module))
@@ -117,6 +117,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 atomic_requests.leave_out(urlpatterns)
 for view in atomic_requests.views_of(urlpatterns):
-    # Django's LoginRequiredMiddleware leaves it to the view, which asks for a sign-in, a key, the
+    # Exempt from Django's LoginRequiredMiddleware: the view itself requires a sign-in, a key, the
     # token of a link, or nothing.
     login_not_required(view)
