@@ -1,1 +1,1 @@
-"""The benchmarks: `make bench`. Figures are ratios within one run, for machines differ."""
+"""The benchmarks: `make bench`. Figures are ratios within one run, because machines differ."""

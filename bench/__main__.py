@@ -1,4 +1,4 @@
-"""`python -m bench --help` says what can be measured."""
+"""The command `python -m bench`; `--help` lists the measurements."""
 
 import json
 import os
@@ -18,7 +18,7 @@ QUICK = ["ours", "nat", "langgraph-sqlite"]
 
 
 def beside_the_table() -> dict[str, dict[str, float]]:
-    """Run the cases of both forms. Each is a process, since tests' servers ask the environment."""
+    """Run the cases of both forms, each in a process, because test servers read the environment."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as directory,
         PostgreSQL(Path(directory, "postgresql")) as postgresql,
@@ -43,7 +43,7 @@ def cases(form: dict[str, str]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run the measurements that the arguments select."""
     parser = ArgumentParser(prog="python -m bench")
     parser.add_argument("--works", nargs="+", choices=table.PEOPLE, default=list(table.PEOPLE))
     parser.add_argument("--contenders", nargs="+", choices=[*SERVERS, *IN_PROCESS], default=QUICK)

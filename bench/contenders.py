@@ -1,6 +1,6 @@
-"""The servers that are compared: ours in both forms and under both web servers, and the peers.
+"""The compared servers: ours in both forms and under both web servers, and the peers.
 
-Each is started as people start it, as processes of its own, and runs until the block is left.
+Each server is started with its usual command, in separate processes, until the context ends.
 """
 
 import json
@@ -27,25 +27,25 @@ from tests.support.server import ALIVE, free_port
 
 PEOPLE = [f"person{number}" for number in range(64)]
 PEERS = ROOT / "bench" / "peers"
-# The peers' environment may be another checkout's.
+# The peers' environment may be that of another checkout.
 PEERS_PYTHON = ROOT / os.environ.get("PEERS", ".venv-peers") / "bin" / "python"
 START = 60.0
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server that runs: where people reach it, and its processes."""
+    """A running server: its URLs and its processes."""
 
     target: Target
     pids: list[int]
 
     def busy(self) -> float:
-        """Seconds of processor time so far."""
+        """Return the seconds of processor time so far."""
         return sum(processor_time(pid) for pid in self.pids)
 
 
 def processor_time(pid: int) -> float:
-    """Seconds of processor time of a process and all children that it has had."""
+    """Return the seconds of processor time of a process and all children, even ended ones."""
     seconds = sum(psutil.Process(pid).cpu_times()[:4])
     for child in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
@@ -55,7 +55,7 @@ def processor_time(pid: int) -> float:
 
 @contextmanager
 def program(command: list[str], log: Path, env: dict[str, str], cwd: Path = ROOT) -> Iterator[int]:
-    """Run it; its process id."""
+    """Run a command for the context, and yield its process id."""
     with log.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=env, cwd=cwd)
     try:
@@ -81,7 +81,7 @@ def until_healthy(port: int, log: Path) -> None:
 
 
 def until_workers(url: str) -> None:
-    """Wait until all workers take work, so that each gets its share."""
+    """Wait until all workers accept runs, so that each gets a share."""
     deadline = time.monotonic() + START
     with psycopg.connect(url, autocommit=True) as connection:
         while len(connection.execute(ALIVE).fetchall()) < WORKERS:
@@ -90,7 +90,7 @@ def until_workers(url: str) -> None:
 
 
 def seed_people(env: dict[str, str], root: Path = ROOT) -> list[str]:
-    """Migrate, make people; a cookie of each."""
+    """Migrate the database, create the users, and return a cookie of each."""
     command = [sys.executable, "-m", "tests.support.database.migrate_and_seed"]
     names = json.dumps(PEOPLE)
     output = subprocess.check_output(command, env=env, cwd=root, input=names, text=True)
@@ -98,16 +98,16 @@ def seed_people(env: dict[str, str], root: Path = ROOT) -> list[str]:
 
 
 def ours_target(ports: list[int], cookies: list[str]) -> Target:
-    """Return the target of servers of ours that offer the probe."""
+    """Return the target of our servers, with the probe as workflow."""
     return Target([f"ws://{HOST}:{port}" for port in ports], cookies, "&workflow=probe")
 
 
 @contextmanager
 def local(directory: Path, server: str = "daphne", root: Path = ROOT) -> Iterator[Contender]:
-    """Ours in one process, on SQLite."""
+    """Start our server in one process, on SQLite."""
     port = free_port()
     env = environment(directory, PORT=str(port))
-    del env["WORKFLOWS_FILE"]  # of these tests: another checkout may have other workflows
+    del env["WORKFLOWS_FILE"]  # this checkout's file: another one may have other workflows
     cookies = seed_people(env, root)
     command = [sys.executable, "-m", server, *serving.SERVERS[server](HOST, port)]
     log = directory / "web.log"
@@ -118,7 +118,7 @@ def local(directory: Path, server: str = "daphne", root: Path = ROOT) -> Iterato
 
 @contextmanager
 def cluster(directory: Path) -> Iterator[Contender]:
-    """Ours in as many processes as `make cluster` starts, on PostgreSQL and Redis."""
+    """Start our servers in as many processes as `make cluster`, on PostgreSQL and Redis."""
     with ExitStack() as stack:
         postgresql = stack.enter_context(PostgreSQL(directory / "postgresql"))
         redis = stack.enter_context(Redis(directory / "redis"))
@@ -140,7 +140,7 @@ def cluster(directory: Path) -> Iterator[Contender]:
 
 @contextmanager
 def nat(directory: Path) -> Iterator[Contender]:
-    """`nat serve` as it is by default."""
+    """Start `nat serve` with its defaults."""
     port = free_port()
     options = ["--config_file", "nat.yaml", "--host", HOST, "--port", str(port)]
     command = [str(PEERS_PYTHON), "nat_serve.py", "serve", *options]
@@ -163,7 +163,7 @@ class InProcess:
     people: tuple[int, ...] = (1, 16, 64)
 
     def measure(self, directory: Path, people: int, seconds: float) -> dict[str, float]:
-        """Run it on a new database; its figures."""
+        """Run the script on a new database, and return its figures."""
         with ExitStack() as stack:
             database, pids = str(directory / "db.sqlite3"), []
             if self.postgresql:
@@ -178,7 +178,7 @@ class InProcess:
             assert process.stdout
             pids.append(process.pid)
             before = after = 0.0
-            # One line as they begin, and one with the figures.
+            # The script prints one line at the start, and one with the figures.
             for line in process.stdout:
                 last_line = line
                 before, after = after, sum(processor_time(pid) for pid in pids)
@@ -200,7 +200,7 @@ IN_PROCESS = {
     "langgraph-postgresql": InProcess("langgraph_prompts.py", postgresql=True),
     "langgraph-sqlite-one": InProcess("langgraph_prompts.py", ONE_NODE),
     "langgraph-postgresql-one": InProcess("langgraph_prompts.py", ONE_NODE, postgresql=True),
-    # It waits two seconds for each answer, whatever the machine.
+    # DBOS on SQLite waits two seconds for each answer, on any machine.
     "dbos-sqlite": InProcess("dbos_prompts.py", people=(16,)),
     "dbos-postgresql": InProcess("dbos_prompts.py", postgresql=True),
 }

@@ -1,7 +1,7 @@
-"""People who talk to a server over the wire protocol, each on a conversation of their own.
+"""Simulated people who use a server over the wire protocol, each in a separate conversation.
 
-They answer at once and say the next thing at once, so what is measured is what the server can do.
-It speaks to our server and to the peer's alike, as a plain client.
+They answer and send the next message at once, so the figures show the server's capacity. The client
+is a plain one, for our server and the peer's alike.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from uuid import uuid4
 from websockets.asyncio.client import ClientConnection, connect
 
 Frame = dict[str, Any]
-# Prompts of one run, and tokens of one stream.
+# Prompts per run of `prompts`, and tokens per run of `stream`.
 PROMPTS = 10
 TOKENS = 2000
 PATIENCE = 60
@@ -24,7 +24,7 @@ PATIENCE = 60
 
 @dataclass(frozen=True)
 class Target:
-    """The servers that people connect to in turn, each with a cookie of their own."""
+    """The servers, assigned to people in turn, with a cookie for each person."""
 
     urls: list[str]
     cookies: list[str]
@@ -33,13 +33,13 @@ class Target:
 
 @dataclass
 class Tally:
-    """The units of work that were done, and the milliseconds that each took."""
+    """The completed units of work, and the milliseconds of each."""
 
     units: int = 0
     durations: list[float] = field(default_factory=list)
 
     def add(self, units: int, began: float) -> float:
-        """Count what is done now; return now."""
+        """Count units that end now; return the present time."""
         now = time.perf_counter()
         self.units += units
         self.durations.append(1000 * (now - began))
@@ -67,7 +67,7 @@ class Person:
         self._headers = {"Cookie": target.cookies[number % len(target.cookies)]}
 
     async def __aenter__(self) -> "Person":
-        """Connect. Compression is offered, as browsers do."""
+        """Connect, and offer compression, as browsers do."""
         self._socket: ClientConnection = await connect(
             self._url, additional_headers=self._headers, max_size=None, proxy=None
         )
@@ -78,7 +78,7 @@ class Person:
         await self._socket.close()
 
     async def say(self, text: str) -> AsyncIterator[Frame]:
-        """Send a message; what comes of it, up to the last frame of its run."""
+        """Send a message, and yield the frames up to the last one of its run."""
         await self._send("user_message", text, id=uuid4().hex, schema_type="chat_stream")
         async with asyncio.timeout(PATIENCE):
             async for frame_text in self._socket:
@@ -105,7 +105,7 @@ Work = Callable[[Person, Tally], Awaitable[None]]
 
 
 async def prompts(person: Person, tally: Tally) -> None:
-    """Time a run that asks ten times: from message or answer to the next prompt, and to the end."""
+    """Time a run with ten prompts: from message or answer to the next prompt, and to the end."""
     prompt_count = 0
     began = time.perf_counter()
     async for frame in person.say(f"approve(count={PROMPTS})"):
@@ -153,9 +153,9 @@ WORK: dict[str, Work] = {"prompts": prompts, "echo": echo, "stream": stream}
 async def load(
     target: Target, work: str, people: int, *, seconds: float, busy: Callable[[], float]
 ) -> dict[str, float]:
-    """Put people to work for so long, and until the last has ended what it has begun.
+    """Run people's work for so many seconds, and wait for the work in progress.
 
-    `busy` tells the server's processor time.
+    `busy` returns the server's processor time.
     """
     tally, clock = Tally(), time.perf_counter
     warm = asyncio.Barrier(people + 1)

@@ -1,4 +1,4 @@
-"""The tables of bench/RESULTS.md: what was measured, and what is to be reached."""
+"""The tables of bench/RESULTS.md: the measurements, and the goals."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ LABELS = {
 }
 
 
-# The durable peers on the same database. The goal is to do at least as much as each of them.
+# Durable peers with the same database. The goal is at least the rate of each.
 YARDSTICKS = {
     "ours": ("langgraph-sqlite", "langgraph-sqlite-one", "dbos-sqlite"),
     "ours-cluster": ("langgraph-postgresql", "langgraph-postgresql-one", "dbos-postgresql"),
@@ -35,9 +35,9 @@ YARDSTICKS = {
 
 
 def times(results: Results, case: str, ours: str, peer: str, figure: str = "per_s") -> list[float]:
-    """Return how many times what the peer does ours does, in each round that has both.
+    """Return the ratio of our rate to the peer's, in each round that has both.
 
-    By processor time, `cpu_ms`, how much less of it was spent.
+    For processor time, `cpu_ms`, the ratio is that of the peer's time to ours.
     """
     pairs = zip(results[case].get(ours, []), results[case].get(peer, []), strict=False)
     values = [(own[figure], its[figure]) for own, its in pairs]
@@ -45,12 +45,12 @@ def times(results: Results, case: str, ours: str, peer: str, figure: str = "per_
 
 
 def number(value: float) -> str:
-    """Three digits that count, or all before the point."""
+    """Format a value with three significant digits, or all digits before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def spread(values: list[float]) -> str:
-    """Return the median with the least and the greatest."""
+    """Return the median with the minimum and the maximum."""
     if not values:
         return ""
     return f"{number(statistics.median(values))} ({number(min(values))}–{number(max(values))})"
@@ -68,7 +68,7 @@ def head(*cells: str) -> Iterator[str]:
 
 
 def rates(results: Results, figure: str) -> Iterator[str]:
-    """Yield a table by contender and case: a figure of `load`."""
+    """Yield a table by contender and case of a figure of `load`."""
     cases = [case for case in (f"{work} {people}" for work, people in CASES) if case in results]
     yield from head("", *cases)
     for name, label in LABELS.items():
@@ -78,7 +78,7 @@ def rates(results: Results, figure: str) -> Iterator[str]:
 
 
 def ratios(results: Results) -> Iterator[str]:
-    """Yield a table of prompts beside those of the durable peers."""
+    """Yield a table of prompts compared with the durable peers."""
     yield from head("case", "against", "times", "", "by processor time")
     for ours, peers in YARDSTICKS.items():
         for peer in peers:
@@ -94,7 +94,7 @@ def ratios(results: Results) -> Iterator[str]:
 
 
 def compare_forms(figures: dict[str, dict[str, float]]) -> Iterator[str]:
-    """Yield a table by case and form: a figure."""
+    """Yield a table of the figures by case and form."""
     yield from head("", *figures)
     for name in dict.fromkeys(name for form in figures.values() for name in form):
         values = [form.get(name) for form in figures.values()]
@@ -102,7 +102,7 @@ def compare_forms(figures: dict[str, dict[str, float]]) -> Iterator[str]:
 
 
 def machine() -> str:
-    """Return a description of the machine that it was measured on."""
+    """Return a description of this machine."""
     model = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
     names = [line.partition(":")[2].strip() for line in model.splitlines() if "Model name" in line]
     python = f"Python {platform.python_version()}"
@@ -126,7 +126,7 @@ def tables(data: dict[str, Any]) -> Iterator[str]:
 
 
 def write(data: dict[str, Any]) -> None:
-    """Write the tables of the page."""
+    """Write the tables into the page."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     section = "\n".join(["", *tables(data), "", ""])

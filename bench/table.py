@@ -1,4 +1,4 @@
-"""The table with the peers: in rounds, each contender does each case, one right after the other."""
+"""The table with the peers: in each round, all contenders do a case directly after one another."""
 
 import asyncio
 import statistics
@@ -11,19 +11,19 @@ from pathlib import Path
 from bench.contenders import IN_PROCESS, SERVERS, Contender
 from bench.load import load
 
-# By case: how many people are at work at once.
+# Numbers of people at once, by case.
 PEOPLE = {"prompts": (1, 16, 64), "echo": (1, 16, 64), "stream": (1, 16)}
 CASES = [(work, people) for work, several in PEOPLE.items() for people in several]
 Figures = dict[str, float]
-# By case, such as "prompts 16", and contender: the figures of each round.
+# Figures of each round, by case, such as "prompts 16", and by contender.
 Results = dict[str, dict[str, list[Figures]]]
-# The figures that are kept.
+# Figures that are kept.
 ROUNDED_FIGURES = ("per_s", "cpu_ms", "p50_ms", "p99_ms")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of what is measured."""
+    """The plan of the measurements."""
 
     contenders: Sequence[str]
     works: Sequence[str] = tuple(PEOPLE)
@@ -32,9 +32,7 @@ class Plan:
 
 
 def measure(plan: Plan) -> Results:
-    """Measure all rounds; servers are new in each, so that none is slower for what it has
-    stored.
-    """
+    """Measure all rounds, each with new servers, so that stored rows slow none down."""
     results: Results = {}
     for number in range(1, plan.rounds + 1):
         with tempfile.TemporaryDirectory(prefix="bench-") as directory, ExitStack() as stack:
@@ -58,9 +56,7 @@ def measure(plan: Plan) -> Results:
 
 
 def takes_part(name: str, work: str, people: int) -> bool:
-    """Return whether the case is for the contender: an in-process one has no socket to send
-    over.
-    """
+    """Return whether the case applies to the contender: in-process ones have no socket."""
     return name in SERVERS or (work == "prompts" and people in IN_PROCESS[name].people)
 
 
@@ -75,13 +71,13 @@ def once(plan: Plan, server: Contender | None, name: str, work: str, people: int
 
 
 def say(label: str, figures: Figures) -> None:
-    """Print how it goes."""
+    """Print the progress."""
     rate, cpu, p50 = (figures[name] for name in ("per_s", "cpu_ms", "p50_ms"))
     print(f"{label}{rate:>10,.0f}/s{cpu:>9.3f} ms CPU{p50:>9.2f} ms p50", flush=True)
 
 
 def show(results: Results) -> None:
-    """Medians, with the first contender's ratio to each."""
+    """Print medians, with the ratio of the first contender to each."""
     for case, by_name in results.items():
         first = [round_["per_s"] for round_ in next(iter(by_name.values()))]
         for name, figures in by_name.items():

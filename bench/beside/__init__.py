@@ -1,3 +1,5 @@
-"""Cases beside the table with the peers: a module each, whose `measure(template, directory)` starts
-servers of the form that the environment names, and returns figures by their names.
+"""The cases outside of the table with the peers, one per module.
+
+Each module's `measure(template, directory)` starts servers of the form that the environment
+selects, and returns figures by name.
 """

@@ -1,6 +1,7 @@
-"""`python -m bench.beside [CASE …]`: the cases of the form that the environment names, each with a
-line of JSON at its end. DATABASE_URL and REDIS_URL name services of which it may drop and make
-databases; without them it is the form of one process.
+"""The command `python -m bench.beside [CASE …]`, which prints a line of JSON after each case.
+
+DATABASE_URL and REDIS_URL name services on which the command may create and drop databases; without
+them, the form is one process.
 """
 
 import json
@@ -16,7 +17,7 @@ CASES = (resumed, restarting, memory, pending if CLUSTER else growth)
 
 
 def main(names: list[str]) -> None:
-    """Run all, or those that are named."""
+    """Run all cases, or the named ones."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         template_directory = Path(directory, "template")
         template_directory.mkdir()

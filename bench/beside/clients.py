@@ -1,4 +1,4 @@
-"""Clients of the cases, and how long something takes them."""
+"""The clients of the cases, and timers for their requests."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,7 +13,7 @@ from tests.support.server import Server, Template
 from tests.support.websocket import WsClient
 
 Figures = dict[str, float]
-# Longer than a host stays that has no run left in memory.
+# Seconds, longer than a host stays in memory without a run.
 UNTIL_NO_HOST = 6.5
 
 
@@ -31,12 +31,12 @@ def running(template: Template, directory: Path, **env: str) -> Iterator[Server]
 
 
 def is_end(frame: Frame) -> bool:
-    """Return whether it is the last frame of a run's output."""
+    """Return whether the frame is the last of a run's output."""
     return (frame["type"], frame.get("status")) == ("system_response_message", "complete")
 
 
 def last_sequence(client: WsClient) -> int:
-    """Return the sequence of the last event that has come."""
+    """Return the sequence of the last received event."""
     return max((int(frame.get("sequence") or 0) for frame in client.frames), default=0)
 
 
@@ -48,13 +48,13 @@ def socket(
 
 
 async def ask(client: WsClient) -> None:
-    """Have a run begin that waits for an answer."""
+    """Start a run that waits for an answer."""
     await client.message("ask()")
     await client.until("system_interaction_message", timeout=60)
 
 
 async def echo(client: WsClient) -> None:
-    """Send a message and wait for its run's end."""
+    """Send a message and wait for the end of its run."""
     await client.message('echo("hello")')
     await client.until(is_end, timeout=60)
 
@@ -66,14 +66,14 @@ async def trip(client: WsClient) -> None:
 
 
 async def lengthen(client: WsClient, events: int) -> None:
-    """Have the conversation get so many events."""
+    """Add events until the conversation has so many."""
     while (missing := events - last_sequence(client)) > 0:
         await client.message(f"step(count={min(100, missing)})")
         await client.until(is_end, timeout=60)
 
 
 async def answer_to_end(client: WsClient) -> float:
-    """Milliseconds from the answer to the pending prompt to the end of the run."""
+    """Return the milliseconds from the answer to the pending prompt to the end of the run."""
     prompt = await client.until("system_interaction_message")
     began = time.perf_counter()
     await client.answer("yes", prompt)
@@ -82,7 +82,7 @@ async def answer_to_end(client: WsClient) -> float:
 
 
 async def times(count: int, work: Callable[[], Awaitable[object]]) -> list[float]:
-    """Return the milliseconds that the work takes, each time."""
+    """Return the milliseconds of each of several calls of the work."""
     durations = []
     for _ in range(count):
         began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""The cost of stored rows for who comes, which must not grow with them.
+"""The cost of stored rows for requests, which must not grow with the rows.
 
-10 conversations against 100,000, and a conversation of 10 events against one of 10,000. Two
-servers, or two conversations, asked in turn.
+10 conversations against 100,000, and a conversation of 10 events against one of 10,000. The two
+servers, or the two conversations, are measured alternately.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.support.server import Server, Template
 
 CONVERSATIONS = (10, 100_000)
 EVENTS = (10, 10_000)
-# Of the many, those of each person.
+# Number of owners of the many conversations.
 OWNERS = 100
 BATCH = 5000
 ROUNDS = 20
@@ -37,7 +37,7 @@ Measurement = Callable[[], Awaitable[list[float]]]
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """Measure as the module says."""
+    """Measure the cases of this module."""
     directory.mkdir()
     with (
         running(template, directory / "few") as few,
@@ -49,7 +49,7 @@ def measure(template: Template, directory: Path) -> Figures:
 
 
 def fill(server: Server, count: int) -> None:
-    """Copies of a conversation that has ended, row by row, whatever the tables have; not ann's."""
+    """Insert copies of an ended conversation for other owners, row by row in every table."""
     server.create_users(OWNERS)
     asyncio.run(_end_one(server))
     users = server.rows("SELECT id FROM auth_user WHERE username LIKE 'many%'")
@@ -67,7 +67,7 @@ def fill(server: Server, count: int) -> None:
 def copy_rows(
     rows: dict[str, list[Row]], numbers: range, owners: list[object]
 ) -> dict[str, list[Row]]:
-    """Rows of so many copies, by table."""
+    """Return the rows of the copies, by table."""
     own = [row["id"] for table in ("conversation", "run", "interaction") for row in rows[table]]
     copies: dict[str, list[Row]] = defaultdict(list)
     for number in numbers:
@@ -84,10 +84,10 @@ def copy_rows(
 
 
 def of_one(server: Server) -> dict[str, list[Row]]:
-    """Return all rows of the conversation `one` by table, without the database's own numbers."""
+    """Return all rows of the conversation `one` by table, without auto-increment ids."""
     rows = {}
     for table, condition in ROWS.items():
-        query = f"SELECT * FROM sessions_app_{table} WHERE {condition}"  # noqa: S608 - ours
+        query = f"SELECT * FROM sessions_app_{table} WHERE {condition}"  # noqa: S608 - constant
         rows[table] = [
             {
                 name: value
@@ -136,7 +136,7 @@ async def _events(server: Server) -> Figures:
     for name, events in zip(("short", "long"), EVENTS, strict=True):
         async with socket(server, name) as client:
             await lengthen(client, events)
-    # The pages first: trips leave prompts in one of them, which are more to show.
+    # Measure the pages first, because trips leave prompts in one of them, which then shows more.
     short, long = (partial(_page, server, f"/c/{name}/", "ann") for name in ("short", "long"))
     pages = await _alternate(short, long)
     trips = await _alternate(partial(_trips, server), partial(_trips, server, "long"))
@@ -145,7 +145,7 @@ async def _events(server: Server) -> Figures:
 
 
 async def _trips(server: Server, name: str = "") -> list[float]:
-    """Trips in a conversation, or in a new one."""
+    """Time trips in a conversation, or in a new one."""
     async with socket(server, name or uuid4().hex) as client:
         await client.message(f"approve(count={TIMES + 1})")
         await client.until("system_interaction_message", timeout=60)
@@ -168,7 +168,7 @@ async def _page(server: Server, path: str, user: str) -> list[float]:
 
 
 async def _alternate(few: Measurement, many: Measurement) -> float:
-    """Return how much longer it takes with many; in rounds, to share what else the machine does."""
+    """Return the ratio of many to few, in alternate rounds, so that other load affects both."""
     durations: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
         for side_durations, work in zip(durations, (few, many), strict=True):

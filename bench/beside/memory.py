@@ -1,4 +1,4 @@
-"""The memory of an idle socket, of a conversation that waits, and of a user's builder."""
+"""The memory of an idle socket, of a waiting conversation, and of a user's builder."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ WORKFLOWS = "default: probe\nworkflows:\n  probe: {}\n  probe_per_user: {}\n"
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """Measure as the module says."""
+    """Measure the cases of this module."""
     directory.mkdir()
     workflows_file = directory / "workflows.yaml"
     workflows_file.write_text(WORKFLOWS)
@@ -31,7 +31,7 @@ async def _measure_hosted(server: Server) -> Figures:
     async with socket(server, "first") as client:
         for _ in range(20):
             await echo(client)
-    # In this order, so that nothing takes what another has left behind.
+    # Fixed order of the measurements, so that none reuses memory that another has freed.
     before = resident(server)
     await _ask(server, "ask()")
     waiting_size = each(server, before)
@@ -50,7 +50,7 @@ async def _measure_hosted(server: Server) -> Figures:
 
 
 async def _measure_parked(server: Server) -> Figures:
-    # What has been parked leaves room behind, which the next thousand take.
+    # Measure the second thousand: the first one leaves free memory behind, which that one reuses.
     for name in ("first", "next"):
         before = resident(server)
         await _ask(server, name)
@@ -66,12 +66,12 @@ async def _ask(server: Server, name: str) -> None:
 
 
 def each(server: Server, before: float) -> float:
-    """KiB for each of the thousand."""
+    """Return the growth in KiB for each of the thousand."""
     return (resident(server) - before) / COUNT
 
 
 def resident(server: Server) -> float:
-    """KiB of all processes."""
+    """Return the memory of all processes in KiB."""
     return kibibytes(*(child.pid for child in server.children))
 
 

@@ -1,7 +1,8 @@
-"""100,000 pending interactions against few: what a worker holds of them, and what an answer and a
-newcomer take; the latter also where a worker has no place left, as all that it hosts waits.
+"""100,000 pending interactions against few: the memory of a worker, and times of answers and new
+runs.
 
-Each server has one worker; they are asked in turn, so that what else the machine does is shared.
+New runs are also timed on a worker without a free slot, because all of its runs wait. Each server
+has one worker; the servers are measured alternately, so that other load affects both.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ MANY = 100_000
 ANSWERS = 50
 OWNERS = 50
 ECHOES = 20
-# Hosts that the worker takes which is full, and runs that ask it at once.
+# Slots of the full worker, and the number of runs that are started on it at once.
 PLACES = 300
 CROWD = 2 * PLACES
 PENDING_IDS = """
@@ -46,7 +47,7 @@ OWNER = """
 
 
 def fill(server: Server, count: int) -> None:
-    """Copies of one run that waits, for many people; the statistics are up to date then."""
+    """Insert copies of one waiting run for many owners, and update the statistics."""
     server.create_users(OWNERS)
     asyncio.run(_ask(server))
     [row] = server.rows(PENDING_IDS)
@@ -63,7 +64,7 @@ async def _ask(server: Server) -> None:
 
 
 def resident(server: Server) -> float:
-    """Megabytes in memory of a worker that has just been started, and has looked around."""
+    """Return the MiB of a worker after its start and first polls."""
     server.host.stop()
     server.host.start(server.environment)
     server.until_workers()
@@ -83,9 +84,7 @@ async def answers(servers: dict[str, Server]) -> dict[str, float]:
 
 
 def crowd(server: Server) -> None:
-    """Wait until more runs than the worker has places for wait: more than one socket follows,
-    too.
-    """
+    """Wait until more runs wait than the worker has slots, more also than one socket follows."""
     asyncio.run(_send(server))
     while server.rows(CROWD_SIZE)[0]["waiting"] < CROWD:
         time.sleep(0.5)
@@ -98,7 +97,7 @@ async def _send(server: Server) -> None:
 
 
 async def echoes(servers: dict[str, Server]) -> dict[str, float]:
-    """Return the median time of a message in a new conversation, to its run's end."""
+    """Return the median time from a message in a new conversation to its run's end."""
     durations: dict[str, list[float]] = {name: [] for name in servers}
     for number in range(ECHOES):
         for name, server in servers.items():
@@ -111,7 +110,7 @@ async def echoes(servers: dict[str, Server]) -> dict[str, float]:
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """Make both, compare."""
+    """Measure few and many, and return both."""
     directory.mkdir()
     servers = {}
     try:

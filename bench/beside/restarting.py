@@ -1,4 +1,4 @@
-"""A start with 1,000 unfinished runs, after `kill -9`, against one with none."""
+"""A start with 1,000 unfinished runs, after `kill -9`, against a start with none."""
 
 import asyncio
 import statistics
@@ -13,7 +13,7 @@ STARTS = 3
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """Measure as the module says."""
+    """Measure the cases of this module."""
     with running(template, directory) as server:
         asyncio.run(_echo(server))
         idle_start = statistics.median(_start(server) for _ in range(STARTS))

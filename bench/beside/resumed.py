@@ -1,6 +1,4 @@
-"""The time from an answer to the run's end: of a run in memory, a parked one, one without a
-host.
-"""
+"""The time from an answer to the run's end: in memory, parked, and without a host."""
 
 import asyncio
 import statistics
@@ -15,7 +13,7 @@ PATIENCE = {"in memory": 0.0, "parked": 3 * PARK_AFTER, "without a host": UNTIL_
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """Measure as the module says."""
+    """Measure the cases of this module."""
     with running(template, directory, PARK_AFTER=str(PARK_AFTER)) as server:
         return asyncio.run(_measure(server))
 

@@ -1,3 +1,5 @@
-"""The peers' side of the comparison. It runs in an environment of its own, which has their packages
-and none of ours: `bench/requirements-peers.txt`.
+"""The peers' side of the comparison.
+
+The scripts run in a separate environment with the peers' packages and none of ours:
+`bench/requirements-peers.txt`.
 """

@@ -1,4 +1,4 @@
-"""`python dbos_prompts.py DATABASE PEOPLE SECONDS`: a workflow that gets messages, in process."""
+"""The script `dbos_prompts.py DATABASE PEOPLE SECONDS`: a workflow with messages, in process."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from threads import PROMPTS, arguments, measure
 
 @DBOS.workflow()
 async def approve() -> str:
-    """Publish a prompt, wait for its answer; ten times."""
+    """Publish a prompt and wait for its answer, ten times."""
     answers = []
     for number in range(1, PROMPTS + 1):
         await DBOS.set_event_async(f"prompt-{number}", number)

@@ -1,4 +1,4 @@
-"""`python langgraph_prompts.py DATABASE PEOPLE SECONDS`: a graph that interrupts, in process."""
+"""The script `langgraph_prompts.py DATABASE PEOPLE SECONDS`: an interrupting graph, in process."""
 
 import asyncio
 import operator
@@ -24,12 +24,12 @@ class State(TypedDict):
 
 
 def ask(state: State) -> State:
-    """Ask once; the graph comes back for the next: a checkpoint for each answer."""
+    """Ask once; the graph loops for the next prompt, with a checkpoint for each answer."""
     return {"answers": [interrupt(f"prompt-{len(state['answers']) + 1}")]}
 
 
 def ask_all(state: State) -> State:
-    """Ask all prompts in one node, which is run again from its top for each answer."""
+    """Ask all prompts in one node, which LangGraph runs again from its top for each answer."""
     return {"answers": [interrupt(f"prompt-{number}") for number in range(1, PROMPTS + 1)]}
 
 
@@ -40,7 +40,7 @@ def further(state: State) -> str:
 
 @asynccontextmanager
 async def saver(database: str) -> AsyncIterator[BaseCheckpointSaver]:
-    """Yield the saver of the database."""
+    """Yield the checkpointer of the database."""
     if not database.startswith("postgresql"):
         async with AsyncSqliteSaver.from_conn_string(database) as checkpointer:
             yield checkpointer

@@ -1,5 +1,6 @@
-"""`python nat_serve.py serve …`: NVIDIA's toolkit as it is installed, and a workflow that does what
-some of `tests/support/workflows/` do, by the same messages.
+"""The script `nat_serve.py serve …`: NVIDIA's toolkit with a workflow like the tests' probe.
+
+The workflow does the same as some of `tests/support/workflows/`, for the same messages.
 """
 
 import sys
@@ -28,24 +29,24 @@ class ProbeConfig(FunctionBaseConfig, name="probe"):
 
 @register_function(config_type=ProbeConfig)
 async def probe(config: ProbeConfig, builder: Builder) -> AsyncIterator[FunctionInfo]:
-    """Offer it."""
+    """Register the probe."""
     yield FunctionInfo.from_fn(answer, description="What benchmarks drive.")
 
 
 async def answer(request: ChatRequest) -> AsyncGenerator[str, None]:
-    """Do what the message calls."""
+    """Call the function that the message names."""
     name, arguments, options = parse(request.messages[-1].content[0].text)
     async for chunk in FUNCTIONS[name](*arguments, **options):
         yield chunk
 
 
 async def echo(text: str) -> AsyncGenerator[str, None]:
-    """Say the text."""
+    """Return the text."""
     yield text
 
 
 async def approve(count: int) -> AsyncGenerator[str, None]:
-    """Ask so many questions one after another."""
+    """Ask several questions one after another."""
     manager = Context.get().user_interaction_manager
     answers = []
     for number in range(1, count + 1):
@@ -56,7 +57,7 @@ async def approve(count: int) -> AsyncGenerator[str, None]:
 
 
 async def stream(tokens: int) -> AsyncGenerator[str, None]:
-    """Say so many tokens."""
+    """Stream so many tokens."""
     for number in range(tokens):
         yield f"t{number} "
 

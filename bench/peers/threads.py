@@ -1,6 +1,6 @@
-"""The parts that the in-process peers share: so many people answer until the time is up.
+"""The shared parts of the in-process peers: people who answer until the time is up.
 
-Standard output is a line when they begin, and a line with the figures, as JSON.
+Standard output has a line at the start, and a line with the figures, as JSON.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ def arguments() -> Namespace:
 async def measure(
     options: Namespace, thread: Callable[[Callable[[], None]], Awaitable[None]]
 ) -> None:
-    """Run `thread`, which has ten prompts and calls back at each that is answered; print."""
+    """Run `thread`, with ten prompts and a callback after each answer; print the figures."""
     durations: list[float] = []
     clock = time.perf_counter
     await thread(lambda: None)
