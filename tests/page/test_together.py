@@ -19,7 +19,7 @@ from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt, on
 from sessions_app.workflows import user
 from tests.browser.chat_page import assert_page_is_log, begin, card, state
 from tests.page.plain_page import PlainPage, post, text_of
-from tests.support.browser import Console, OpenPage
+from tests.support.browser import OpenPage
 from tests.support.database.stored_log import StoredLog
 from tests.support.server import Server
 
@@ -49,8 +49,7 @@ def fill(form: Locator) -> None:
     form.get_by_label("Days").fill("2")
 
 
-def test_one_button_answers_all_or_none(page: Page, server: Server, console: Console) -> None:
-    console.allow("status of 422")
+def test_one_button_answers_all_or_none(page: Page, server: Server) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
     begin(page, "ask_together()")
     form = card(page)
@@ -89,9 +88,8 @@ def test_a_card_that_is_sent_signed_out_says_so_and_keeps_what_was_typed(page: P
 
 @pytest.mark.slow
 def test_without_the_script_what_is_refused_stays_and_what_another_tab_has_answered_too(
-    page: Page, open_page: OpenPage, server: Server, console: Console
+    page: Page, open_page: OpenPage, server: Server
 ) -> None:
-    console.allow("status of 422")
     begin(page, "ask_together()", cards=1)
     plain = open_page(page.url, java_script_enabled=False)
     form = card(plain)
@@ -115,9 +113,8 @@ def test_without_the_script_what_is_refused_stays_and_what_another_tab_has_answe
 @pytest.mark.slow
 @pytest.mark.parametrize("script", [True, False])
 def test_a_card_of_several_questions_is_one_in_the_inbox_and_its_counts(
-    page: Page, open_page: OpenPage, server: Server, console: Console, *, script: bool
+    page: Page, open_page: OpenPage, server: Server, *, script: bool
 ) -> None:
-    console.allow("status of 422")
     begin(page, "ask_together()")
     expect(page).to_have_title(re.compile(r"^\(1\) Needs you"))
     expect(page.locator("#inbox b")).to_have_text("1")

@@ -54,7 +54,8 @@ class Console:
 
     server: Server
     complaints: list[str] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
+    # A refused form is an answer to a person, of which browsers complain, too.
+    expected: list[str] = field(default_factory=lambda: ["status of 422"])
     contexts: list[BrowserContext] = field(default_factory=list)
     waiting: list[Request] = field(default_factory=list)  # without an answer so far
 

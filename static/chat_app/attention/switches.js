@@ -1,7 +1,7 @@
 // The settings, which are saved when they are changed. What the browser does not do of chime and
 // notification they say at once, and what is switched on shows what it will be like.
 
-import { post } from "../js/elements/posting.js";
+import { post } from "../js/forms.js";
 import { say } from "../js/words.js";
 import { chime } from "./chime.js";
 

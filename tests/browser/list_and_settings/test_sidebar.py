@@ -16,7 +16,7 @@ from tests.browser.chat_page import (
 )
 from tests.browser.look import assert_accessible
 from tests.http.client import Http
-from tests.support.browser import Console, OpenPage
+from tests.support.browser import OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
@@ -159,10 +159,7 @@ def test_an_open_menu_stays_open_while_the_list_changes(open_page: OpenPage) -> 
     expect(row_of(page, "plum").locator("details")).to_have_attribute("open", "")
 
 
-def test_a_title_is_changed_in_its_row_by_keys_or_left_as_it_is(
-    open_page: OpenPage, console: Console
-) -> None:
-    console.allow("status of 422")
+def test_a_title_is_changed_in_its_row_by_keys_or_left_as_it_is(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")
     page.get_by_role("button", name="Conversations").click()

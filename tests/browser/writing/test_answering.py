@@ -13,7 +13,7 @@ from tests.browser.chat_page import (
     until_connected,
 )
 from tests.browser.look import assert_accessible
-from tests.support.browser import Console, OpenPage
+from tests.support.browser import OpenPage
 from tests.support.server import Server
 
 FIRST = "Answer above, or queue a message"
@@ -130,8 +130,7 @@ def test_an_answer_whose_question_goes_meanwhile_is_sent_nowhere(
 
 
 @pytest.mark.slow
-def test_an_answer_that_is_refused_stays_with_the_reason(page: Page, console: Console) -> None:
-    console.allow("status of 422")
+def test_an_answer_that_is_refused_stays_with_the_reason(page: Page) -> None:
     begin(page, "ask()")
     until_answering(page, "prompt-1")
     expect(field(page)).to_have_js_property("maxLength", 10_000)

@@ -135,7 +135,7 @@ async def test_replaying_everywhere_finds_chance(name: str, host_workflow: NewHo
     async with host_workflow(name, replay_everywhere=True) as hosting:
         run = await hosting.send("go", conversation="another")
         assert await run.status() == "suspended"
-        with pytest.raises(AssertionError, match=r"(?s)it is suspended, .*line \d+ of"):
+        with pytest.raises(AssertionError, match=r"(?s)it is suspended, .*At \S+:\d+ in"):
             await run.result()
 
 

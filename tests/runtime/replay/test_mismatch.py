@@ -191,7 +191,7 @@ async def test_a_result_that_is_read_otherwise_now_suspends_the_run(
         row = await hosting.until_ended(run)
         assert row.status == Run.Status.SUSPENDED
         assert "cents Field required" in problem(row)["detail"]
-        assert f"of {__name__}, in " in problem(row)["detail"]
+        assert f"At {__name__}:" in problem(row)["detail"]
         deploy(reads(prices))
         assert await runs.aresume(run, by=django_user("an operator"))
         assert await hosting.result(run) == "Price(euro=5) yes"

@@ -1,5 +1,5 @@
-"""What needs an operator: questions that are overdue or that nobody can answer, and runs that are
-suspended or have failed. Each is counted, listed, and found by its filter of a list.
+"""The needs of operators: overdue questions, questions that nobody can answer, and runs that are
+suspended or have failed. Each kind is counted, listed, and found by its filter of a list.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,6 +1,4 @@
-"""What runs wait for: people, an event, a timer or a child run; and the first lines of the page of
-a run, which say how the run stands.
-"""
+"""The waits of runs, for lists, and the first lines of a run's page, which say how it stands."""
 
 from collections import defaultdict
 from collections.abc import Container, Sequence

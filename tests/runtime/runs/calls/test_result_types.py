@@ -148,7 +148,7 @@ async def test_a_result_that_would_come_back_otherwise_is_refused(
     assert (run.status, problem(run)["code"]) == (Run.Status.SUSPENDED, expected_code)
     assert expected_problem in problem(run)["detail"]
     assert "Return plain values" in problem(run)["detail"]
-    assert f" of {__name__}, in " in problem(run)["detail"]
+    assert f"At {__name__}:" in problem(run)["detail"]
     with pytest.raises(NotJson):
         await in_script("t_deployed")
 
