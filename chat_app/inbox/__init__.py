@@ -1,1 +1,1 @@
-"""The questions that wait for a person: their parts for pages and front ends, and their counts."""
+"""The inbox: the parts of a person's waiting questions for pages and front ends, and the counts."""

@@ -1,6 +1,6 @@
-"""The parts of a person's inbox, searched and paged: for the page and for other front ends.
+"""The parts of a person's inbox, with search and paging, for the page and other front ends.
 
-Everything here blocks. The database reads as many rows as are shown, or searched.
+Everything here blocks. The database reads only the rows that are shown or searched.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,9 +20,9 @@ from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
 
 PAGE = 25
-MOST = 80  # pages: nobody gets to what is beyond before these are answered
-MOST_SEARCHED = MOST * PAGE  # prompts, which are searched
-LONGEST = 100  # characters that are searched for
+MOST = 80  # pages; later prompts move up as earlier ones are answered
+MOST_SEARCHED = MOST * PAGE  # prompts
+LONGEST = 100  # characters of a search query
 
 RELATED_ROWS = ("conversation__owner", "run__conversation", "assignee", "answered_by")
 
@@ -38,15 +38,15 @@ class Part(StrEnum):
     ANSWERED = "answered"
 
 
-# Whose prompts the person may answer, where nobody else has claimed them.
+# Parts with prompts that the person may answer unless somebody else has claimed the prompt.
 ANSWERABLE = (Part.ALL, Part.MINE, Part.GROUPS, Part.CLAIMED)
 
 
 @dataclass(frozen=True, slots=True)
 class InboxQuery:
-    """The wanted part of an inbox, and its page, from 1 on.
+    """The requested part of an inbox, and the page number, from 1 on.
 
-    `query` is searched for in the questions, their details, and the workflows.
+    `query` is searched in questions, details and workflows.
     """
 
     part: Part = Part.ALL
@@ -56,9 +56,9 @@ class InboxQuery:
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """A page of an inbox; `is_cut`: there are more than MOST_SEARCHED.
+    """A page of an inbox; `is_cut`: more than MOST_SEARCHED prompts wait.
 
-    `ids` are those that were read, of other pages too. `has_more`: it is not the last.
+    `ids` are all ids that were read, including other pages. `has_more`: another page follows.
     """
 
     prompts: Sequence[Interaction]
@@ -70,9 +70,9 @@ class InboxPage:
 def read_inbox(
     user: UserId, query: InboxQuery, look_ahead: int = 0, names: set[Name] | None = None
 ) -> InboxPage:
-    """Read the prompts, the first to be due first; of those that were answered the newest first.
+    """Read a page of prompts, earliest deadline first; answered prompts newest first.
 
-    At least so many of the ids are read, `look_ahead`, where more wait than the page shows.
+    At least `look_ahead` ids are read, if that many prompts wait.
     """
     start = (min(query.page, MOST) - 1) * PAGE
     ids, is_cut = find_ids(user, query, max(look_ahead, start + PAGE) + 1, names)
@@ -85,7 +85,7 @@ def read_inbox(
 def find_ids(
     user: UserId, query: InboxQuery, count: int, names: set[Name] | None = None
 ) -> tuple[list[UUID], bool]:
-    """Return the first of a part's prompts, or those found; whether more wait than are searched."""
+    """Return the part's first prompts or the matches, and whether unsearched prompts remain."""
     if not query.query:
         return _first(user, query.part, count, names), False
     ids = _first(user, query.part, MOST_SEARCHED + 1, names)
@@ -95,10 +95,10 @@ def find_ids(
 
 
 def count_parts(user: UserId, names: set[Name], part: Part, ids: Sequence[UUID]) -> dict[Part, int]:
-    """Count the prompts of the parts that wait, up to CAP each, for who goes by these names.
+    """Count the waiting prompts of each part, up to CAP, for a person with these names.
 
-    The `ids` of one `part` are known. What waits for others is left out beside what was answered:
-    that page reads too little to spare a statement.
+    The `ids` of the shown `part` are known. The page of answered prompts omits the count of OTHERS,
+    to save a statement.
     """
     waiting = find_parts(user, names)
     parts: dict[Part, Collection[UUID]] = {
@@ -117,7 +117,7 @@ def count_parts(user: UserId, names: set[Name], part: Part, ids: Sequence[UUID])
 
 
 def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] | None:
-    """Find the prompt, if this person may see it, and whether they may answer it. Blocks."""
+    """Find a prompt that this person may see, and whether the person may answer. Blocks."""
     rows = Interaction.objects.filter(pk=interaction, conversation__deleted_at=None)
     prompt = rows.select_related(*RELATED_ROWS).first()
     if prompt is None:

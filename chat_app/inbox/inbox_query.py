@@ -1,9 +1,9 @@
-"""The prompts that wait for a person: of their own conversations, and others that they may answer.
+"""The prompts that wait for a person: in own conversations, and assigned from other conversations.
 
-Of several on one card the first stands for all.
+Several prompts on one card count once, by the first of the card.
 
-Everything here blocks. Assigned prompts are read in the order of inboxes, by an index for each way
-in which they wait for this person, and no further than wanted, whatever waits beyond.
+Everything here blocks. Assigned prompts are read in inbox order, through one index for each kind of
+candidate (user, group, permission), and only as far as needed, however many prompts wait.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -20,27 +20,27 @@ from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.interaction import NEVER, PLACE
 from sessions_app.models.people import UserId, users
 
-# When a prompt is due, when it was asked, and which it is: the first to be due comes first; what is
-# not due comes last, oldest first.
+# The sort key of inboxes: deadline, time of asking, id. The earliest deadline comes first; prompts
+# without a deadline come last, oldest first.
 Place = tuple[datetime, datetime, UUID]
-# Gives the first so many of what waits in one way.
+# Returns the first N prompts of one kind of candidate.
 First = Callable[[int], list[Place]]
 DUE = Coalesce("due_at", "expires_at", NEVER)
-MOST = 2000  # rows at once
+MOST = 2000  # rows per query
 
 
 def waiting_prompts(user: UserId, *kinds: str, names: set[Name] | None = None) -> list[First]:
-    """Return the ways in which prompts that this person may answer now wait for them.
+    """Return one reader for each name under which answerable prompts wait for this person.
 
     Prompts that others have claimed, or on which the person has voted, are left out.
 
     Args:
-        kinds: by what the person has to go ("own", "user", "group", "permission"); without, by
-            anything. Where "user" is not among them, prompts that name the person are left out.
-        names: what the person goes by, where that is known.
+        kinds: the kinds of names to read ("own", "user", "group", "permission"); all if empty.
+            Without "user", prompts that name the person are left out.
+        names: the person's names, if already known.
     """
     own_votes = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
-    # Of prompts that one answer settles there are no votes, which need not be looked up.
+    # Prompts settled by a single answer have no votes, so the vote lookup is skipped.
     no_own_vote = Q(assignment__votes=1) | ~Exists(own_votes)
     conditions = [Q(assignee=None) | Q(assignee=user), no_own_vote]
     if kinds and "user" not in kinds:
@@ -59,7 +59,7 @@ def waiting_prompts(user: UserId, *kinds: str, names: set[Name] | None = None) -
 
 
 def claimed_prompts(user: UserId, names: set[Name] | None = None, **by: UserId) -> list[First]:
-    """Return the claimed prompts that this person may answer; with `assignee`, only theirs."""
+    """Return the claimed prompts that this person may answer; `assignee` restricts the claimant."""
     claimed, is_candidate = Q(assignee__isnull=False, **by), Q(pk__in=[])
     names = names_of(user) if names is None else names
     if not names:
@@ -78,13 +78,13 @@ def of_others(user: UserId) -> list[First]:
 
 
 def first(ways: Iterable[First], count: int) -> list[UUID]:
-    """Return the first so many of what waits in all of these ways, each once."""
+    """Return the first `count` prompts of all these readers, each once."""
     places = [place for way in ways for place in way(count)]
     return list(dict.fromkeys(prompt for *_, prompt in sorted(places)))[:count]
 
 
 def answered_prompts(user: UserId, count: int) -> list[UUID]:
-    """Return the newest prompts that a user answered or voted on; of deleted conversations none."""
+    """Return the newest prompts a user answered or voted on, without deleted conversations."""
     interactions = Interaction.objects.filter(conversation__deleted_at=None)
     voted_interactions = interactions.filter(votes__by=user).exclude(answered_by=user)
     querysets = [
@@ -100,15 +100,15 @@ def answered_prompts(user: UserId, count: int) -> list[UUID]:
     return [prompt for _, prompt in dated_prompts[:count]]
 
 
-# Said, since the index of permissions leaves the candidates of other kinds out.
+# The index of permissions is partial; queries need its condition to use the index.
 KIND_CONDITIONS = {"permission": {"permission__gt": ""}}
 
 
 def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
-    """Return the prompts that have such candidates.
+    """Return a reader of the prompts with the given candidates.
 
-    Places are read before prompts, and not with them: a database that guesses wrongly how many
-    these are would look through all prompts.
+    Sort keys are read first, and prompts in a second query: in a join, a wrong row estimate makes
+    the database scan all prompts.
     """
     places = Candidate.objects.filter(pending=True, **by).order_by(*PLACE).values_list(*PLACE)
 
@@ -134,9 +134,9 @@ def _list_prompts(prompts: QuerySet[Interaction]) -> First:
 
 
 def begins_card() -> Q:
-    """Build the condition on pending prompts that none before them waits on the same card.
+    """Build the condition that a pending prompt is the first pending prompt of its card.
 
-    Those with an assignment have a card each in inboxes, as they are claimed one by one.
+    Each assigned prompt has a card of its own in inboxes, because prompts are claimed one by one.
     """
     first = KeyTextTransform("first", KeyTransform("together", OuterRef("prompt")))
     earlier_prompts = Interaction.objects.filter(
@@ -151,7 +151,7 @@ def begins_card() -> Q:
 
 
 def on_card(prompt: Interaction) -> list[Interaction]:
-    """Return the pending prompts of the card on which this one waits, in the order of asking."""
+    """Return all pending prompts on the card of this prompt, in the order of asking."""
     together = prompt.prompt.get("together")
     is_pending = prompt.status == Interaction.Status.PENDING
     if not together or not is_pending or prompt.assignment is not None:
@@ -163,14 +163,14 @@ def on_card(prompt: Interaction) -> list[Interaction]:
 
 
 def any_pending() -> Q:
-    """Build the condition that prompts wait for candidates; each kind of them has an index."""
+    """Build the condition that assigned prompts wait; each kind of candidate has an index."""
     pending = Candidate.objects.filter(pending=True)
     of_users, of_groups = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
     return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))
 
 
 def pending_names(people: Collection[UserId]) -> dict[UserId, set[Name]]:
-    """Return what each active person goes by, as far as assigned prompts wait for that."""
+    """Return the names of each active person, limited to names with pending assigned prompts."""
     groups = Q(Exists(Candidate.objects.filter(pending=True, group=OuterRef("groups"))))
     return answerers.names(users().filter(pk__in=people), groups, answerers.permissions())
 
@@ -181,7 +181,7 @@ def _own(user: UserId) -> QuerySet[Interaction]:
 
 
 def names_of(user: UserId) -> set[Name]:
-    """Return what a person goes by: see `pending_names`."""
+    """Return the names of one person: see `pending_names`."""
     return pending_names([user]).get(user, set())
 
 

@@ -1,10 +1,10 @@
-"""The counts of what waits for many people at once, as each one's `inbox` has it.
+"""The counts of waiting prompts for many people at once, with the rules of `inbox`.
 
-A few statements, which block, serve all of them, and two more each where prompts wait for who has a
-permission. Nothing is counted past CAP.
+A few blocking statements serve everybody, with two more for each person if prompts wait for holders
+of a permission. Counting stops at CAP.
 
-One task per process sends the counts to the sockets that ask for them, while there are any. A
-change anywhere is a hint to it; what it costs is a look a few times a second at most.
+One task per process sends counts to the sockets that ask, while such sockets exist. Any change
+wakes the task, which queries the database a few times a second at most.
 """
 
 import asyncio
@@ -31,23 +31,23 @@ from sessions_app.storage import reads
 log = Log(__name__)
 
 CAP = 100
-# So many rows of each name are read together, on average; where there are more, of each the
-# first.
+# One query reads up to FIRST rows plus TOGETHER rows for each name. If more rows wait, each name's
+# first FIRST rows are read separately.
 TOGETHER, FIRST = 20, 3 * CAP
 KINDS = ("own", "user", "group", "permission")
 FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment__votes")
 
-# Of the looks for sockets.
-PACE = 0.3  # seconds between two looks
-SHARE = 3  # and so many times as long as the last took, so that others are read for
-SAFETY = 9.0  # seconds without a hint, after which it is looked all the same
-IDS = 1000  # in one query
+# The pace of the queries for sockets.
+PACE = 0.3  # seconds between two queries, at least
+SHARE = 3  # pause of so many times the last query's duration, to leave time for other reads
+SAFETY = 9.0  # seconds without a change, after which the counts are read anyway
+IDS = 1000  # people per query
 
 
 class WaitingPrompts(NamedTuple):
-    """The prompts that wait for a person: their number, up to CAP.
+    """The number of prompts that wait for a person, up to CAP.
 
-    `mark` changes whenever other prompts wait. `ids` are these prompts, but empty from CAP on.
+    `mark` changes with the set of prompts. `ids` are the ids of the prompts, empty from CAP on.
     """
 
     prompts: int = 0
@@ -55,12 +55,12 @@ class WaitingPrompts(NamedTuple):
     ids: frozenset[UUID] = frozenset()
 
     def gone_since(self, before: "WaitingPrompts | None") -> frozenset[UUID]:
-        """Return the prompts that waited before and do no longer, as far as that is known."""
+        """Return the prompts that waited before and no longer do; empty if the ids are unknown."""
         return before.ids - self.ids if before and self.prompts < CAP else frozenset()
 
 
 def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
-    """Return what waits for each person now, and nobody else has claimed; each has an entry."""
+    """Return each person's waiting prompts, without prompts that somebody else has claimed."""
     names = inbox_query.pending_names(people)
     prompts = _Prompts(set().union(*names.values()))
     voted_prompts = prompts.voted_prompts(people)
@@ -75,7 +75,7 @@ def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
 
 
 class WaitingParts(NamedTuple):
-    """The prompts that wait for one person, by parts of an inbox. `is_cut`: not all were read."""
+    """The waiting prompts of one person by inbox part. `is_cut`: some prompts were not read."""
 
     all: set[UUID]
     mine: set[UUID]
@@ -85,7 +85,7 @@ class WaitingParts(NamedTuple):
 
 
 def find_parts(person: UserId, names: set[Name]) -> WaitingParts:
-    """Find what waits for a person who goes by these names, in the statements of a count."""
+    """Find the waiting prompts of a person with these names, with the statements of a count."""
     prompts = _Prompts(names)
     voted_prompts = prompts.voted_prompts([person])[person]
     direct_names = {name for name in names if name[0] in ("own", "user")}
@@ -101,18 +101,18 @@ def find_parts(person: UserId, names: set[Name]) -> WaitingParts:
 
 
 class _Prompts:
-    """The waiting prompts: the rules of `inbox` in sets. `cut`: names of which not all are read."""
+    """The waiting prompts, as sets by the rules of `inbox`. `cut`: names not read completely."""
 
     def __init__(self, names: Collection[Name]) -> None:
         self.cut: set[Name] = set()
-        # By whose claim holds: None where none does.
+        # The key is a name and the claimant, None if the prompt is unclaimed.
         self._open: dict[tuple[Name, UserId | None], set[UUID]] = defaultdict(set)
         self._barred: dict[UserId, set[UUID]] = defaultdict(set)
         self._several: set[UUID] = set()
         read = list(self._read(names))
         facts = _facts({prompt for _, prompt in read})
         for name, prompt in read:
-            if prompt not in facts:  # its conversation was deleted
+            if prompt not in facts:  # the prompt was settled, or the conversation deleted
                 continue
             assignee, owner, four_eyes, votes = facts[prompt]
             self._open[name, assignee].add(prompt)
@@ -198,20 +198,20 @@ def _facts(prompts: Collection[UUID]) -> dict[UUID, tuple[Any, ...]]:
 
 
 class CountedSocket(Protocol):
-    """A socket that wants its person's count."""
+    """A socket that asks for its person's count."""
 
     waiting: WaitingPrompts | None
 
     @property
     def identity(self) -> Identity | None:
-        """The identity of its person, once that is known."""
+        """The identity of the person, once known."""
 
     def wake(self) -> None:
         """Tell the client, if `waiting` has changed."""
 
 
 class WaitingCounts:
-    """The keeper of its sockets' `waiting` counts, as the database has them."""
+    """The keeper of the `waiting` counts of all sockets in this process."""
 
     def __init__(self) -> None:
         self._sockets: set[CountedSocket] = set()
@@ -219,7 +219,7 @@ class WaitingCounts:
         self._tasks: list[asyncio.Task[object]] = []
 
     def add(self, socket: CountedSocket) -> None:
-        """Count for a further socket."""
+        """Start counting for a socket."""
         self._sockets.add(socket)
         if not self._tasks:
             self._change = asyncio.Event()
