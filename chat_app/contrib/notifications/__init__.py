@@ -1,5 +1,5 @@
-"""Telling people, and other systems, that a question waits: by e-mail, by a webhook.
+"""Notices about pending questions: e-mail for people, a webhook for other systems.
 
-Receivers of the runtime's signals put notices off; these come due in the processes that host runs,
-one by one, until they are sent (`sessions_app.signals`).
+Receivers of the runtime's signals store notices with a due time. Processes that host runs send
+each due notice, and retry until it is sent (`sessions_app.signals`).
 """

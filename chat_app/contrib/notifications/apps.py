@@ -10,7 +10,7 @@ from sessions_app.settings import Section
 
 
 class NotificationsConfig(AppConfig):
-    """The configuration of the application: its settings, its pages, its receivers."""
+    """The configuration of the application: settings, pages and signal receivers."""
 
     name = "chat_app.contrib.notifications"
     label = "hitl_notifications"
@@ -20,8 +20,8 @@ class NotificationsConfig(AppConfig):
     chat_urls = "chat_app.contrib.notifications.urls"
 
     def ready(self) -> None:
-        """Connect the receivers, and offer the page of e-mail where there is e-mail."""
-        # The receivers need the models, which can be imported from here on only.
+        """Connect the signal receivers; offer the e-mail settings page if e-mail is configured."""
+        # The receivers import models, and models cannot be imported before `ready()`.
         import_string("chat_app.contrib.notifications.notices.connect")()
         title = _("E-mail about questions")
         settings_entries.add(

@@ -1,4 +1,4 @@
-"""E-mail about what waits for a person: all of it in one, never twice."""
+"""E-mail about the questions that wait for a person: one mail for all, never sent twice."""
 
 from datetime import datetime, time, timedelta, tzinfo
 from email.utils import make_msgid
@@ -26,19 +26,19 @@ log = Log(__name__)
 Outcome = PendingSignal.Outcome
 
 MOST_SHOWN = 20
-# Who is at the page answers at once; the others can wait so long.
+# The delay gives people who have the page open time to answer before a mail is sent.
 AFTER = timedelta(minutes=1)
 signer = Signer(salt="hitl_notifications.mail")
 
 
 def preference_of(user: UserId) -> MailPreference:
-    """Return what the person has chosen, else the site's choice. Blocks."""
+    """Return the person's mail preference; create the site's default if none is stored. Blocks."""
     usual = {"mode": NotificationSettings.load().MAIL}
     return MailPreference.objects.get_or_create(user_id=user, defaults=usual)[0]
 
 
 def zone_of(preference: MailPreference) -> tzinfo:
-    """Return the person's time zone, or the site's where this machine does not know theirs."""
+    """Return the person's time zone, or the site's if this machine lacks that zone."""
     try:
         return ZoneInfo(preference.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # "America" is a directory
@@ -46,7 +46,7 @@ def zone_of(preference: MailPreference) -> tzinfo:
 
 
 def mail_time(preference: MailPreference, now: datetime) -> datetime | None:
-    """Return when to write about what waits since now; None where the person wants no mail."""
+    """Return when to mail about a question asked now; None if the person wants no mail."""
     if preference.mode == MailPreference.Mode.OFF:
         return None
     local = (now + AFTER).astimezone(zone_of(preference))
@@ -56,11 +56,11 @@ def mail_time(preference: MailPreference, now: datetime) -> datetime | None:
 
 
 def _end_of_quiet(preference: MailPreference, local: datetime) -> datetime | None:
-    """Return when the person's quiet hours end, if they are at that time."""
+    """Return when the person's quiet hours end, or None if `local` is outside the quiet hours."""
     at, start, end = local.time(), preference.quiet_from, preference.quiet_until
     if start is None or end is None:
         return None
-    # They may go over midnight.
+    # Quiet hours may span midnight.
     is_quiet = start <= at < end if start <= end else at >= start or at < end
     return _next(local, end) if is_quiet else None
 
@@ -71,15 +71,16 @@ def _next(local: datetime, at: time) -> datetime:
 
 
 def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | datetime:
-    """Mail the person what waits for them; return the time to do so, where that is later. Blocks.
+    """Mail the person their waiting questions; return a time if the mail has to wait. Blocks.
 
-    `at_once`: an operator has it sent, also in the person's quiet hours.
+    `at_once`: an operator sends the mail now, even in the person's quiet hours.
 
-    Not if a mail has said so since, nothing waits any more, or they want none by now. Before it is
-    sent it is noted: a crash in between loses this mail, and the next has it all.
+    No mail is sent if a mail went out since, no question waits any more, or the person has turned
+    mails off. `mailed_at` is stored before sending: a crash in between loses this mail, and the
+    next mail lists every question that still waits.
 
     Raises:
-        Exception: the mail server does not take it; it is to be tried again.
+        Exception: the mail server refused the mail; the caller retries.
     """
     person = users().filter(pk=user).first()
     if person is None:
@@ -101,14 +102,14 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
     local = now.astimezone(zone_of(preference))
     is_usual = preference.mode == MailPreference.Mode.NOW and not at_once
     if is_usual and (end := _end_of_quiet(preference, local)):
-        return end  # it was to go out before they began, and could not
+        return end  # the mail was due before the quiet hours and got delayed into them
     preferences = MailPreference.objects.filter(pk=user)
     if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
         return Outcome.IN_ANOTHER
     try:
         with timezone.override(zone_of(preference)):
             _message(person, address, waiting_prompts).send()
-    except Exception:  # smtplib's are OSErrors; a site's own backend has others
+    except Exception:  # smtplib raises OSError; a site's own mail backend may raise anything
         preferences.filter(mailed_at=now).update(mailed_at=previous_mail_at)
         raise
     return Outcome.SENT
@@ -141,7 +142,7 @@ def _message(
     headers = {
         "Message-ID": make_msgid(domain=host),
         "Auto-Submitted": "auto-generated",
-        # RFC 8058: a mail program has a button for it.
+        # RFC 8058: mail programs show an unsubscribe button.
         "List-Unsubscribe": f"<{unsubscribe}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
@@ -149,7 +150,7 @@ def _message(
 
 
 def read_token(token: str) -> UserId | None:
-    """Return the user of an unsubscribe link; None for one that is not ours."""
+    """Return the user of an unsubscribe link; None if the signature is invalid."""
     try:
         user: UserId = read_user_id(signer.unsign(token))
     except (BadSignature, ValueError):

@@ -1,4 +1,4 @@
-"""The pages on which a person says when they want e-mail. They work without the script."""
+"""The pages for a person's mail preference. Both pages work without the script."""
 
 from zoneinfo import available_timezones
 
@@ -16,14 +16,14 @@ from chat_app.contrib.notifications.settings import NotificationSettings
 from chat_app.page.common import personal, site_context
 from sessions_app.models.people import read_user_id
 
-# The labels of the model are those of the admin.
+# Labels for people; the model's labels are for the admin.
 MODES = (("off", _("Never")), ("now", _("Right away")), ("daily", _("Daily")))
 
 
 class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the stubs
-    """The form of when mails come."""
+    """The form for a person's mail preference."""
 
-    mode = forms.ChoiceField(  # a model's field without a default would offer a choice of nothing
+    mode = forms.ChoiceField(  # the model has no default, so its form field offers a blank
         label=_("E-mail me about waiting questions"),
         choices=MODES,
         widget=forms.RadioSelect,
@@ -46,7 +46,7 @@ class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the
         }
 
     def clean(self) -> dict[str, object] | None:
-        """Check that quiet hours have both ends, or none."""
+        """Check that quiet hours have both a start and an end, or neither."""
         data = super().clean() or {}
         if (data.get("quiet_from") is None) != (data.get("quiet_until") is None):
             self.add_error("quiet_until", _("Enter both times, or neither."))
@@ -55,7 +55,7 @@ class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the
 
 @personal("GET", "POST")
 def mail_settings(request: HttpRequest) -> HttpResponse:
-    """Show and save when mails come."""
+    """Show and save the person's mail preference."""
     if not NotificationSettings.load().MAIL:
         raise Http404
     preference = preference_of(read_user_id(request.user.pk))
@@ -69,12 +69,13 @@ def mail_settings(request: HttpRequest) -> HttpResponse:
     )
 
 
-# A mail program has no page of ours, and the token says who it is.
+# Mail programs post without our page and so without a CSRF token; the signed token in the URL
+# identifies the person.
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """Stop a person's mails, by a link of a mail. Nobody has to sign in; a GET changes nothing."""
+    """Stop a person's mails by a link from a mail. No sign-in is needed; a GET changes nothing."""
     user = read_token(token)
     if user is None:
         raise Http404

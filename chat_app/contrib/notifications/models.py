@@ -1,4 +1,4 @@
-"""The rows of notices."""
+"""The models of the notifications application."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator
@@ -8,9 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class MailPreference(models.Model):
-    """A person's choice of e-mail about questions. Where there is no row, the site's MAIL says
-    it.
-    """
+    """A person's preference for e-mail about questions; without a row the site's MAIL applies."""
 
     class Mode(models.TextChoices):
         OFF = "off", _("never")
@@ -21,12 +19,12 @@ class MailPreference(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", primary_key=True
     )
     mode = models.CharField(max_length=5, choices=Mode.choices)
-    # Of the person's day: when the daily mail comes, and when none does.
+    # The hour of the daily mail and the quiet hours, in the person's time zone.
     hour = models.PositiveSmallIntegerField(default=8, validators=[MaxValueValidator(23)])
     quiet_from = models.TimeField(null=True, blank=True)
     quiet_until = models.TimeField(null=True, blank=True)
     zone = models.CharField(max_length=50, default=get_default_timezone_name)
-    # What waited before was in the mail of this time.
+    # The time of the last mail, which listed every question waiting then.
     mailed_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:

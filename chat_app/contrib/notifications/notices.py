@@ -1,4 +1,4 @@
-"""The choice of who is told of a question, and when: receivers of signals, which block."""
+"""The signal receivers that choose recipients and times of notices. Receivers block."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -30,7 +30,7 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 Outcome = PendingSignal.Outcome
-# The types of what a webhook tells, and how operators read of them.
+# The event type of each signal in webhooks, and its label for operators.
 EVENTS = {
     interaction_opened: ("prompt.opened", _("asked")),
     interaction_assigned: ("prompt.assigned", _("assigned")),
@@ -48,7 +48,7 @@ def _webhook(event: str) -> str:
 
 
 def connect() -> None:
-    """Name what is sent, and connect the receivers if there is anybody or anything to tell."""
+    """Register the kinds of notices; connect the receivers if e-mail or a webhook is configured."""
     add_kind(NoticeKind("mail", _("mail"), _("mails"), _mail, is_personal=True))
     add_kind(NoticeKind("webhook", _("webhook"), _("webhooks"), _webhook))
     section = NotificationSettings.load()
@@ -63,9 +63,9 @@ def connect() -> None:
 def _put_off(
     signal: Signal, interaction: Interaction, about: JsonObject | None = None, **_: object
 ) -> None:
-    """Put off a notice for each who is told: each is sent, and tried again, by itself."""
-    # The event's place among those of its kind, also when it is told again after a crash. A prompt
-    # is opened and settled once: with these versions.
+    """Store one notice for each recipient, so that each is sent and retried separately."""
+    # The occurrence numbers repeated events of one kind, and stays the same when a signal is sent
+    # again after a crash. A prompt is opened once ("1") and settled once ("2").
     occurrence = "1" if signal is interaction_opened else "2"
     if about:
         occurrence = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"
@@ -93,7 +93,7 @@ def _notices(
             due_at = mail.mail_time(mail.preference_of(user), now)
         except Exception as error:
             if is_fault(error):
-                raise  # of the database: the whole is done again
+                raise  # a database fault: the whole signal is retried
             log.exception("notice.not_made", user=str(user), interaction=str(interaction.pk))
             continue
         if due_at is not None:
@@ -101,8 +101,9 @@ def _notices(
 
 
 def _due(interaction: Interaction, about: JsonObject, **_: object) -> Outcome | datetime | None:
-    """Send the notice, or return when to; what came of it is kept for operators. None for one of
-    another application.
+    """Send the notice and return its outcome, kept for operators, or a later time to send at.
+
+    Return None for a notice of another application.
     """
     if "webhook" in about:
         return webhook.post(interaction, about["webhook"], about["id"], about["attempts"])

@@ -1,4 +1,4 @@
-"""The section of notices in the project's `HITL` settings."""
+"""The notification section of the project's `HITL` settings."""
 
 from typing import Literal, Self
 

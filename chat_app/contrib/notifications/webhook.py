@@ -1,6 +1,6 @@
-"""The webhook that tells another system of questions, such as one that writes to a team's chat.
+"""The webhook that reports questions to another system, for example to a team's chat.
 
-As https://www.standardwebhooks.com has it: what comes again has the same `webhook-id`.
+The format is https://www.standardwebhooks.com; a retry keeps its `webhook-id`.
 """
 
 import hmac
@@ -32,12 +32,12 @@ log = Log(__name__)
 Outcome = PendingSignal.Outcome
 
 TIMEOUT = 10.0  # seconds
-# It is tried again after longer and longer pauses, up to an hour: for about a day.
+# Pauses between retries grow up to an hour, so 30 tries take about a day.
 TRIES = 30
 
 
-# urllib's, but for the one that follows redirects, which are refusals here: what is signed for one
-# address is for no other.
+# The HTTP handlers of urllib without its redirect handler. A redirect counts as a refusal, because
+# a request is signed for one address only.
 HANDLERS = (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor)
 
 _opener = OpenerDirector()
@@ -46,10 +46,10 @@ for _handler in HANDLERS:
 
 
 def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outcome:
-    """Tell of an event of the interaction; under the same id when it is told again. Blocks.
+    """Post an event of the interaction; a retry has the same id. Blocks.
 
     Raises:
-        OSError, HTTPException: it was not taken; it is to be tried again.
+        OSError, HTTPException: the receiver did not accept the event; the caller retries.
     """
     section = NotificationSettings.load()
     if not section.WEBHOOK_URL:
@@ -69,18 +69,18 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
     try:
         with _opener.open(request, timeout=TIMEOUT) as answer:
             answer.read(1)
-    except (OSError, HTTPException) as error:  # urllib's and the network's, and what is no HTTP
+    except (OSError, HTTPException) as error:  # network errors and malformed HTTP
         if isinstance(error, HTTPError):
-            error.close()  # or its connection stays open for as long as the error is kept
+            error.close()  # else the connection stays open while the error is referenced
         if attempts < TRIES:
             raise
-        log.error("webhook.given_up", type=event, id=id_, reason=str(error))  # noqa: TRY400 - says it
+        log.error("webhook.given_up", type=event, id=id_, reason=str(error))  # noqa: TRY400 - the reason is logged
         return Outcome.GIVEN_UP
     return Outcome.SENT
 
 
 def _data(interaction: Interaction) -> dict[str, object]:
-    """Return what others may read of a question: no details, no answer."""
+    """Return the public part of a question: no details, no answer."""
     view = QuestionView.of(interaction)
     return {
         "interaction_id": interaction.pk,
