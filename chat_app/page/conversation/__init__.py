@@ -1,1 +1,1 @@
-"""The page of one conversation: its log as HTML, and the forms on it."""
+"""The page of one conversation: the log as HTML, and the forms."""

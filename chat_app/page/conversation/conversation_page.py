@@ -1,4 +1,4 @@
-"""The contents of a conversation's page, read at once."""
+"""The contents of a conversation's page, read together."""
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,13 +36,14 @@ from sessions_app.storage.branches import Branches, read_all
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
 
-CARDS = 20  # of questions that wait, the oldest
-MOST_SHOWN = 20  # runs whose state may be shown
+CARDS = 20  # oldest pending questions that get a card
+MOST_SHOWN = 20  # runs considered for the page's state
 
 
 class ItemRange(NamedTuple):
-    """The newest items of those between two sequences, of the branch that goes on with a run; the
-    rest is for `history` and `build`.
+    """A request for the newest items between two sequences, on the branch that contains a run.
+
+    `known_texts` is passed to `history.read`, `hold` to `build`.
     """
 
     after: int = 0
@@ -56,10 +57,10 @@ ALL_ITEMS = ItemRange()
 
 
 class ShownBranch:
-    """The branch of a conversation that is shown: the newest, or the one that was asked for.
+    """The shown branch of a conversation: the newest, or the requested branch.
 
-    `begins` is the run with which it left another one, empty if it is the first. `follows` is the
-    run that a message goes on with, empty where that is the newest of all.
+    `begins` is the run that left another branch, empty for the first branch. `follows` is the run
+    that the next message continues, empty if that is the newest run of all.
     """
 
     def __init__(self, conversation: Conversation, selected_run: UUID | None) -> None:
@@ -73,7 +74,7 @@ class ShownBranch:
         self.selected_run = selected_run if self.follows else None
 
     def place_among_versions(self, run: UUID) -> Versions | None:
-        """Return which version of its message the run is of, where there are several."""
+        """Return the version of the message that the run answers; None for a single version."""
         runs = self.branches.versions(run)
         if len(runs) < 2:
             return None
@@ -84,12 +85,11 @@ class ShownBranch:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A part of a conversation's transcript. `last`: every event up to it is in here (or before
-    here).
+    """A part of a conversation's transcript, complete up to the sequence `last`.
 
-    `older` is the sequence to ask for what comes before, 0 at the beginning; `skipped` says that
-    this part does not reach back to where it was asked from. `pending` are the questions that wait
-    in the conversation, oldest first, wherever they stand.
+    `older` is the sequence for requesting the part before, 0 at the beginning. `skipped`: the
+    part does not reach back to the requested start. `pending` are all waiting questions of the
+    conversation, oldest first, inside or outside this part.
     """
 
     items: list[Item]
@@ -101,9 +101,10 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """`name` is for style and script, `words` for people; times are those it counts from or to.
+    """The state of a conversation: `name` is for style and script, `words` for people.
 
-    `behind` says what else waits; `stoppable` whether Stop would do something.
+    Times are the start or end of the shown timer. `behind` tells of queued messages;
+    `stoppable`: Stop would have an effect.
     """
 
     name: str
@@ -115,16 +116,16 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """True if a second message would meet a run that is under way."""
+        """True if a second message would find an active run."""
         return self.name in ("queued", "working", "needs-you", "sleeping", "waiting", "stopping")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A conversation's page, as it stands. `conversation` is None for one that has no message yet,
-    or that is deleted: then it is `deleted_conversation`.
+    """A conversation's page. `conversation` is None before the first message and after deletion.
 
-    `unplaced_cards` are those of the cards whose place is not in this part of the transcript.
+    After deletion, the conversation is `deleted_conversation`. `unplaced_cards` are cards whose
+    questions are not in this part of the transcript.
     """
 
     conversation_id: str
@@ -145,12 +146,12 @@ class Page:
 
     @property
     def query(self) -> str:
-        """The query of its address that shows the same branch again."""
+        """The URL query that shows the same branch again."""
         return self._query()
 
     @property
     def earlier(self) -> str:
-        """The query of its address that shows the part before this one."""
+        """The URL query that shows the part before this part."""
         return self._query(before=self.transcript.older)
 
     def _query(self, **parameters: object) -> str:
@@ -160,20 +161,20 @@ class Page:
 
     @property
     def about(self) -> str:
-        """The title of its workflow."""
+        """The title of the conversation's workflow."""
         if self.offer is not None:
             return self.offer.workflow.title
         return self.conversation.workflow if self.conversation else ""
 
     def takes_files(self, choices: Iterable[registry.OfferedWorkflow]) -> bool:
-        """Return whether files can be attached here: at first, if any of the choices takes them."""
+        """Return whether files can be attached; before the first message any choice may accept."""
         offers = choices if self.conversation is None else filter(None, [self.offer])
         any_takes = any(offer.workflow.takes_files for offer in offers)
         return any_takes and RuntimeSettings.load().MAX_FILES > 0
 
     @property
     def enter(self) -> str:
-        """The placeholder of the message field: what sending would do now."""
+        """The placeholder of the message field: the effect of sending now."""
         if not self.state.active:
             return gettext("Write a message")
         policy = (self.offer and self.offer.policy) or "enqueue"
@@ -199,7 +200,7 @@ def read_page(
     *,
     typed_answer: TypedAnswer | None = None,
 ) -> Page:
-    """Read the page with the wanted part of its transcript. Blocks: call it in a thread."""
+    """Read the page with the requested part of the transcript. Blocks: call it in a thread."""
     conversations = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     conversation = conversations.first()
     if conversation is None or conversation.deleted_at is not None:
@@ -211,7 +212,7 @@ def read_page(
             deleted_conversation=conversation,
         )
     branch = ShownBranch(conversation, item_range.branch)
-    runs = read_runs(conversation.id)  # first: what is said to be done has its text below
+    runs = read_runs(conversation.id)  # before the events: a run read as done has its full text
     transcript = read_transcript(conversation, item_range, branch)
     pending = cards(transcript.pending, typed_answer)
     state = run_state(runs, {card.interaction.run_id for card in pending})
@@ -230,7 +231,7 @@ def read_page(
 
 
 def edited_message(page: Page, run: UUID) -> dict[str, str | bool]:
-    """Return what the composer has while a run's message is edited. Blocks: call it in a thread."""
+    """Return the composer's contents for editing a run's message. Blocks: call it in a thread."""
     runs = Run.objects.filter(pk=run, conversation=page.conversation, parent=None)
     for text, metadata in runs.values_list("text", "metadata"):
         return {"draft": text, "editing": str(run), "keeps_files": bool(attached_files(metadata))}
@@ -267,7 +268,7 @@ def read_transcript(
 
 
 def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str | None:
-    """Return the Markdown of the item of text that began there, or None. Blocks."""
+    """Return the Markdown of the text item that began at `first`, or None. Blocks."""
     key = find_conversation(owner, conversation_id)
     if key is None or not Run.objects.filter(pk=run, conversation=key).exists():
         return None
@@ -277,9 +278,9 @@ def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str
 
 
 def _place(pending: list[Card], items: list[Item]) -> tuple[list[Card], list[Card]]:
-    """Put each card where its question was asked, and number them as they stand on the page.
+    """Put each card at its question, and number the cards in page order.
 
-    Returns those that have a place here, and those that have none, which stand at its end.
+    Return the cards placed at a question, and the cards without, which are at the end of the page.
     """
     places = {item.interaction.id: item for item in items if isinstance(item, Question)}
     on_page = sorted(pending, key=lambda card: card.interaction.id not in places)
@@ -294,7 +295,7 @@ def _place(pending: list[Card], items: list[Item]) -> tuple[list[Card], list[Car
 
 
 def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Interaction]:
-    """Read the interactions of the rows, and those that wait."""
+    """Read the interactions of the rows, and the pending interactions."""
     ids = {row.payload["interaction_id"] for row in rows if "interaction_id" in row.payload}
     oldest = pending_interactions(conversation=conversation).order_by("sequence")
     condition = Q(pk__in=ids) | Q(pk__in=oldest.values("pk")[:CARDS])
@@ -306,7 +307,7 @@ def _interactions(conversation: UUID, rows: list[EventRecord]) -> dict[UUID, Int
 def _for_owner(
     conversation: Conversation, interactions: Iterable[Interaction]
 ) -> list[Interaction]:
-    """Return the oldest questions that the owner can answer: as the owner, or as a candidate."""
+    """Return the oldest questions that the owner can answer, as owner or as candidate."""
     own: list[Interaction] = []
     others: list[Interaction] = []
     for interaction in sorted(interactions, key=lambda interaction: interaction.sequence):
@@ -324,7 +325,7 @@ def _for_owner(
 
 
 def _read_ended_runs(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
-    """Read the feedback and the status of the runs that end here, by run."""
+    """Read the feedback and the status of the runs that end in these rows, by run."""
     ends = {row.run for row in rows if row.type == Event.Type.RUN}
     if not ends:
         return {}, {}
@@ -335,7 +336,7 @@ def _read_ended_runs(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback]
 
 
 def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
-    """Read the runs whose state may be shown, oldest first, each with its last step. Blocks."""
+    """Read the runs that may determine the state, oldest first, with last steps. Blocks."""
     conversation_runs = Run.objects.filter(conversation_id=conversation)
     ended_runs = conversation_runs.filter(parent=None, status__in=Run.FINISHED).order_by(
         "-sequence"
@@ -351,9 +352,9 @@ def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
 
 
 def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID]) -> RunState:
-    """Return the state of the run that matters most: one that waits for you, else one at work.
+    """Return the state of the most relevant run: one waiting for the reader, else an active run.
 
-    `runs` as `read_runs` found them; `asking_runs` are those that wait for you.
+    `runs` come from `read_runs`; `asking_runs` are the runs that wait for the reader.
     """
     active = [run for run in runs if run.status in Run.UNFINISHED]
     if not active:
@@ -362,7 +363,7 @@ def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID])
     if asking_runs and (first.id not in asking_runs or first.stop_requested_at is None):
         state = RunState(
             "needs-you", gettext("Waiting for you")
-        )  # one may ask that is not among them
+        )  # the asking run may be missing from `runs`
     else:
         state = _state(first, runs[first])
     messages = [run for run in active if run.parent_id is None and run is not first]
@@ -397,7 +398,7 @@ def _state(run: Run, last: JsonObject | None) -> RunState:
 
 
 def _others(run: Run) -> Interaction | None:
-    """Return the oldest of the run's questions that wait for others."""
+    """Return the oldest pending question of a run that waits for other people."""
     pending = Interaction.objects.filter(run=run, status=Interaction.Status.PENDING)
     return pending.select_related("assignee").order_by("sequence").first()
 
@@ -408,12 +409,12 @@ def _at_rest(runs: Sequence[Run]) -> RunState:
         words = gettext("Suspended: an administrator of this site must resume it.")
         is_stopping = any(run.stop_requested_at is not None for run in suspended_runs)
         return RunState("suspended", words, stoppable=not is_stopping)
-    # One that was sent since they were read has a state of its own at the next look.
+    # A run sent after this read appears at the next read.
     if not runs:
         return RunState("new", "")
     last = runs[-1]
     words = {
-        Run.Status.COMPLETED: "",  # its answer says it
+        Run.Status.COMPLETED: "",  # the answer shows that the run is complete
         Run.Status.FAILED: gettext("Failed"),
         Run.Status.CANCELLED: gettext("Stopped"),
     }[Run.Status(last.status)]

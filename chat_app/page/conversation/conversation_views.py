@@ -1,4 +1,4 @@
-"""The page, its parts for the script, its forms and the list's, which work without the script."""
+"""The views of a conversation: page, parts for the script, and forms that work without a script."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -63,7 +63,7 @@ EXPORTS = {
 
 
 async def socket(request: HttpRequest) -> HttpResponse:
-    """Say to a plain request that the socket is here; its handshakes never come to a view."""
+    """Answer a plain request to the socket's URL; socket handshakes never reach a view."""
     return HttpResponse(
         "Open a WebSocket here.\n",
         status=HTTPStatus.UPGRADE_REQUIRED,
@@ -82,8 +82,9 @@ async def home(request: HttpRequest) -> HttpResponse:
 
 @personal("GET")
 async def new(request: HttpRequest) -> HttpResponse:
-    """Redirect to a new conversation, `?workflow=name` with that workflow chosen. Nothing is stored
-    before its first message.
+    """Redirect to a new conversation; `?workflow=name` preselects a workflow.
+
+    Nothing is stored before the first message.
     """
     response = redirect("chat:conversation", uuid4())
     if workflow := request.GET.get("workflow"):
@@ -96,8 +97,8 @@ async def new(request: HttpRequest) -> HttpResponse:
 async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """Show the page of a conversation.
 
-    `?before=N` shows older items than those of the sequence, `?branch=RUN` the branch that goes on
-    with that run, `?edit=RUN` the run's message in the composer.
+    `?before=N` shows items older than sequence N, `?branch=RUN` the branch with that run, and
+    `?edit=RUN` the message of that run in the composer.
     """
     _check_name(conversation_id)
     before = message_forms.number(request.GET, "before")
@@ -107,10 +108,10 @@ async def conversation(request: HttpRequest, conversation_id: str) -> HttpRespon
 @personal("GET")
 @gzip_page
 async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Render the items that have events from sequence `from` on, and what changes with them.
+    """Render the items with events from sequence `from` on, and the changed parts of the page.
 
-    With `before`, render the items before that sequence alone. `text` says what the page has of an
-    item already, as `data-at` said; `hold=1`, that marks wait until they are whole.
+    With `before`, render only the items before that sequence. `text` names the part of an item
+    that the page already has, as in `data-at`; `hold=1` holds back incomplete Markdown marks.
     """
     _check_name(conversation_id)
     person = await person_of(request)
@@ -137,7 +138,7 @@ async def items(request: HttpRequest, conversation_id: str) -> HttpResponse:
 async def text(
     request: HttpRequest, conversation_id: str, run: UUID, first: int
 ) -> HttpResponseBase:
-    """Return an answer's Markdown, to be copied, from the sequence at which it began."""
+    """Return the Markdown of an answer, for copying, by the sequence at which the answer began."""
     person = await person_of(request)
 
     def find() -> IO[bytes] | None:
@@ -154,7 +155,7 @@ async def text(
 @personal("GET")
 @gzip_page
 async def side(request: HttpRequest) -> HttpResponse:
-    """Render the list of conversations alone."""
+    """Render only the list of conversations."""
     person = await person_of(request)
 
     def render() -> str:
@@ -167,7 +168,7 @@ async def side(request: HttpRequest) -> HttpResponse:
 @personal("POST")
 @gzip_page
 async def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Send a message; refused, it stays in its field."""
+    """Send a message; a refused message stays in its field."""
     _check_name(conversation_id)
     person = await person_of(request)
     message = await reads.read_for(person.id, message_forms.message, request, person.id)
@@ -221,7 +222,7 @@ async def export(request: HttpRequest, conversation_id: str, form: str) -> HttpR
 
 @personal("POST")
 async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Ask the active runs to stop; the page says when they have."""
+    """Ask the active runs to stop; the page shows when each has stopped."""
     person = await person_of(request)
     with or_404():
         await stop_runs(owner=person.id, conversation_id=conversation_id)
@@ -231,7 +232,7 @@ async def stop(request: HttpRequest, conversation_id: str) -> HttpResponse:
 @personal("POST")
 @gzip_page
 async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) -> HttpResponse:
-    """Answer a question, or all that are asked together; refused, the answer stays in its field."""
+    """Answer a question, or all questions of its card; a refused answer stays in its field."""
     _check_name(conversation_id)
     person = await person_of(request)
     try:
@@ -253,7 +254,7 @@ async def answer(request: HttpRequest, conversation_id: str, interaction: UUID) 
 
 @personal("GET", "POST")
 async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Ask for another title; refused, what was typed stays in its field."""
+    """Change the title; a refused title stays in its field."""
     person = await person_of(request)
     title = await reads.read_for(person.id, title_of, person.id, conversation_id)
     if title is None:
@@ -262,7 +263,7 @@ async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
     if request.method == "POST":
         title = request.POST.get("title", "")
         try:
-            with or_404():  # it may be gone meanwhile
+            with or_404():  # the conversation may be deleted meanwhile
                 await listing.rename(owner=person.id, conversation_id=conversation_id, title=title)
             return done(request, conversation_id)
         except (Refused, StorageUnavailable) as refused:
@@ -281,7 +282,7 @@ async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 @personal("POST")
 async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Delete a conversation. The page from which that was done says so; it has the way back."""
+    """Delete a conversation; the page of origin confirms the deletion and offers to undo."""
     person = await person_of(request)
     with or_404():
         await listing.delete(owner=person.id, conversation_id=conversation_id)
@@ -289,7 +290,7 @@ async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
         return done(request, conversation_id)
     origin = origin_conversation(request.POST)
     if origin in ("", conversation_id):
-        return back_to(conversation_id)  # which says it by itself
+        return back_to(conversation_id)  # the page of a deleted conversation tells of the deletion
     response = back_to(origin)
     response["Location"] += "?" + urlencode({"deleted": conversation_id})
     return response
@@ -297,7 +298,7 @@ async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 @personal("POST")
 async def restore(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Undo that; the conversation comes back."""
+    """Restore a deleted conversation."""
     person = await person_of(request)
     with or_404():
         await listing.restore(owner=person.id, conversation_id=conversation_id)
@@ -319,7 +320,7 @@ async def _page(
     edited_run = message_forms.run(request.GET, "edit")
     branch = (
         message_forms.run(request.GET, "branch")
-        # A message that is refused stays where it was written.
+        # A refused message stays on the branch on which the person wrote the message.
         or message_forms.run(request.POST, "replaces")
         or message_forms.run(request.POST, "follows")
         or edited_run
@@ -358,18 +359,18 @@ async def _page(
 
 
 def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
-    """Return the conversation that was deleted from this page, and can be restored."""
+    """Return the conversation just deleted from this page, if restorable."""
     name = request.GET.get("deleted", "")
     return find_deleted(owner, name) if name and is_storable(name) else None
 
 
 def _read_waiting(reader: UserId) -> list[Entry]:
-    """Return the first questions that wait for a person, as their inbox has them."""
+    """Return the first questions of a person's inbox."""
     return make_entries(read_inbox(reader, InboxQuery()).prompts[:MOST_WAITING], reader)
 
 
 def _accepted_types() -> str:
-    """Return what the file chooser accepts: phones offer the camera where pictures are taken."""
+    """Return the types for the file chooser; phones offer the camera if images are accepted."""
     endings = RuntimeSettings.load().FILE_TYPES
     pictures = any(attachments.content_type(ending).startswith("image/") for ending in endings)
     return ",".join(["image/*"] * pictures + [f".{ending}" for ending in endings])

@@ -1,4 +1,4 @@
-"""The views for files and feedback. Each door works by a form, and for the script."""
+"""The views for files and feedback. Each view serves plain forms and the script."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,16 +24,16 @@ from sessions_app.storage.spool import pieces
 
 
 def refusal(error: Refused | StorageUnavailable) -> JsonResponse:
-    """Tell the script why something was refused, and what is wrong with which field of a form."""
+    """Return the reason of a refusal and the errors of form fields, for the script."""
     errors = translate(getattr(error, "details", {}).get("errors", {}))
     return JsonResponse({"error": str(error), "errors": errors}, status=STATUS[type(error)])
 
 
 @personal("POST")
 async def feedback(request: HttpRequest, conversation_id: str, run: UUID) -> HttpResponse:
-    """Keep what the person thinks of an answer; what is sent empty is taken back."""
+    """Store the person's feedback on an answer; an empty value withdraws the feedback."""
     person = await person_of(request)
-    # A line: the field may have more only because Enter must not press a thumb.
+    # A comment is one line. The field is multi-line only to keep Enter from pressing a thumb.
     comment = request.POST.get("comment")
     try:
         with or_404():
@@ -56,7 +56,7 @@ async def feedback(request: HttpRequest, conversation_id: str, run: UUID) -> Htt
 
 @personal("POST")
 async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Keep a file for a message that is being written; the answer has the id to send with it."""
+    """Store a file for an unsent message; the response has the id to send with the message."""
     person = await person_of(request)
     file = request.FILES.get("file")
     try:
@@ -77,7 +77,7 @@ async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
 @require_safe
 @login_required
 async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpResponseBase:
-    """Download a file of one's own conversation; it is never run as a page of this site."""
+    """Download a file of the person's conversation; browsers never run the file as a page."""
     person = await person_of(request)
     attachment = await reads.read_for(
         person.id, attachments.find_sent, person.id, conversation_id, file
@@ -103,6 +103,6 @@ async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpRe
 
 
 async def _content(attachment: AttachedFile) -> AsyncIterator[bytes]:
-    """Yield the file, opened when the first piece is wanted: a client may leave before."""
+    """Yield the file, opened for the first piece only, since the client may disconnect before."""
     async for piece in pieces(await asyncio.to_thread(attachment.open)):
         yield piece

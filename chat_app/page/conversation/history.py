@@ -1,11 +1,11 @@
 """Reading a bounded part of a conversation's log that never cuts an item in two.
 
-However long a conversation is, a look at it reads the newest rows, or those before or after a
-sequence; an item that began before that part or goes on after it is completed by its other rows.
+However long a conversation is, only the newest rows are read, or rows before or after a sequence.
+An item that crosses the border of that part is completed with its other rows.
 
-A run may end, and its text be folded, between two of these reads. So pieces of text are read before
-the rows that may be folded from them, and what has been read twice is dropped. However many runs
-and events there are, there are as many reads.
+A run may end between two of these reads, and its text be folded into one row. So pieces of text are
+read before the folded rows, and duplicates are dropped. The number of reads does not depend on the
+number of runs and events.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -27,13 +27,13 @@ from sessions_app.models import Event
 from sessions_app.storage.records import EventRecord, read_records
 from sessions_app.storage.run_text import Piece, join, stretches, taken_back_sequences
 
-# Each item takes one of these rows at least, so these bound what a look shows: at the newest, and
-# at what is older, which people go through faster.
+# Each item has at least one of the counted rows, so these numbers bound the items of one read: of
+# the newest part, and of older parts, which people scroll through faster.
 ROWS = 50
 OLDER_ROWS = 100
-SIZE = 1024 * 1024  # characters; the row that passes it is the last
+SIZE = 1024 * 1024  # characters; the row that exceeds this size is the last
 
-# Not counted: unfolded text is one item however many rows it has, the others are none.
+# Types that do not count: many rows of unfolded text are one item, and the others are no items.
 UNCOUNTED_TYPES = (
     Event.Type.TEXT,
     Event.Type.INTERACTION_UPDATE,
@@ -44,10 +44,10 @@ UNCOUNTED_TYPES = (
 
 @dataclass(frozen=True, slots=True)
 class KnownText:
-    """The end of what a page already has of an item of text.
+    """The end of the part of a text item that the page already has.
 
-    The page has all of the item that began at `first` up to the character `offset` of `sequence`.
-    `inside` is the fence's first line or the table in which the rest goes on.
+    The page has the item that began at `first`, up to character `offset` of `sequence`. `inside`
+    is the first line of the code fence, or the table, that the rest continues.
     """
 
     first: int
@@ -56,16 +56,16 @@ class KnownText:
     inside: str = ""
 
     def __str__(self) -> str:
-        """Return the place as a page names it when it asks for the rest."""
+        """Return the notation with which a page requests the rest of the item."""
         return f"{self.first}.{self.sequence}.{self.offset}.{self.inside}"
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Rows in the order of the log, from sequence `start` on, and those that complete their items.
+    """Rows in log order, from sequence `start` on, with the rows that complete their items.
 
-    Pieces of text are folded here, into `message` rows. `skipped`: what was asked for has older
-    rows. `continued_texts` has what is known of items, by run, where the rows do not have it again.
+    Pieces of text are already folded into `message` rows. `skipped`: older rows in the requested
+    range were left out. `continued_texts` has, by run, the known text that the rows do not repeat.
     """
 
     rows: list[EventRecord]
@@ -84,8 +84,8 @@ def read(
 ) -> History:
     """Read the newest rows between two sequences. Blocks: call it in a thread.
 
-    Of an item with a beginning in `known_texts`, read the rest; read nothing of runs that are `off`
-    the branch.
+    If the beginning of an item is in `known_texts`, only the rest is read. Runs in `off` are not on
+    the branch and are left out.
     """
     events = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
     if off:
@@ -103,7 +103,7 @@ def read(
     start = row_sizes[fitting_count - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
     texts = events.filter(type=Event.Type.TEXT).order_by("sequence")
-    # There may be ten thousand pieces, so of each only what differs is read, and as it is.
+    # Only the columns that differ are read, unconverted, as there may be ten thousand pieces.
     pieces = texts.values_list(
         Cast("run_id", TextField()), "sequence", KeyTextTransform("text", "payload")
     )
@@ -116,19 +116,19 @@ def read(
 
 
 def read_text(conversation: UUID, run: UUID, first: int) -> list[EventRecord]:
-    """Read the rows of a run's item of text that began at a sequence. Blocks."""
+    """Read the rows of a run's text item that began at a sequence. Blocks."""
     rows = _texts(conversation, [_after(run, first - 1)])
     return _in_order([*rows, *_aside(rows)])
 
 
 def _count_fitting(sizes: list[int]) -> int:
-    """Count the rows, the newest first, that one look shows."""
+    """Count the rows, newest first, that fit into one read."""
     ends = accumulate(sizes)
     return sum(end - size < SIZE for end, size in zip(ends, sizes, strict=True))
 
 
 def _fold_pieces(conversation: UUID, texts: Iterable[tuple[str, Piece]]) -> list[EventRecord]:
-    """Fold the pieces of runs: one record for each unbroken stretch of a run."""
+    """Fold pieces into one record for each unbroken stretch of a run."""
     pieces: dict[str, list[Piece]] = {}
     for run, piece in texts:
         pieces.setdefault(run, []).append(piece)
@@ -143,12 +143,12 @@ def _fold_pieces(conversation: UUID, texts: Iterable[tuple[str, Piece]]) -> list
 def _message(
     conversation: UUID, run: UUID, span: tuple[int, int], payload: JsonObject, at: datetime
 ) -> EventRecord:
-    # Which message of a client it answers, the page does not ask.
+    # The client's message id stays empty, because the page does not use that id.
     return EventRecord(conversation, run, "", "", *span, Event.Type.MESSAGE, payload, at)
 
 
 def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
-    """Read the text in these parts, folded or not: in one query, as it may be folded meanwhile."""
+    """Read folded and unfolded text in one query, since text may be folded between two queries."""
     condition = reduce(or_, parts, Q())
     if not condition:
         return []
@@ -167,7 +167,7 @@ def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
 def _continued_texts(
     rows: list[EventRecord], aside: list[EventRecord], known_texts: Mapping[UUID, KnownText]
 ) -> dict[UUID, KnownText]:
-    """Return what is known of items that go on here, and was not taken back."""
+    """Return the known texts that these rows continue, unless the known text was taken back."""
     cuts = [
         (row.run, taken_back_sequences(row.sequence, row.payload))
         for row in aside
@@ -196,7 +196,7 @@ def _continued_texts(
 
 
 def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]]:
-    """Return each run's first and last row that is text or ends one."""
+    """Return each run's first and last row among text rows and rows that end a text."""
     ends: dict[UUID, tuple[EventRecord, EventRecord]] = {}
     for row in sorted(rows, key=lambda row: row.sequence):
         if row.type in TEXTS or row.type in BREAKS:
@@ -208,7 +208,7 @@ def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]
 def _rest_of_texts(
     rows: list[EventRecord], before: int | None, continued_texts: Mapping[UUID, KnownText]
 ) -> Iterator[Q]:
-    """Yield conditions for each run's text right before its first row here, and after its last."""
+    """Yield conditions for each run's text directly before and after the rows read."""
     for run, (first, last) in _ends(rows).items():
         if first.type in TEXTS:
             since = continued_texts[run].sequence if run in continued_texts else 0
@@ -218,7 +218,7 @@ def _rest_of_texts(
 
 
 def _before(run: UUID, sequence: int) -> Q:
-    # By now it may be folded into a row that spans the sequence, so by where the rows begin.
+    # Compare first sequences: text may be folded by now into a row that spans `sequence`.
     breaks = Event.objects.filter(run_id=run, first_sequence__lt=sequence, type__in=BREAKS)
     border = Subquery(breaks.order_by("-sequence").values("sequence")[:1])
     return Q(run_id=run, first_sequence__lt=sequence, sequence__gt=Coalesce(border, 0))
@@ -232,10 +232,9 @@ def _after(run: UUID, sequence: int) -> Q:
 
 
 def _aside(rows: list[EventRecord]) -> list[EventRecord]:
-    """Read the rows that belong to rows here wherever they stand.
+    """Read related rows outside this part.
 
-    They are the other row of each step whose beginning or end alone is here, and those which say
-    that text here was cut and begun anew.
+    Related rows are the missing beginning or end of a step, and restarts, which take back text.
     """
     parts_by_step: dict[str, set[str]] = {}
     for row in rows:
@@ -252,7 +251,7 @@ def _aside(rows: list[EventRecord]) -> list[EventRecord]:
 
 
 def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
-    """Sort the rows, each once; of text read in pieces and folded, keep the longest row."""
+    """Sort the rows without duplicates; of text read in pieces and folded, keep the longest row."""
     ends: dict[UUID, int] = {}
     sequences: set[int] = set()
     ordered_rows = []

@@ -1,4 +1,4 @@
-"""The readers of the page's forms. Nothing is checked here that `conversations` checks."""
+"""The readers of the page's forms, without the checks that `conversations` makes."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -34,28 +34,28 @@ from sessions_app.questions.late_words import NOT_WAITING, late_words
 from sessions_app.storage import attachments
 
 MOST = 2**53
-# Of an item of text: its run, and what its `data-at` says.
+# The notation of a known text: the run, and the value of `data-at`.
 PLACE = re.compile(
     r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})" + r"\.([0-9]{1,15})" * 3 + r"\.(.*)"
 )
 
 
 def number(post: Mapping[str, str], name: str) -> int:
-    """Read the number of a name, at least 0; 0 if it is none."""
+    """Read a field as a number, at least 0; 0 if the value is no number."""
     with suppress(ValueError, KeyError):
         return min(max(0, int(post[name][:20])), MOST)
     return 0
 
 
 def run(post: Mapping[str, str], name: str) -> UUID | None:
-    """Read the run of a name; None if it is none."""
+    """Read a field as the id of a run; None if the value is no id."""
     with suppress(ValueError, KeyError):
         return UUID(post[name])
     return None
 
 
 def read_known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
-    """Read what a page has of items of text, by run; what does not read like that is ignored."""
+    """Read the known texts of a page, by run; ignore malformed values."""
     items = {}
     for place in (PLACE.fullmatch(text) for text in places):
         if place is not None and INSIDE.fullmatch(place[5]):
@@ -65,7 +65,7 @@ def read_known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
 
 
 def message(request: HttpRequest, person: UserId) -> IncomingMessage:
-    """Read the composer's message, the starter (by the database), or what is tried again."""
+    """Read the composer's message, a starter (from the database), or a message to retry."""
     text, workflow = request.POST.get("text", ""), request.POST.get("workflow") or None
     name, _, index = request.POST.get("starter", "").rpartition(":")
     if name:
@@ -82,7 +82,7 @@ def message(request: HttpRequest, person: UserId) -> IncomingMessage:
 
 
 def _starter(person: UserId, name: str, index: str) -> str:
-    """Return what the starter says; nothing where the workflow is not this person's to use."""
+    """Return the starter's text; empty if this person may not use the workflow."""
     usable = [offer.workflow for offer in workflow_access.usable(person)]
     starters = [workflow.starters for workflow in usable if workflow.name == name]
     at = int(index) if index.isdecimal() else 0
@@ -118,18 +118,18 @@ def _unify_lines(text: str) -> str:
 async def with_files(
     incoming_answer: IncomingAnswer, request: HttpRequest, by: Person
 ) -> IncomingAnswer:
-    """Add the files of the form's fields to the answer; they are kept from now on.
+    """Store the files of the form's fields, and add the files to the answer.
 
     Raises:
-        Invalid: one is empty, too large, or of a type that is not taken; by its field.
-        StorageUnavailable: one could not be written.
+        Invalid: a file is empty, too large, or of a refused type; errors are by field.
+        StorageUnavailable: a file could not be written.
     """
     start, files = f"{PREFIX}-", {}
     for name, file in request.FILES.items():
         if name.startswith(start) and isinstance(file, UploadedFile):
             field = name.removeprefix(start)
             try:
-                # No conversation has such a name, so no message can name it.
+                # No conversation can have such an id, so no message can refer to the file.
                 files[field] = await attachments.keep(
                     owner=by.id, conversation_id=f"/p/{incoming_answer.interaction}/", file=file
                 )
@@ -146,10 +146,10 @@ async def send(
     by: Person,
     via: str = "page",
 ) -> tuple[AnswerResult, list[IncomingAnswer]]:
-    """Answer a question by its card's form, or all that are asked together there.
+    """Answer a question by its card's form, or all questions of the card.
 
     Raises:
-        Unanswered: the answer is refused, or cannot be stored; it goes back into the card.
+        Unanswered: the answer was refused or could not be stored, and refills the card.
     """
     incoming_answers = _together(request, via) or [answer(request, interaction, via)]
     scope: JsonObject = {"by": by, "conversation_id": conversation_id}
@@ -169,7 +169,7 @@ async def send(
 
 
 class Unanswered(Exception):
-    """An answer was not taken: `reason` says why, and `typed_answer` goes back into its card."""
+    """An answer that was not accepted: `reason` tells why, and `typed_answer` refills the card."""
 
     def __init__(self, reason: Refused | StorageUnavailable, typed_answer: TypedAnswer) -> None:
         super().__init__(str(reason))
@@ -177,7 +177,7 @@ class Unanswered(Exception):
 
 
 def _together(request: HttpRequest, via: str) -> list[IncomingAnswer]:
-    """Read the answers to the questions of one card, each under its own name."""
+    """Read the answers to the questions of one card; field names begin with the question's id."""
     data = read_posted(request.POST)
     return [
         replace(_incoming_answer(request, _part_answer(data, name), name, via), version=None)
@@ -186,9 +186,9 @@ def _together(request: HttpRequest, via: str) -> list[IncomingAnswer]:
 
 
 def _part_answer(data: Mapping[str, list[str]], name: str) -> PageAnswer:
-    """Read one question's answer: a form always has a field, which is hidden, with an empty name.
+    """Read one question's answer. A form always sends a hidden field with an empty name.
 
-    The card's one button submits each form.
+    The single button of the card submits all forms, so each form counts as approved.
     """
     if fields := within(data, f"{name}-"):
         return PageAnswer(values=[APPROVE], fields=fields)
@@ -196,19 +196,19 @@ def _part_answer(data: Mapping[str, list[str]], name: str) -> PageAnswer:
 
 
 def page_answer_of(incoming_answer: IncomingAnswer) -> PageAnswer:
-    """Return the form that a page has sent."""
+    """Return the answer as sent by a page; empty if the answer has another form."""
     answer = incoming_answer.answer
     return answer if isinstance(answer, PageAnswer) else PageAnswer()
 
 
 def refuse_unanswerable(request: HttpRequest) -> HttpResponse:
-    """Answer 404 with what was typed: the question is none that this person may answer now."""
+    """Answer 404 with the typed text: this person may not answer the question now."""
     return common.give_back(request, str(NOT_WAITING), HTTPStatus.NOT_FOUND)
 
 
-# Characters of an answer that is given back: no prompt takes more.
+# Characters of an answer that are shown again; no prompt accepts more.
 LONGEST = 100_000
-# The outcomes of an answer that is not used, of which `late_words` says why.
+# Outcomes of unused answers; `late_words` explains each.
 LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 
@@ -218,8 +218,9 @@ def tell_outcome(
     incoming_answers: Iterable[IncomingAnswer],
     back: HttpResponse,
 ) -> HttpResponse:
-    """Tell the script what came of an answer; else go back to a page, which says that a vote
-    counts, or why an answer was not taken.
+    """Report the outcome of an answer: JSON for the script, else a message on the page `back`.
+
+    The message confirms a vote, or tells why an answer was not accepted.
     """
     if common.is_script(request):
         return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
@@ -233,7 +234,7 @@ def tell_outcome(
 
 
 def _too_late(answer_result: AnswerResult, incoming_answers: Iterable[IncomingAnswer]) -> str:
-    """Say why an answer was not taken, with what was typed, which must not get lost."""
+    """Tell why an answer was not accepted, and repeat the typed text, which must not get lost."""
     reason = late_words(answer_result)
     typed_text = ", ".join(filter(None, (page_answer_of(one).text for one in incoming_answers)))
     if not typed_text:

@@ -1,6 +1,6 @@
-"""The items that people read, made from events by pure functions.
+"""The items of a transcript, made from events by pure functions.
 
-An item keeps its place and its DOM id from its first row to its last; it only grows.
+An item keeps its place and DOM id from its first row to its last, and only grows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 @dataclass(slots=True, kw_only=True)
 class Item:
-    """Something in the transcript, made of the rows from sequence `first` to `last`."""
+    """An item of the transcript, made of the rows from sequence `first` to `last`."""
 
     template: ClassVar[str]
 
@@ -43,12 +43,12 @@ class Item:
 
     @property
     def dom_id(self) -> str:
-        """The id of its element."""
+        """The id of the item's HTML element."""
         return f"i{self.first}"
 
 
-# Characters of a part of the transcript whose code has colours, the newest first: they take most of
-# the time in which text is rendered.
+# Characters of a transcript part that get syntax colours, newest first. Colouring takes most of the
+# rendering time.
 MOST_COLOURED = 128 * 1024
 
 
@@ -62,12 +62,12 @@ class ShownFile(NamedTuple):
 
     @property
     def is_picture(self) -> bool:
-        """True if browsers show it."""
+        """True if browsers can show the file."""
         return self.content_type in PICTURES
 
 
 class Versions(NamedTuple):
-    """The version of a message, of how many; and the runs of those beside it, if there are any."""
+    """The number of a message's version, the total, and the runs of the neighbouring versions."""
 
     number: int
     total: int
@@ -77,23 +77,23 @@ class Versions(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class UserMessage(Item):
-    """A message of the person. `versions` where it was written, or begun, more than once."""
+    """A message of the person. `versions` is set if the message was edited or begun again."""
 
     template = "chat_app/items/user_message.html"
 
     message_id: str
     text: str
-    # Who had its run begin again, where that is a fork.
+    # The name of the person who began the run again, if the run is a fork.
     begun_again_by: str = ""
     versions: Versions | None = None
     files: list[ShownFile] = field(default_factory=list)
 
 
 class ShownText(NamedTuple):
-    """A text's HTML. `above` never changes again; `last`, which begins at `place`, may.
+    """The HTML of a text. `above` is final; `last`, which begins at `place`, may still change.
 
-    `hidden_count` characters are left out between them. `held`: there is text that is shown later.
-    `ends_in_space`: rendering drops that, and what comes next is another word.
+    `hidden_count` characters are left out in between. `held`: some text is held back for later.
+    `ends_in_space`: the text ends in a space, which rendering drops, so a new word follows.
     """
 
     above: list[SafeString]
@@ -108,8 +108,8 @@ class ShownText(NamedTuple):
 class TextSegment(Item):
     """A stretch of a run's output, between two other items of the run. `text` is Markdown.
 
-    It goes on behind `known_text`, if there is one. `held`: more comes, and marks are not shown
-    before they are whole. The code in the first `coloured_length` characters has colours.
+    The segment continues `known_text`, if set. `held`: more text follows, so incomplete marks are
+    not shown. Code in the first `coloured_length` characters gets colours.
     """
 
     template = "chat_app/items/text.html"
@@ -136,7 +136,7 @@ class TextSegment(Item):
             for part, end in zip(parts.above, ends, strict=True)
         ]
         last = text[parts.at : most]
-        if len(text) > most:  # the rest of it is not on the page
+        if len(text) > most:  # the rest of a long text is not shown
             return ShownText(above, [], len(text) - most, self._place(known_text, len(text), ""))
         complete = finish_block(last, parts.inside) if self.held else last
         held = self.held and (len(complete) < len(last) or complete.endswith("\n"))
@@ -153,7 +153,7 @@ class TextSegment(Item):
         return ShownText(above, [part], 0, place, held, complete[-1:].isspace())
 
     def _place(self, known_text: KnownText, at: int, inside: str) -> KnownText:
-        """Find the character that stands at a place of the text."""
+        """Find the piece and offset of the character at an index of the text."""
         offset = known_text.offset
         for piece in self.pieces:
             if at < len(piece.text) or piece is self.pieces[-1]:
@@ -164,9 +164,9 @@ class TextSegment(Item):
 
 @dataclass(slots=True, kw_only=True)
 class Step(Item):
-    """A step that people see. `state` is in_progress, complete or failed; `text` Markdown.
+    """A visible step. `state` is in_progress, complete or failed; `text` is Markdown.
 
-    `seconds` is how long it took, or has taken so far.
+    `seconds` is the duration, up to now for a step in progress.
     """
 
     template = "chat_app/items/step.html"
@@ -187,9 +187,9 @@ class Step(Item):
 
 @dataclass(slots=True, kw_only=True)
 class Question(Item):
-    """A prompt at its place: its card while it is pending, one line with its outcome after.
+    """A prompt in the transcript: a card while pending, then one line with the outcome.
 
-    Where more are pending than are shown at once, those that have to wait have no card.
+    If more prompts are pending than are shown at once, the later prompts have no card.
     """
 
     template = "chat_app/items/question.html"
@@ -204,7 +204,7 @@ class Question(Item):
 
     @property
     def outcome(self) -> OutcomeText | None:
-        """The outcome in words; None while it waits."""
+        """The outcome in words; None while the prompt is pending."""
         return self.view.outcome
 
     @property
@@ -214,18 +214,18 @@ class Question(Item):
 
     @property
     def waits_for(self) -> str:
-        """The people it waits for, if not the reader."""
+        """The people for whom the prompt waits, if not the reader."""
         return self.view.waits_for
 
 
 @dataclass(frozen=True)
 class GivenFeedback:
-    """The person's feedback on a run; empty where they have given none."""
+    """The person's feedback on a run; empty if none was given."""
 
     reaction: str = ""
     comment: str = ""
 
-    # What the page offers.
+    # The choices on the page.
     thumbs: ClassVar = ((UP, gettext_lazy("Good answer")), (DOWN, gettext_lazy("Bad answer")))
     longest: ClassVar = LONGEST["comment"]
 
@@ -234,8 +234,8 @@ class GivenFeedback:
 class RunNote(Item):
     """A note of how a run ended.
 
-    `retry_message_id` is the id of the message that has it done again, if one may. `feedback` is
-    what the person thinks of it, where that is asked.
+    `retry_message_id` is the id of the message that repeats the run, if allowed. `feedback` is the
+    person's opinion of the run, if asked for.
     """
 
     template = "chat_app/items/note.html"
@@ -253,10 +253,12 @@ def build(
     continued_texts: Mapping[UUID, KnownText] | None = None,
     hold: bool = False,
 ) -> list[Item]:
-    """Build the items of these rows, in the order of their first ones; of those in
-    `continued_texts` the rest. `hold`: text to which more comes has its end held back.
+    """Build the items of these rows, in the order of first rows.
+
+    Of items in `continued_texts` only the rest is built. `hold`: hold back the end of unfinished
+    text.
     """
-    unmet_texts = dict(continued_texts or {})  # texts that go on, until they have been met
+    unmet_texts = dict(continued_texts or {})  # known texts not yet continued by a row
     items: list[Item] = []
     for part in read_parts(rows):
         if part.type == Event.Type.MESSAGE:
@@ -275,7 +277,7 @@ def build(
 
 
 def _order(items: list[Item]) -> list[Item]:
-    """Sort the items by their first rows, but a run's note behind the run's other items.
+    """Sort the items by first row, but each run's note after all other items of the run.
 
     The message that replaces a run is stored before the run has ended.
     """
@@ -320,7 +322,7 @@ def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
                 base |= {"first": interaction.sequence, "at": interaction.created_at}
                 return Question(**base, view=QuestionView.of(interaction))
         case Event.Type.RUN if payload["status"] in RESTING:
-            # Of a child its parent's step says it.
+            # The step of the parent run shows the end of a child run.
             if "parent" not in payload or payload["status"] == Run.Status.SUSPENDED:
                 reason = (payload.get("error") or {}).get("message", "")
                 return RunNote(**base, status=payload["status"], reason=reason)
@@ -333,7 +335,7 @@ def _base(part: Part) -> JsonObject:
 
 
 def _rest(pieces: Iterable[Piece], known_text: KnownText | None) -> Iterator[Piece]:
-    """Yield the pieces behind what is known."""
+    """Yield the pieces after the known text."""
     for piece in pieces:
         if known_text is None or piece.sequence > known_text.sequence:
             yield piece
