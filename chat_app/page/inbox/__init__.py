@@ -1,1 +1,1 @@
-"""The inbox: what waits for a person, and the page of one prompt. `urls` imports it."""
+"""The inbox with a person's waiting prompts, and the page of one prompt. `urls` imports it."""

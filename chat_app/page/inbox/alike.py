@@ -1,4 +1,4 @@
-"""The prompts that one answer can be for, and those among them that ask the same question."""
+"""The grouping of prompts that one answer can settle, and of prompts with the same question."""
 
 import re
 from collections import Counter
@@ -18,14 +18,15 @@ from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.prompts import question_title, type_of
 
-MOST_ALIKE = 500  # prompts that are looked through for those alike, and answered at once
-# What differs between questions that are the same: numbers, and what is quoted.
+MOST_ALIKE = 500  # prompts that are compared, and answered with one form
+# Numbers and quotations, which may differ between questions that count as the same.
 VARIABLE = r'\d[\d.,:/%-]*|"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»'
 
 
 class Kind(NamedTuple):
-    """A kind of prompts. `answers`: one answer can be for all that have it. `question`: they ask
-    the same, in these `words`, too.
+    """A kind of prompts. One answer can settle all prompts with equal `answers`.
+
+    Prompts with equal `question` also ask the same, in these `words`.
     """
 
     answers: str
@@ -34,7 +35,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
-    """Return the kind of a prompt; None where each answer is for one alone."""
+    """Return the kind of a prompt; None if the prompt has to be answered alone."""
     if not type_of(prompt["input_type"]).alike or "together" in prompt:
         return None
     controls = {**prompt, "text": "", "details": None, "timeout": None}
@@ -46,7 +47,7 @@ def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Entries of a page that ask the same, or one alone. `count`: so many wait on all pages."""
+    """Entries of a page with the same question, or a single one. `count`: total on all pages."""
 
     kind: Kind | None
     count: int
@@ -54,7 +55,7 @@ class Group:
 
     @property
     def words(self) -> str:
-        """The question in the words that all have."""
+        """The question in the words that all entries share."""
         questions = {entry.question for entry in self.entries}
         if len(questions) == 1 and not self.more_count:
             return questions.pop()
@@ -62,13 +63,13 @@ class Group:
 
     @property
     def more_count(self) -> int:
-        """The number of those on other pages."""
+        """The number of entries on other pages."""
         return self.count - len(self.entries)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The controls of one answer for several prompts; `card` has those of one, in `words`."""
+    """The controls of one answer for several prompts, taken from one prompt's `card`."""
 
     key: str
     words: str
@@ -78,7 +79,7 @@ class Bar:
 def group_alike(
     entries: Sequence[Entry], reader: UserId, ids: Sequence[UUID]
 ) -> tuple[list[Group], list[Bar]]:
-    """Group the entries of a page, among all `ids` that wait, each group at its first entry."""
+    """Group a page's entries, counted among all waiting `ids`; a group is at its first entry."""
     kinds = {entry.interaction.pk: _kind(entry) for entry in entries if entry.card}
     shown_ids = {entry.interaction.pk for entry in entries}
     rest = [id_ for id_ in ids if id_ not in shown_ids][:MOST_ALIKE]
@@ -105,7 +106,7 @@ def group_alike(
 def find_selected(
     reader: UserId, query: InboxQuery, ticked_ids: Collection[UUID], questions: Collection[str]
 ) -> list[Interaction]:
-    """Return the waiting prompts that are ticked, or ask one of the `questions`."""
+    """Return the waiting prompts that are ticked or ask one of the `questions`."""
     ids, _ = find_ids(reader, query, MOST_SEARCHED)
     kinds = _read_kinds(ids, reader) if questions else {}
     selected_ids = [

@@ -1,6 +1,6 @@
-"""The line that confirms what a reader has just done with a question.
+"""The line that confirms a reader's last action on a question.
 
-It is read from what is stored: an address that names a question can claim nothing that is not so.
+The line comes from stored rows, so a forged URL with a question's id cannot show a false claim.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId, full_name
 from sessions_app.storage.sql import is_uuid
 
-SHORT = 40  # characters of an answer that is repeated
+SHORT = 40  # characters shown of the answer
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The deed of a reader in `words`, and the question; `can_undo`: it is a claim that holds."""
+    """The action of a reader in `words`, and the question; `can_undo`: a claim still held."""
 
     words: str
     question: str
@@ -28,7 +28,7 @@ class Confirmation:
 
 
 def read_confirmation(reader: UserId, name: str) -> Confirmation | None:
-    """Read what the reader did last with the question of that id, if they did anything. Blocks."""
+    """Read the reader's last action on the question of that id; None without one. Blocks."""
     prompt_and_right = find_prompt(reader, UUID(name)) if is_uuid(name) else None
     if prompt_and_right is None:
         return None
@@ -58,7 +58,7 @@ def _words(entry: Entry) -> str:
 
 def _answered(entry: Entry) -> str:
     text = entry.prompt.answer_text({**(entry.interaction.response or {}), "note": ""})
-    answer = text.partition(";")[0]  # a proposal's changes follow
+    answer = text.partition(";")[0]  # the changes to a proposal follow the semicolon
     if answer in ("Approve", gettext("Approve"), gettext("Approved")):
         return gettext("Approved")
     if answer in ("Reject", gettext("Reject"), gettext("Rejected")):

@@ -1,4 +1,4 @@
-"""Prompts for readers who do not have the conversation before them, and the page of one."""
+"""Prompts for readers outside the conversation, in lists and on a page of their own."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.sql import is_uuid
 
-MOST_SHOWN = 100  # of what happened, the newest
+MOST_SHOWN = 100  # newest entries of a prompt's history
 
 Action = AuditEntry.Action
 WORDS: dict[str, str | Promise] = {
@@ -45,21 +45,22 @@ WORDS: dict[str, str | Promise] = {
 
 @dataclass(frozen=True)
 class Entry(QuestionView):
-    """A prompt as a page lists it: with its card, where the reader may answer it now."""
+    """A prompt in a list; `card` is set if the reader may answer the prompt now."""
 
     card: Card | None = None
-    # Set where one answer can be for several: what all of these have, and those with its question.
+    # Keys shared by all prompts that one answer can settle, and by prompts with the same question.
+    # Empty for a prompt that is answered alone.
     answers_key: str = ""
     question_key: str = ""
 
     @property
     def question(self) -> str:
-        """The first line of its question, or the title of its card, where that has several."""
+        """The first line of the question, or the title of a card with several questions."""
         return self.card.question if self.card and self.card.parts else self.title
 
     @property
     def first_details(self) -> list[tuple[str, str]]:
-        """The first two details that are decided on, or arguments of a call, each in one line."""
+        """The first two details of the decision, or arguments of the call, each in one line."""
         prompt = self.interaction.prompt
         details = prompt.get("details") or prompt.get("arguments") or {}
         first_rows = islice(details.items(), 2)
@@ -67,7 +68,7 @@ class Entry(QuestionView):
 
     @property
     def stamp(self) -> str:
-        """Return a digest of what is shown: the page's script sees by it that something changed."""
+        """Return a digest of the shown entry, by which the page's script detects changes."""
         interaction = self.interaction
         return digest(
             *(interaction.status, interaction.version, interaction.assignee_id),
@@ -78,7 +79,7 @@ class Entry(QuestionView):
 
 
 def digest(*parts: object) -> str:
-    """Return a short digest of what the parts say of themselves."""
+    """Return a short digest of the `repr` of the parts."""
     return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
@@ -105,7 +106,7 @@ def _card(entry: Entry, typed_answer: TypedAnswer | None) -> Card | None:
 
 @dataclass(frozen=True, slots=True)
 class PromptHistoryEntry:
-    """Something that happened to the prompt, in words."""
+    """An entry of a prompt's history, in words."""
 
     words: str
     by: str
@@ -117,7 +118,7 @@ class PromptHistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class SharedMessage:
-    """A message of its conversation, with the names of its files, and what was said then."""
+    """A message of the prompt's conversation, with file names and the replies."""
 
     message: str
     files: str
@@ -127,9 +128,9 @@ class SharedMessage:
 
 @dataclass(frozen=True, slots=True)
 class PromptPage:
-    """A prompt, with what happened to it where that is kept: those of its owner alone have none.
+    """A prompt with its history. Prompts that only the owner answers have no history.
 
-    `shared_messages` is its conversation, where its workflow shares that with the reader.
+    `shared_messages` is the conversation, if the workflow shares the conversation with the reader.
     """
 
     entry: Entry
@@ -140,7 +141,7 @@ class PromptPage:
 def read_prompt(
     reader: UserId, interaction: UUID, typed_answer: TypedAnswer | None = None
 ) -> PromptPage | None:
-    """Read the page of a prompt; None if there is none for this reader. Blocks."""
+    """Read the page of a prompt; None if this reader may not see the prompt. Blocks."""
     prompt_and_right = find_prompt(reader, interaction)
     if prompt_and_right is None:
         return None
@@ -150,13 +151,14 @@ def read_prompt(
         return PromptPage(entry, [], [])
     shared_runs = read_shared(prompt) if may and not entry.is_own else []
     shared_messages = list(starmap(_shared_message, enumerate(shared_runs)))
-    # The notes beside votes are hidden as these are, so that each decides alone.
+    # Votes and their notes stay hidden until the reader has voted or the prompt is settled, so that
+    # everybody decides alone.
     history = _history(prompt, shows_votes=bool(entry.my_vote or entry.outcome))
     return PromptPage(entry, history, shared_messages)
 
 
 def is_of_one_card(interaction: UUID, names: Collection[str]) -> bool:
-    """Return whether the prompts of these ids were asked on one card with this one. Blocks."""
+    """Return whether the prompts of these ids share one card with this prompt. Blocks."""
     ids = {interaction, *(UUID(name) for name in names if is_uuid(name))}
     prompts = Interaction.objects.filter(pk__in=ids, prompt__together__isnull=False)
     cards = [

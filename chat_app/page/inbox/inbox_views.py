@@ -1,4 +1,4 @@
-"""The inbox and the page of a prompt. Each works by forms and links; the script makes it live."""
+"""The inbox and the page of a prompt. Both work without the script, which adds live updates."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -68,7 +68,7 @@ HEADINGS = PARTS | {Part.ALL: gettext_lazy("Waiting for you")}
 @personal("GET")
 @gzip_page
 async def show(request: HttpRequest) -> HttpResponse:
-    """Show what waits for the person: `?part=`, searched by `?q=`, `?page=`."""
+    """Show the person's inbox: `?part=` selects, `?q=` searches, `?page=` pages."""
     person = await person_of(request)
     wanted_query = _read_query(request.GET)
     query = wanted_query.query
@@ -84,7 +84,7 @@ async def show(request: HttpRequest) -> HttpResponse:
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {
             **_context(request, person, counts[Part.ALL]),
-            # Without the question that its address confirms.
+            # The address without `done`, so that the confirmation is shown once.
             "here": resolve_url("chat:inbox") + _query(shown_part, query, number),
             "groups": groups,
             "before": (number - 1) * PAGE,
@@ -111,7 +111,7 @@ async def show(request: HttpRequest) -> HttpResponse:
 def _read_page(
     person: Person, query: InboxQuery, look_ahead: int, names: set[Name]
 ) -> tuple[InboxQuery, InboxPage]:
-    """Read a page; the last one where what was on it has been answered."""
+    """Read a page of the inbox; the last page if all prompts beyond have been answered."""
     inbox_page = read_inbox(person.id, query, look_ahead, names)
     if inbox_page.prompts or query.page == 1:
         return query, inbox_page
@@ -146,7 +146,7 @@ async def prompt(request: HttpRequest, interaction: UUID) -> HttpResponse:
 @never_cache
 @gzip_page
 async def show_linked_prompt(request: HttpRequest, token: str) -> HttpResponse:
-    """Show a prompt to the guest of a signed link, or take the answer; it signs nobody in."""
+    """Show a prompt to the guest of a signed link, or take the answer, without signing in."""
     guest_and_prompt = await reads.read(read_prompt_link, token)
     if guest_and_prompt is None:
         raise Http404
@@ -159,7 +159,7 @@ async def show_linked_prompt(request: HttpRequest, token: str) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The person who reads the page of a prompt, with its template and address."""
+    """The reader of a prompt's page, with the page's template and address."""
 
     person: Person
     template: str = "chat_app/inbox/prompt.html"
@@ -205,7 +205,7 @@ def _context(request: HttpRequest, person: Person, waiting: int | None = None) -
 @personal("POST")
 @gzip_page
 async def answer(request: HttpRequest, interaction: UUID) -> HttpResponse:
-    """Answer a prompt; refused, the answer stays in its field, on the prompt's page."""
+    """Answer a prompt; a refused answer stays in its field on the prompt's page."""
     return await _answer(request, Reader(await person_of(request)), interaction)
 
 
@@ -231,17 +231,17 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
 
 
 def _confirm(request: HttpRequest, interaction: UUID) -> HttpResponse:
-    """Go back to the page of the form, which confirms what was done with the question."""
+    """Redirect to the page with the form, which then confirms the action on the question."""
     origin = _read_origin(request)
     return see_other(f"{origin}{'&' if '?' in origin else '?'}done={interaction}")
 
 
-MOST_NAMED = 10  # of questions that were refused
+MOST_NAMED = 10  # refused questions in a report
 
 
 @personal("POST")
 async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
-    """Claim a prompt, give it back, or hand it to the person `to`, with a `note`."""
+    """Claim a prompt, release the claim, or hand the prompt to person `to` with a `note`."""
     person = await person_of(request)
     change = request.POST.get("change", "")
     to, note = (request.POST.get(name, "").strip() for name in ("to", "note"))
@@ -264,7 +264,7 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
 
 
 def _refuse(request: HttpRequest, reason: str, note: str) -> None:
-    """Say why something was not done, with the note that was written for it."""
+    """Show why an action was refused, with the note that the person typed."""
     unused = f"{gettext('Your input was not used:')} {note[:MAX_NOTE]}" if note else ""
     messages.warning(request, f"{reason} {unused}".strip())
 
@@ -272,7 +272,7 @@ def _refuse(request: HttpRequest, reason: str, note: str) -> None:
 @personal("POST")
 @gzip_page
 async def answer_several(request: HttpRequest) -> HttpResponse:
-    """Show the questions selected for one answer; sent from there, each is answered by itself."""
+    """Show the questions selected for one answer; once confirmed, answer each separately."""
     person = await person_of(request)
     ids = dict.fromkeys(UUID(id_) for id_ in request.POST.getlist("prompt") if is_uuid(id_))
     if "sent" not in request.POST:
@@ -300,7 +300,7 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
 async def _review(
     request: HttpRequest, person: Person, ticked_ids: Collection[UUID]
 ) -> HttpResponse:
-    """Show what is to be answered together, with the answer, before it is sent."""
+    """Show the selected questions and their common answer, for confirmation."""
     inbox_query = _read_query(request.POST)
 
     def render() -> tuple[str, list[UUID]]:
@@ -337,7 +337,7 @@ async def _review(
 def _report(
     request: HttpRequest, answered: int, late: Mapping[str, int], refusals: Sequence[str]
 ) -> None:
-    """Say in one sentence what became of answers, then of each question that was refused."""
+    """Report the outcome of the answers in one sentence, then each refused question."""
     parts = [ngettext("%(n)d answered", "%(n)d answered", answered) % {"n": answered}]
     for name, count in late.items():
         words = ngettext(
@@ -358,7 +358,7 @@ def _report(
 
 
 async def _add_question(person: Person, interaction: UUID, reason: str) -> str:
-    """Add the question to the reason, if the person may know it."""
+    """Add the question to the reason, if the person may see the question."""
 
     def question() -> str:
         page = read_prompt(person.id, interaction)
@@ -369,7 +369,7 @@ async def _add_question(person: Person, interaction: UUID, reason: str) -> str:
 
 
 def _read_origin(request: HttpRequest) -> str:
-    """Return the page of this site on which the form was."""
+    """Return the URL of the page with the form, if the page is of this site."""
     next_url = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(next_url, allowed_hosts=None)
     return next_url if is_ours and next_url.startswith("/") else resolve_url("chat:inbox")
