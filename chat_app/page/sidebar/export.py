@@ -1,6 +1,6 @@
-"""A conversation as a file: all that was said in it, as Markdown to read or as JSON to work with.
+"""The export of a conversation: Markdown for reading, JSON for programs.
 
-Written run by run, so that no more than one run's texts are in memory.
+The file is written run by run, so that memory holds the texts of one run only.
 """
 
 import json
@@ -23,10 +23,10 @@ class ConversationExport:
 
 
 def find(owner: UserId, conversation_id: str) -> ConversationExport:
-    """Find the owner's conversation of a name. Blocks: call it in a thread.
+    """Find the owner's conversation of that id. Blocks: call it in a thread.
 
     Raises:
-        NotFound: there is none.
+        NotFound: the owner has no such conversation.
     """
     conversation = Conversation.objects.of(owner, conversation_id).first()
     if conversation is None:
@@ -42,17 +42,17 @@ def find(owner: UserId, conversation_id: str) -> ConversationExport:
 
 
 def as_json(export: ConversationExport) -> Iterator[str]:
-    """Write an object with the list `runs`, each with its message and what was `said`. Blocks."""
+    """Yield a JSON object whose list `runs` has each message and what was `said`. Blocks."""
     head = json.dumps(export.about, ensure_ascii=False, indent=2)
     yield head[: -len("\n}")] + ',\n  "runs": ['
     for number, run in enumerate(export.runs):
-        # No name is given to it: what waits for its reader keeps nothing in memory.
+        # No variable holds the run's texts, so memory is free while the client reads.
         yield (",\n    " if number else "\n    ") + json.dumps(read_run(run), ensure_ascii=False)
     yield "\n  ]\n}\n"
 
 
 def as_markdown(export: ConversationExport) -> Iterator[str]:
-    """Write each message as a heading with what followed; questions as quotations. Blocks."""
+    """Yield Markdown: messages as headings, questions as quotations, replies below. Blocks."""
     about = export.about
     yield f"# {about['title'] or about['conversation_id']}\n\n"
     yield f"{about['workflow']}, {about['created_at']}\n"

@@ -1,9 +1,9 @@
-"""The list of conversations in sections: what needs the person, then what waits for others.
+"""The list of conversations in sections: those that need the person, then those waiting for others.
 
-However many conversations a person has, it takes a handful of queries, which read as many rows as
-are shown, by the indexes of `Conversation`. Only a search reads more: there is no index of words,
-as each event would pay for it when it is stored. Titles are compared in all conversations of the
-person; texts in the newest ones only, so that a search stays bounded.
+However many conversations a person has, a handful of queries read only the shown rows, by the
+indexes of `Conversation`. A search reads more: a full-text index would slow down storing each
+event. Titles of all conversations are searched, but texts of the newest conversations only, so that
+a search stays bounded.
 """
 
 from collections.abc import Iterator
@@ -43,11 +43,11 @@ from sessions_app.workflows import registry
 
 PAGE = 30
 MOST = 600
-QUESTION = 200  # characters of it
-UNFOLDED = 5  # conversations that need the person; more are folded, so that the others are seen
-# Conversations whose texts are looked through.
+QUESTION = 200  # characters shown of a question
+UNFOLDED = 5  # conversations that need the person; more are folded to keep other sections in view
+# Conversations whose texts a search reads.
 NEWEST = 500
-SHORTEST = 2  # characters; less is in nearly every text
+SHORTEST = 2  # characters; a shorter query matches nearly every text
 FIELDS = (
     *("id", "conversation_id", "title", "workflow", "listed_at"),
     *("working", "last_status", "text", "request", "input_type", "names", "is_assigned"),
@@ -55,7 +55,7 @@ FIELDS = (
 
 
 class Section(IntegerChoices):
-    """A section of the list, in their order."""
+    """A section of the list, in display order."""
 
     NEEDS_YOU = 0, _("Needs you")
     WAITING = 1, _("Waiting for others")
@@ -65,10 +65,10 @@ class Section(IntegerChoices):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A conversation in the list; `state` is empty where there is nothing to say.
+    """A conversation in the list; an empty `state` shows nothing.
 
-    `question` is what waits for the person, of several the one whose deadline is next;
-    `other_count` says how many there are beside it.
+    `question` is the waiting question with the next deadline; `other_count` is the number of
+    further waiting questions.
     """
 
     conversation_id: str
@@ -83,12 +83,12 @@ class Entry:
 
     @property
     def is_active(self) -> bool:
-        """True if a run is under way, which deleting the conversation stops."""
+        """True if a run is active; deleting the conversation would stop the run."""
         return self.state in ("needs-you", "working", "waiting")
 
     @property
     def section(self) -> Section:
-        """The section of the list that has it."""
+        """The section of the list for this conversation."""
         if self.question:
             return Section.NEEDS_YOU
         if self.state == "waiting":
@@ -98,7 +98,7 @@ class Entry:
 
 
 class ShownSection(NamedTuple):
-    """A section as it is shown: its entries, and those of them that are folded."""
+    """A section as shown: the visible entries and the folded entries."""
 
     label: str
     entries: list[Entry]
@@ -109,8 +109,8 @@ class ShownSection(NamedTuple):
 class Sidebar:
     """The list of conversations.
 
-    `next_limit` is the number of entries to ask for next, 0 where there are no more.
-    `waiting_count` counts the prompts that wait for this person, as their inbox has them.
+    `next_limit` is the number of entries to request next, 0 at the end of the list.
+    `waiting_count` counts the prompts in the person's inbox.
     """
 
     entries: list[Entry]
@@ -120,7 +120,7 @@ class Sidebar:
 
     @property
     def sections(self) -> Iterator[ShownSection]:
-        """The sections that have entries. Of a search nothing is folded."""
+        """The sections with entries. Search results are never folded."""
         for section, entries in groupby(self.entries, key=lambda entry: entry.section):
             section_entries = list(entries)
             is_folded = section is Section.NEEDS_YOU and not self.query
@@ -132,17 +132,17 @@ class Sidebar:
 
 @dataclass(frozen=True, slots=True)
 class _WaitingCount:
-    """The number of a conversation's waiting prompts, and the next of their deadlines."""
+    """The number of a conversation's waiting prompts, and the next deadline."""
 
     count: int
     deadline: datetime | None
 
 
 def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str = "") -> Sidebar:
-    """List the conversations that need the person first, then those that wait for others, then
-    the newest. Blocks: call it in a thread.
+    """List a person's conversations by section and time. Blocks: call it in a thread.
 
-    The `current` one is listed wherever it stands, unless something is searched for.
+    Conversations that need the person come first, then conversations that wait for others, then the
+    newest. The `current` conversation is always listed, except in a search.
     """
     limit = min(max(limit, PAGE), MOST)
     conversations = Conversation.objects.of(owner)
@@ -169,26 +169,26 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str =
 
 
 def newest(owner: UserId) -> str | None:
-    """Return the conversation that changed last; None where there is none yet."""
+    """Return the id of the conversation that changed last; None without conversations."""
     conversations = Conversation.objects.of(owner).order_by("-listed_at")
     return conversations.values_list("conversation_id", flat=True).first()
 
 
 def find_deleted(owner: UserId, conversation_id: str) -> Conversation | None:
-    """Return the owner's conversation of a name, if it is deleted and can be restored."""
+    """Return the owner's conversation of that id, if deleted and restorable."""
     conversations = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     return conversations.exclude(deleted_at=None).first()
 
 
 def title_of(owner: UserId, conversation_id: str) -> str | None:
-    """Return the title of the owner's conversation of a name; None where there is none."""
+    """Return the title of the owner's conversation of that id; None if missing."""
     return Conversation.objects.of(owner, conversation_id).values_list("title", flat=True).first()
 
 
 def _asking_conversations(
     conversations: QuerySet[Conversation], limit: int
 ) -> dict[UUID, _WaitingCount]:
-    """Return the conversations that need the person, oldest deadline first, those without last."""
+    """Return conversations that need the person, next deadline first, without deadline last."""
     pending = pending_interactions(begins_card(), conversation__in=conversations)
     groups = pending.values("conversation_id").annotate(
         count=Count("pk"), deadline=Min("expires_at"), since=Min("created_at")
@@ -202,7 +202,7 @@ def _waiting_then_newest(owner: UserId, condition: Q, limit: int) -> list[UUID]:
     candidates = Candidate.objects.filter(pending=True, owner=owner, interaction__for_owner=False)
     waiting = candidates.order_by(*PLACE).values("interaction__conversation")[:limit]
     listed = Conversation.objects.of(owner).filter(condition).order_by("-listed_at")
-    # Of these, rows are looked up by their ids: by the owner, all of the owner's would be read.
+    # Rows are looked up by id; a condition on the owner would read all conversations of the owner.
     parts = [
         Conversation.objects.filter(condition, deleted_at=None, pk__in=some)
         .annotate(part=Value(part))
@@ -216,8 +216,9 @@ def _waiting_then_newest(owner: UserId, condition: Q, limit: int) -> list[UUID]:
 def _entries(
     ids: list[UUID], always: Q, waiting_counts: dict[UUID, _WaitingCount]
 ) -> tuple[list[Entry], bool]:
-    """Read the entries, and whether prompts may be assigned to anybody, which mostly spares a
-    query. What meets the condition `always` comes last, if it is not among the ids.
+    """Read the entries, and whether assigned prompts may wait, which mostly saves a query.
+
+    Conversations that meet the condition `always` but are not among the ids come last.
     """
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     pending = pending_interactions(conversation=OuterRef("pk"))
@@ -228,7 +229,7 @@ def _entries(
     conversations = Conversation.objects.filter(always | Q(pk__in=ids)).annotate(
         working=Exists(runs.filter(status__in=(Run.Status.QUEUED, Run.Status.RUNNING))),
         last_status=Subquery(
-            # What a run that has ended came to is for the run that began it.
+            # Ended child runs are excluded: the parent run handles the outcome of a child.
             runs.exclude(parent__isnull=False, status__in=Run.FINISHED)
             .order_by("-sequence")
             .values("status")[:1]
@@ -246,7 +247,7 @@ def _entries(
 
 
 def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
-    # It may have been answered since the first look.
+    # The prompt may have been answered since the prompts were counted.
     unanswered = waiting_count if waiting_count and row["text"] else None
     offer = registry.find(row["workflow"])
     state, words = _state(row, needs_you=unanswered is not None)
@@ -278,9 +279,9 @@ def _state(row: JsonObject, *, needs_you: bool) -> tuple[str, str]:
 
 
 def _match_query(conversations: QuerySet[Conversation], query: str) -> Q:
-    """Build the condition that title, workflow or texts of a conversation have the query.
+    """Build the condition that a conversation's title, workflow or texts contain the query.
 
-    Texts: messages, questions, and output of runs that have ended.
+    Texts are messages, questions, and output of ended runs.
     """
     if not is_storable(query):
         return Q(pk__in=[])
@@ -296,7 +297,8 @@ def _match_query(conversations: QuerySet[Conversation], query: str) -> Q:
 
 
 def _find_in_texts(conversations: QuerySet[Conversation], query: str) -> list[UUID]:
-    # As a list: a database that knows only the number of all rows may else look through them all.
+    # The ids are a list: given a subquery, a planner that knows only the total number of rows may
+    # scan all rows.
     newest = list(conversations.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
     runs = Run.objects.filter(conversation__in=newest, text__icontains=query)
     interactions = Interaction.objects.filter(
