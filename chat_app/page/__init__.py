@@ -1,1 +1,1 @@
-"""The chat page: what it shows, read from the log, and its forms."""
+"""The chat page: contents read from the log, and the forms."""

@@ -1,4 +1,4 @@
-"""The brand of a project: its name, its mark and its colour, on all pages."""
+"""The brand of a project on all pages: name, mark and colour."""
 
 from functools import cache
 from hashlib import sha256
@@ -10,7 +10,7 @@ from chat_app.settings import ChatSettings
 
 Colour = tuple[float, float, float]
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
-# What accents stand on, beside their own tint: `--hover` and `--page` of base.css, light and dark.
+# Backgrounds of accent text besides the tint: `--hover` and `--page` of base.css, light and dark.
 LIGHT_GROUND, DARK_GROUND, DARK_PAGE = "#e9ebe7", "#272d2b", "#121514"
 ON_DARK_ACCENT = "#0b0f0e"
 LEAST_CONTRAST = 4.6  # WCAG asks for 4.5
@@ -19,7 +19,7 @@ STEP = 0.04
 
 @require_safe
 def style_sheet(_: HttpRequest) -> HttpResponse:
-    """Return the colours that follow from the project's accent, kept for good by browsers."""
+    """Return the style sheet of the project's accent colour, which browsers cache for a year."""
     accent = ChatSettings.load().BRAND.accent
     if not accent:
         raise Http404
@@ -29,13 +29,13 @@ def style_sheet(_: HttpRequest) -> HttpResponse:
 
 @cache
 def version(accent: str) -> str:
-    """Return what makes the address of an accent's style sheet its own."""
+    """Return the version in the URL of an accent's style sheet: a hash of the contents."""
     return sha256(colours(accent).encode()).hexdigest()[:12]
 
 
 @cache
 def colours(accent: str) -> str:
-    """Return a style sheet with an accent, which is made darker or lighter until it can be read."""
+    """Return a style sheet with an accent, darkened or lightened until text is readable."""
     colour = parse(accent)
     tints = _mix(colour, WHITE, 0.9), _mix(colour, parse(DARK_PAGE), 0.86)
     light = _readable(colour, BLACK, (tints[0], parse(LIGHT_GROUND)))
@@ -63,7 +63,7 @@ def parse(text: str) -> Colour:
 
 
 def _readable(colour: Colour, towards: Colour, grounds: tuple[Colour, ...]) -> Colour:
-    """Return the colour, mixed with another until text in it can be read on all the grounds."""
+    """Return the colour, mixed towards another until text has contrast on all backgrounds."""
     share = 0.0
     while share < 1 and any(
         contrast(_mix(colour, towards, share), ground) < LEAST_CONTRAST for ground in grounds

@@ -1,8 +1,8 @@
-"""The templates of types of prompts: the controls on a card, which send `value`, or several of it.
+"""The templates of prompt types: the controls on a card, which send one or more `value` fields.
 
-An application names that of a type of its own below the class, or in the `ready()` of its
-AppConfig: `register_template(RatingPrompt, "shop/rating.html")`. A type without one has that of its
-base.
+An application registers the template of its own type below the class, or in the `ready()` of its
+AppConfig: `register_template(RatingPrompt, "shop/rating.html")`. A type without a template uses the
+template of its base.
 """
 
 from sessions_app.prompts import (
@@ -31,12 +31,12 @@ _templates: dict[type[AnyPrompt], str] = {
     ToolCallPrompt: "chat_app/cards/form.html",
     LinkPrompt: "chat_app/cards/link.html",
     OAuthPrompt: "chat_app/cards/oauth_consent.html",
-    MissingPrompt: "chat_app/cards/form.html",  # which is empty without a form
+    MissingPrompt: "chat_app/cards/form.html",  # the card is empty, as this prompt has no form
 }
 
 
 def register_template(prompt_type: type[AnyPrompt], template: str) -> None:
-    """Name the template of a type of prompt, in the place of the one that it has."""
+    """Set the template of a prompt type, replacing any earlier one."""
     _templates[prompt_type] = template
 
 

@@ -1,6 +1,6 @@
-"""Prompt cards: what a pending question shows, and what stands in its fields.
+"""Prompt cards: the display of pending questions, and the contents of their fields.
 
-Questions that are asked together have one card with the fields of all, and one button.
+Questions that are asked together share one card with all fields and one button.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,15 @@ from sessions_app.questions.question_view import QuestionView
 
 log = Log(__name__)
 Data = Mapping[str, list[str]]
-# Before the id of a question, in the name of the field for the note beside its answer.
+# The name of a note field is this prefix and the question's id.
 NOTE = "note-"
 
 
 @dataclass(frozen=True, slots=True)
 class TypedAnswer:
-    """An answer that was refused: it goes back into the fields, with the reason; `errors` are those
-    of a form, by field. Files do not come back: browsers have them chosen again.
+    """A refused answer, which refills the card's fields and shows the reason.
+
+    `errors` are a form's errors by field. Files are lost: browsers do not refill file fields.
     """
 
     interaction: UUID
@@ -50,7 +51,7 @@ class TypedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CardField:
-    """A field of a form, with what is proposed for it. `key` is what errors call it."""
+    """A field of a form, with its proposed value. `key` is the field's name in errors."""
 
     bound_field: BoundField
     proposal: str
@@ -78,7 +79,7 @@ class CardForm:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A question of a card, with its fields: those of its form, or one for its value."""
+    """A question on a card, with the fields of its form, or one field for its value."""
 
     interaction: UUID
     question: str
@@ -91,11 +92,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A pending question. `question` is its first line, `more` what follows.
+    """A pending question. `question` is the first line, `more` the remaining text.
 
-    `default` is the answer with which the run goes on at the deadline, in words, if it does. It is
-    the one of that `number` among `total` on the page, from its top on.
-    `values` and `note` are those of an answer that was refused, because of `error`.
+    `default` is the answer, in words, with which the run goes on at the deadline; empty if none.
+    The card is number `number` of `total` on the page, counted from the top.
+    `values` and `note` come from a refused answer, and `error` is the reason of the refusal.
     """
 
     interaction: Interaction
@@ -109,17 +110,17 @@ class Card:
     number: int = 1
     total: int = 1
     form: CardForm | None = None
-    # What is asked together with it, itself first; empty where it is asked alone.
+    # All questions that were asked together, this one first; empty for a single question.
     parts: Sequence[Part] = ()
 
     @property
     def template(self) -> str:
-        """The template of its controls."""
+        """The template of the card's controls."""
         return template_of(self.prompt)
 
     @property
     def is_quick(self) -> bool:
-        """True if one of two buttons answers it, and its question is all that there is to read."""
+        """True if one of two buttons answers the question, and there is nothing else to read."""
         prompt = self.prompt
         return (
             type(prompt) is BinaryPrompt
@@ -134,7 +135,7 @@ class Card:
 
 
 def cards(pending: Sequence[Interaction], typed_answer: TypedAnswer | None = None) -> list[Card]:
-    """Build the cards of questions that wait: one for those that are asked together."""
+    """Build the cards of pending questions; questions asked together share one card."""
     groups: dict[object, list[Interaction]] = {}
     for interaction in pending:
         together = interaction.prompt.get("together")
@@ -149,7 +150,7 @@ def card(
     typed_answer: TypedAnswer | None = None,
     alone: bool = False,
 ) -> Card:
-    """Build the card of a question and of those asked with it, or of one that stands `alone`."""
+    """Build the card of a question and the questions asked with it; `alone`: of the one only."""
     if typed_answer and typed_answer.interaction != interaction.id:
         typed_answer = None
     view = QuestionView.of(interaction)
@@ -174,7 +175,7 @@ def card(
 def _contents(
     prompt: AnyPrompt, group: Sequence[Interaction], typed_answer: TypedAnswer | None
 ) -> tuple[CardForm | None, Sequence[Part], str]:
-    """Return the form or the parts, if there are any, and the error that no field shows."""
+    """Return the form or the parts, if any, and the error that belongs to no field."""
     error = typed_answer.error if typed_answer else ""
     try:
         if prompt.together:
@@ -185,7 +186,7 @@ def _contents(
         return form, (), gettext("Check the marked fields.") if has_errors else error
     except DatabaseError:
         raise
-    except Invalid as refusal:  # its class is gone
+    except Invalid as refusal:  # the form's class was removed
         return None, (), str(refusal)
     except Exception:
         path = getattr(prompt, "form", "")
@@ -197,20 +198,20 @@ def _contents(
 def _form(
     interaction: UUID, prompt: AnyPrompt, typed_answer: TypedAnswer | None
 ) -> CardForm | None:
-    """Build the form, if the prompt asks for one, with what was typed and its errors."""
+    """Build the form, if the prompt has one, with the typed values and their errors."""
     data = typed_answer.answer.fields or None if typed_answer else None
     form = prompt.make(data, auto_id=f"{interaction}-%s", label_suffix="")
     if form is None:
         return None
     for name, problems in (typed_answer.errors if typed_answer else {}).items():
-        field = name if name in form.fields else None  # an argument may have none
+        field = name if name in form.fields else None  # some arguments have no field
         form.errors.pop(field or NON_FIELD_ERRORS, None)
         form.add_error(field, list(problems))
     return CardForm(form, _fields(prompt, form))
 
 
 def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[CardField]:
-    """Return the visible fields, the first wrong one with the focus; `key` is before names."""
+    """Return the visible fields, focus on the first with errors; `key` prefixes each name."""
     wrong = next((bound_field for bound_field in form.visible_fields() if bound_field.errors), None)
     if wrong:
         wrong.field.widget.attrs["autofocus"] = True
@@ -240,14 +241,14 @@ def _part(interaction: Interaction, data: Data | None) -> Part:
 
 
 def within(data: Data, start: str) -> dict[str, list[str]]:
-    """Return the data of the names that begin so, by the rest of these names."""
+    """Return the values of names that begin with `start`, keyed by the rest of the name."""
     return {
         name.removeprefix(start): values for name, values in data.items() if name.startswith(start)
     }
 
 
 class _ValueForm(forms.Form):
-    """A form with one field, which the prompt checks, and one for the note that it may need."""
+    """A form with one field, which the prompt checks, and a note field if a note may be needed."""
 
     def __init__(self, key: str, prompt: AnyPrompt, **options: Any) -> None:
         super().__init__(prefix=PREFIX, **options)
@@ -262,13 +263,13 @@ class _ValueForm(forms.Form):
         self._key, self._prompt = key, prompt
 
     def full_clean(self) -> None:
-        """Let the prompt say what is wrong, as it does at every other door."""
+        """Validate by the prompt's own check, as for answers from every other client."""
         super().full_clean()
         if not self.is_bound:
             return
         self.errors.clear()
         name, note = self.add_prefix(self._key), self.data.get(self.add_prefix(NOTE + self._key))
-        values = self.data.getlist(name)  # type: ignore[attr-defined] # what is given is such a dict
+        values = self.data.getlist(name)  # type: ignore[attr-defined] # `data` has getlist
         try:
             self._prompt.check(PageAnswer(values, note or ""))
         except Invalid as error:

@@ -28,14 +28,14 @@ from sessions_app.prompts import PREFIX
 from sessions_app.storage.storable import is_storable
 
 View = TypeVar("View", bound=Callable[..., Any])
-# Where a request keeps the id of the person whose page it is, for the forms on that page.
+# The attribute of a request with the id of the signed-in person, for the forms on the page.
 PERSON_ATTRIBUTE = "person_id"
 
 
 def personal(*methods: str) -> Callable[[View], View]:
-    """Make a view for signed-in people, with these methods, that no cache keeps.
+    """Make an uncached view for signed-in people that accepts the given methods.
 
-    GET takes HEAD, too. What comes from a page that was made for another person is refused.
+    GET includes HEAD. Requests from a page that was made for another person are refused.
     """
     if "GET" in methods:
         methods = (*methods, "HEAD")
@@ -67,8 +67,9 @@ def _for_person_of_page(view: View) -> View:
 
 
 def refuse_another(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse | None:
-    """Refuse what comes from the page of another person than `user`: 409, as signing in is no
-    remedy. Return None for the person's own page.
+    """Refuse a request from a page made for another person than `user`; None for the own page.
+
+    The status is 409, because signing in would not help.
     """
     if not is_for_another(request, user, field=request.POST.get("chat_for", "")):
         return None
@@ -82,9 +83,9 @@ def refuse_another(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse
 
 
 def _for_signed_in(view: View) -> View:
-    """Wrap a view of a form alone: who is signed out by now gets back what was typed.
+    """Wrap a view that only takes forms; return the typed text to people who are signed out.
 
-    The sign-in page would lose it, and lead on to an address that shows nothing.
+    The sign-in page would lose that text, and redirect to a URL without a page.
     """
     guarded_view = login_required(view)
 
@@ -103,13 +104,13 @@ def _for_signed_in(view: View) -> View:
 def give_back(
     request: HttpRequest, reason: str, status: HTTPStatus, *, page_url: str = ""
 ) -> HttpResponse:
-    """Say why a form is not used, with what was typed; signing in leads on to `page_url`."""
+    """Return a form's text with the reason of the refusal; signing in leads to `page_url`."""
     typed_text = {"reason": reason, "typed": _typed_text(request), "page_url": page_url}
     context = {**site_context(), **typed_text}
     return render(request, "chat_app/not_sent.html", context, status=status)
 
 
-# The fields of forms into which people write; those of a prompt's own form have its prefix.
+# Names of text fields. The fields of a prompt's own form begin with PREFIX instead.
 WRITTEN = ("text", "value", "note", "comment", "to", "title")
 
 
@@ -120,19 +121,19 @@ def _typed_text(request: HttpRequest) -> str:
 
 
 def _page_of(request: HttpRequest) -> str:
-    """Return the path of the page that a form was on, if it is one of this site."""
+    """Return the path of the page with the form; the home page unless the path is of this site."""
     url = request.headers.get("Referer", "")
     is_ours = url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()})
     return urlsplit(url).path if is_ours else resolve_url("chat:home")
 
 
 def is_script(request: HttpRequest) -> bool:
-    """Return whether the page's script asks: it is answered in JSON, and stays where it is."""
+    """Return whether the page's script asks, which gets JSON and no redirect."""
     return request.headers.get("Accept") == "application/json"
 
 
 async def person_of(request: HttpRequest) -> Person:
-    """Return the signed-in person; `login_required` has seen to it that there is one."""
+    """Return the signed-in person; `login_required` guarantees one."""
     user = await request.auser()
     if not isinstance(user, AbstractBaseUser):
         raise PermissionDenied
@@ -140,7 +141,7 @@ async def person_of(request: HttpRequest) -> Person:
 
 
 def site_context() -> dict[str, str]:
-    """Return what a page takes from the project it is in."""
+    """Return the template context from the project's settings."""
     chat = ChatSettings.load()
     return {
         "base_template": chat.BASE_TEMPLATE,
@@ -152,7 +153,7 @@ def site_context() -> dict[str, str]:
 
 @contextmanager
 def or_404() -> Iterator[None]:
-    """Turn NotFound into a 404: what is not there, or is not theirs."""
+    """Turn NotFound into a 404: the object is missing, or belongs to somebody else."""
     try:
         yield
     except NotFound as error:
@@ -160,7 +161,7 @@ def or_404() -> Iterator[None]:
 
 
 def origin_conversation(query: Mapping[str, str]) -> str:
-    """Return the conversation from whose page a form was opened; empty if it names none."""
+    """Return the id of the conversation whose page opened a form; empty if none is named."""
     conversation_id = query.get("here", "")[:MAX_NAME]
     return conversation_id if is_storable(conversation_id) else ""
 
@@ -173,10 +174,10 @@ def see_other(to: str, *args: object) -> HttpResponse:
 
 
 def done(request: HttpRequest, conversation_id: str) -> HttpResponse:
-    """Say that a form was done: to the script in no words, else by the conversation's page."""
+    """Confirm a form: 204 for the script, else a redirect to the conversation's page."""
     return HttpResponse(status=204) if is_script(request) else back_to(conversation_id)
 
 
 def back_to(conversation_id: str) -> HttpResponse:
-    """Redirect to the page of a conversation, whose form was sent."""
+    """Redirect to the page of a conversation after its form was handled."""
     return see_other("chat:conversation", conversation_id)

@@ -1,6 +1,6 @@
-"""The entries that applications add: links to their pages, on the settings page and in the sidebar.
+"""The links to pages of applications, on the settings page and in the sidebar.
 
-They do so in the `ready()` of their AppConfig: `settings_entries.add(Entry(…))`.
+An application adds a link in the `ready()` of its AppConfig: `settings_entries.add(Entry(…))`.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry for people who are signed in: its title, its URL, and whether it is offered now."""
+    """A link for signed-in people: title, URL, and whether the link is offered now."""
 
     title: Promise | str
     url_name: str
@@ -25,7 +25,7 @@ class Entries:
         self._by_url_name: dict[str, Entry] = {}
 
     def add(self, entry: Entry) -> None:
-        """Add an entry, in the place of one with the same URL."""
+        """Add an entry; replace an entry with the same URL."""
         self._by_url_name[entry.url_name] = entry
 
     def offered(self) -> list[Entry]:

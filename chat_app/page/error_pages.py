@@ -13,9 +13,9 @@ from sessions_app.storage.faults import is_fault
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 503 where the database is away or full, with when to come again; else as Django does.
+    """Answer 503 with a retry time if the database is away or full; else as Django does.
 
-    Django calls it while it handles the error.
+    Django calls this handler while the error is being handled, so `sys.exc_info()` has the error.
     """
     if is_fault(sys.exc_info()[1]):
         page = render_to_string("chat_app/unavailable.html")
@@ -24,7 +24,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Give back a form from before a sign-in, which made its token invalid; else as Django does."""
+    """Return the text of a form whose token a later sign-in made invalid; else as Django does."""
     user = request.user
     refusal = refuse_another(request, user) if isinstance(user, AbstractBaseUser) else None
     return refusal or csrf.csrf_failure(request, reason)

@@ -1,4 +1,4 @@
-"""The icons of the pages: each is a symbol of `chat_app/parts/icons.html`, drawn by its name."""
+"""The icons of the pages: symbols of `chat_app/parts/icons.html`, drawn by name."""
 
 from functools import cache
 
@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 
 @cache
 def icon(name: str) -> SafeString:
-    """Return the HTML that draws a symbol. Words beside it, or a label, say what it means."""
+    """Return the HTML of a symbol. The meaning has to be in text beside the symbol, or a label."""
     return format_html(
         '<svg class="icon icon-{0}" aria-hidden="true"><use href="#icon-{0}"></use></svg>', name
     )

@@ -1,8 +1,8 @@
-"""Making pages and files: in threads of their own, and for each reader one at a time.
+"""Page and file rendering in separate threads, one at a time for each reader.
 
-What people and workflows write may be much work to show, and databases may be slow: that holds up
-who asked for it, and no socket, no `/health` and no other's page. Files are made as their clients
-take them, and counted with the streams.
+Long texts take long to render, and databases may be slow. Such work delays only its own reader; no
+socket, no `/health` and no page of another person waits. Files are produced as fast as the client
+reads, and count as streams.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ _turns = reads.Shares(1)
 
 
 async def make(function: Callable[[], T], *, reader: UserId) -> T:
-    """Run a function that reads and renders in one of the threads, once it is the reader's turn."""
+    """Run a function that reads and renders in a thread, when the reader's turn comes."""
     within_limit = work.of_page()(function)
     return await _turns.run(reader, lambda: reads.begin_in(_executor, within_limit))
 
@@ -42,7 +42,7 @@ def download(
     reader: UserId,
     headers: Mapping[str, str],
 ) -> HttpResponse | StreamingHttpResponse:
-    """Answer with a file; or say when to come back, as the reader or their address has too many."""
+    """Answer with a file, or 429 and a retry time if reader or address has too many streams."""
     try:
         place = take_stream(user=reader, address=address_of(request))
     except TooMany as error:
@@ -52,13 +52,13 @@ def download(
             content_type="text/plain; charset=utf-8",
             headers={"Retry-After": str(error.seconds)},
         )
-    # Whoever holds the response holds the place, which is given back with it, too.
+    # The response holds the stream slot, so discarding an unread response releases the slot, too.
     chunks = yield_response(content, at_end=lambda: place.leave())
     return StreamingHttpResponse(chunks, headers=dict(headers))
 
 
 async def yield_texts(texts: Iterator[str], reader: UserId) -> AsyncIterator[bytes]:
-    """Yield texts, each made when those before it have been taken."""
+    """Yield texts; each text is produced after the client has taken the previous one."""
     goes_on = True
     while goes_on:
         goes_on = False

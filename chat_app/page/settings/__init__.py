@@ -1,1 +1,1 @@
-"""The look and language of pages, as their reader has chosen."""
+"""The look and language of pages, chosen by the reader."""

@@ -9,7 +9,7 @@ from django.middleware.locale import LocaleMiddleware
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """Django's, without its two ways to a thread and back: it looks at a cookie and a header."""
+    """Django's middleware without two thread switches: a cookie and a header need no thread."""
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         """Serve a request in its language."""

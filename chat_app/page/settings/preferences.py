@@ -1,4 +1,4 @@
-"""The preferences of a reader for their pages, kept in cookies: also for guests, and signed out."""
+"""The preferences of a reader for pages, kept in cookies, so that guests have preferences, too."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ from chat_app.page.common import back_to, is_script, origin_conversation, site_c
 from chat_app.page.settings.script_texts import ATTENTION, WORDS
 from sessions_app.storage import reads
 
-# Those that the chat speaks. A site may offer fewer: Django's LANGUAGES.
+# Languages with translations of the chat. A site may offer fewer by Django's LANGUAGES.
 LANGUAGES = ("en", "de", "ja")
 A_YEAR = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """A preference of the reader. The first of the choices holds where nothing is chosen."""
+    """A preference of the reader. The first choice is the default."""
 
     name: str
     cookie: str
@@ -32,16 +32,16 @@ class Preference:
 
     @property
     def usual(self) -> str:
-        """The value where nothing is chosen."""
+        """The default value."""
         return next(iter(self.choices))
 
     def choice_of(self, request: HttpRequest | None) -> str:
-        """Return the reader's choice. Pages of errors may have no request."""
+        """Return the reader's choice. Error pages may have no request."""
         value = request.COOKIES.get(self.cookie) if request else None
         return value if value in self.choices else self.usual
 
     def keep(self, response: HttpResponse, value: str | None) -> None:
-        """Have it kept; what is none of the choices changes nothing."""
+        """Store the value in the cookie; ignore a value that is not among the choices."""
         if value not in self.choices:
             return
         if value == self.usual:
@@ -59,7 +59,7 @@ class Preference:
 
 
 def _language() -> Preference:
-    """Build the preference of the language; its cookie is the one that Django reads."""
+    """Build the preference of the language, stored in the cookie that Django reads."""
     codes = [code for code, _name in settings.LANGUAGES if code in LANGUAGES]
     names = {code: get_language_info(code)["name_local"] for code in codes}
     choices = {"": _("Browser default"), **names}
@@ -91,7 +91,7 @@ PREFERENCES = (
     _language(),
 )
 
-# Of what a page does while nobody looks at it.
+# Switches for signals of a page in the background.
 SWITCHES = tuple(
     Preference(name, f"chat_{name}", title, {"off": "", "on": ""})
     for name, title in (("chime", _("Chime")), ("notification", _("Notification")))
@@ -101,8 +101,9 @@ SWITCHES = tuple(
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 async def show(request: HttpRequest) -> HttpResponse:
-    """Show and save the preferences. Saving leads back to the conversation of its link, if any,
-    unless the script saves.
+    """Show and save the preferences.
+
+    Saving redirects to the conversation that linked here, if any, unless the script saves.
     """
     origin = origin_conversation(request.POST if request.method == "POST" else request.GET)
     if request.method == "POST":

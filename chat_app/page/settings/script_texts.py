@@ -1,4 +1,4 @@
-"""The texts of the page's script, so that they are translated with everything else."""
+"""The texts of the page's script, kept in Python to be translated with all other texts."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -50,7 +50,7 @@ WORDS = {
     "olderFailed": _("Earlier messages could not be loaded. Try again."),
 }
 
-# Of pages that take files, beside those.
+# Additional texts of pages that take files.
 FILES = {
     "uploading": _("uploading, {percent} %"),
     "pastedAsFile": _("The pasted text is too long for a message. It is attached as a file."),
@@ -60,14 +60,14 @@ FILES = {
     "attached": _("Attached: {name}"),
 }
 
-# Of the inbox, beside those.
+# Additional texts of the inbox.
 INBOX = {
     "notYours": _("This question is no longer waiting for you."),
     "answeredBy": _("{name} already answered this question."),
     "selected": _("{number} selected"),
 }
 
-# Of the switches of chime and notification.
+# Texts of the switches for chime and notification.
 ATTENTION = {
     "notSecure": _("Browsers allow this only over HTTPS."),
     "noChime": _("This browser cannot play a sound."),
