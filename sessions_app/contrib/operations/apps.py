@@ -14,5 +14,5 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks of a deployment with `manage.py check --deploy`."""
-        # They import models, which can be imported from here on only.
+        # The checks import models, which cannot be imported before ready().
         import_string("sessions_app.contrib.operations.doctor.deployment.check_deployment")

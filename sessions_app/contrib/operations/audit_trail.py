@@ -1,7 +1,7 @@
-"""The audit as it is read: at a prompt, and as a file.
+"""The audit as read by people: on the page of a prompt, and as a file.
 
-Prompts that were assigned have entries. Of the others, which nobody but their owner was shown,
-the same is read from the rows of the prompts themselves, for as long as these are kept.
+Assigned prompts have stored entries. Other prompts were shown to their owner only; their entries
+are built from the prompts' rows, for as long as the rows are kept.
 """
 
 import csv
@@ -25,7 +25,7 @@ COLUMNS = (
     *("at", "action", "by", "by_name", "via", "address"),
     *("workflow", "question", "detail", "interaction", "run"),
 )
-# A spreadsheet takes what begins so for a formula, and runs it.
+# A spreadsheet runs a cell that begins with one of these characters as a formula.
 FORMULA = tuple("=+-@\t\r\n")
 
 
@@ -41,8 +41,9 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
 def entries(
     since: datetime | None, until: datetime | None, workflow: str | None
 ) -> Iterator[AuditEntry]:
-    """Yield the entries since a time, until before another, of a workflow, chronologically, as a
-    stream; None is any.
+    """Yield the entries of a time range and a workflow chronologically, as a stream.
+
+    `since` is included, `until` is not; None means no restriction.
     """
 
     def select(rows: "QuerySet[Any]", column: str, of: str) -> "QuerySet[Any]":
@@ -91,7 +92,7 @@ FORMATS = {"jsonl": as_json_lines, "csv": as_csv}
 
 
 def _harmless(text: str) -> str:
-    first = normalize("NFKC", text.lstrip(" ")[:1])  # of full width too
+    first = normalize("NFKC", text.lstrip(" ")[:1])  # folds full-width characters
     return f"'{text}" if first in FORMULA else text
 
 

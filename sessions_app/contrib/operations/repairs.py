@@ -1,7 +1,7 @@
 """The repairs of runs, prompts, hosts and notices by operators. Blocking: call them from a thread.
 
-Each function is one transaction of the writer, and returns whether it changed anything; the caller
-records who did it.
+Each function is one transaction of the writer, and returns whether anything changed; the caller
+records the operator.
 """
 
 from collections.abc import Callable
@@ -31,8 +31,9 @@ GIVEN_UP = Q(outcome=PendingSignal.Outcome.GIVEN_UP)
 
 
 def carry_out(request: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Carry out one of `runs.requests` in a transaction of the writer's own: a database that fails
-    is a refusal in words, and other rows can still be repaired.
+    """Carry out one of `runs.requests` in a transaction of the writer's own.
+
+    A database failure is a refusal in words, and other rows can still be repaired.
     """
     build: Callable[P, Work[T]] = unwrap(request)
     return writer.write_now(build(*args, **kwargs))
@@ -42,7 +43,7 @@ def answer(interaction: UUID, *, person: Person, value: Answer) -> AnswerResult:
     """Answer in the name of the operator.
 
     Raises:
-        Invalid: the answer is none that the prompt takes.
+        Invalid: the prompt does not take the answer.
     """
     incoming_answer = IncomingAnswer(str(uuid4()), VIA, value)
     checked_answer = check_in_name(interaction, incoming_answer)
@@ -73,7 +74,7 @@ def _take_over(tx: Transaction, key: str) -> bool:
     leases = HostLease.objects.filter(pk=key, released_at=None).exclude(
         worker__in=processes.hosting_processes()
     )
-    # The raised generation fences the host off, should its worker only sleep.
+    # The raised generation fences off the old host if the worker was only asleep.
     if not leases.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
         return False
     take_from_dead(key)
@@ -82,9 +83,9 @@ def _take_over(tx: Transaction, key: str) -> bool:
 
 
 def send_again(notice: int) -> bool:
-    """Have a mail or webhook sent now that waits or was given up. False if it has gone out.
+    """Have a waiting or given-up mail or webhook sent now. False if it has gone out.
 
-    It has all its attempts ahead, and goes out in quiet hours, too.
+    The attempts are counted from zero, and quiet hours do not apply.
     """
 
     def change(tx: Transaction) -> bool:
@@ -97,7 +98,7 @@ def send_again(notice: int) -> bool:
 
 
 def give_up(notice: int) -> bool:
-    """Have a mail or webhook that waits not be sent. False if it does not wait."""
+    """Give up a waiting mail or webhook. False if it does not wait."""
 
     def change(tx: Transaction) -> bool:
         rows = PendingSignal.objects.filter(TO_BE_SENT, pk=notice)

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-# These import the modules of all other pages.
+# The three modules import the modules of all other pages.
 from sessions_app.contrib.operations.admin import host_pages, prompt_pages, run_pages
 
 __all__ = ["host_pages", "prompt_pages", "run_pages"]

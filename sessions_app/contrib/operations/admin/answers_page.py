@@ -1,4 +1,4 @@
-"""The page Answers: how fast people and steps are, what is overdue, and which notices wait."""
+"""The page Answers: the speed of people and steps, overdue questions, and waiting notices."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ from sessions_app.models import Interaction, JournalEntry, PendingSignal
 from sessions_app.signals.notice_kinds import kinds
 
 DAYS = 30
-# So many of the newest prompts and steps are looked at.
+# Newest prompts and steps from which times are computed.
 NEWEST = 10_000
 ROWS = 20
 ANSWERED = F("answered_at") - F("created_at")
@@ -23,7 +23,7 @@ STEP = F("finished_at") - F("started_at")
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> JsonObject:
-    """Make a part of the page; each cell stands with the heading of its column."""
+    """Make a table of the page; each cell carries the heading of the column."""
     cells = [list(zip(columns, row, strict=True)) for row in rows]
     return {"title": title, "columns": columns, "rows": cells}
 
@@ -56,7 +56,7 @@ def _overdue() -> JsonObject:
 
 
 def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str) -> JsonObject:
-    """Return how long answers took by what `name` has, the slowest first."""
+    """Return answer times grouped by the lookup `name`, the slowest group first."""
     groups = (
         answered.filter(**{f"{name}__isnull": False})
         .order_by()
@@ -98,7 +98,7 @@ def _steps(since: object) -> JsonObject:
 
 
 def _notices() -> JsonObject:
-    """Count the notices that are to go out, by kind."""
+    """Count the unsent notices by kind."""
     notices = PendingSignal.objects.filter(name=PendingSignal.NOTICE, due_at__isnull=False)
     late = Q(due_at__lt=timezone.now() - timedelta(minutes=1))
     rows = []

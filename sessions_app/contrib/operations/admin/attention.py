@@ -1,5 +1,5 @@
 """The needs of operators: overdue questions, questions that nobody can answer, and runs that are
-suspended or have failed. Each kind is counted, listed, and found by its filter of a list.
+suspended or have failed. Each kind has a count, a short list, and a list filter.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,10 +20,10 @@ from sessions_app.models import Event, Interaction, Run
 from sessions_app.questions.question_view import QuestionView
 
 PENDING = Q(status=Interaction.Status.PENDING)
-# Of each kind so many are listed.
+# Rows listed of each kind.
 FIRST = 5
-# Of so many pending questions, those with the first deadlines, it is known whether nobody can
-# answer them: of 100,000 it would take a second.
+# Pending questions tested for people who can answer, by the earliest deadline; a test of 100,000
+# would take a second.
 LOOKED_AT = 5_000
 
 
@@ -39,7 +39,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A row that needs an operator: why, for whom it waits, and since when."""
+    """A row that needs an operator: the reason, the people asked, and the start of the wait."""
 
     link: str
     workflow: str
@@ -50,22 +50,21 @@ class Need:
 
 
 def overdue() -> Q:
-    """Keep pending prompts whose answer was due."""
+    """Keep pending prompts with a due time in the past."""
     return PENDING & Q(due_at__lt=timezone.now())
 
 
 def nobody_can_answer() -> Q:
-    """Keep pending prompts that nobody may answer, as people, groups and permissions are now: of
-    the `LOOKED_AT` that are due first.
+    """Keep pending prompts that nobody may answer, by the present people, groups and permissions.
+
+    Only the `LOOKED_AT` prompts with the earliest deadlines are tested.
     """
     first = Interaction.objects.filter(PENDING).order_by(*question_texts.BY_DEADLINE)
     return Q(pk__in=first.values("pk")[:LOOKED_AT]) & ~somebody_may_answer()
 
 
 def read_questions(pending: int) -> tuple[list[Tile], list[Need]]:
-    """Count the overdue ones of the pending questions, and those that nobody can answer; and list
-    the first of each.
-    """
+    """Count the overdue questions and those that nobody can answer, and list the first of each."""
     page = reverse("admin:sessions_app_interaction_changelist")
     late = Interaction.objects.filter(overdue())
     stuck = Interaction.objects.filter(nobody_can_answer())
@@ -98,7 +97,7 @@ def _questions(prompts: Iterable[Interaction], stuck_ids: set[Any]) -> Iterator[
 
 
 def asked_of(prompt: Interaction) -> str:
-    """Name who has claimed a pending prompt, else its candidates or its owner."""
+    """Name the claimant of a pending prompt, else the candidates or the conversation's owner."""
     if prompt.assignee is not None:
         return cells.display_name(prompt.assignee)
     view = QuestionView.of(prompt)
@@ -108,7 +107,7 @@ def asked_of(prompt: Interaction) -> str:
 def read_runs() -> tuple[list[Tile], list[Need]]:
     """Count the suspended runs and those that failed within a day, and list the first of each."""
     page = reverse("admin:sessions_app_run_changelist")
-    # The list takes whole minutes.
+    # The filter in the link has whole minutes, so the count does, too.
     since = (timezone.now() - timedelta(days=1)).replace(second=0, microsecond=0)
     suspended = Run.objects.filter(status=Run.Status.SUSPENDED)
     failed = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
@@ -138,7 +137,7 @@ def read_runs() -> tuple[list[Tile], list[Need]]:
 
 
 def with_end(runs: QuerySet[Run]) -> QuerySet[Any]:
-    """Add the time of the last change of each run's status: of a suspended one no column has it."""
+    """Add the time of each run's last status change: no column has the time of a suspension."""
     changes = Event.objects.filter(
         conversation=OuterRef("conversation"), run=OuterRef("pk"), type=Event.Type.RUN
     )
@@ -151,11 +150,12 @@ def _red(words: str) -> str:
 
 
 def read(*, with_questions: bool, with_runs: bool) -> JsonObject:
-    """Return the tiles and the rows that the reader may see, the most urgent kind first; and how
-    many questions wait, and expire within the hour.
+    """Return the tiles and rows that the reader may see, the most urgent kind first.
+
+    `pending` counts the questions that wait, `expiring` those that expire within the hour.
     """
     prompts = Interaction.objects.filter(PENDING)
-    # Each by its own index: together they would read all rows.
+    # Each count uses an index; one query for both counts would read all rows.
     pending = prompts.count() if with_questions else None
     soon = timezone.now() + timedelta(hours=1)
     parts = [

@@ -1,4 +1,4 @@
-"""The audit of prompts: each entry as a sentence. It is read, and exported."""
+"""The admin pages of the audit of prompts: entries as sentences, and their export."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ from sessions_app.questions.outcomes import LINE, via_words
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage.spool import pieces, spool
 
-# In one file from here; the command has no such bound.
+# Entries in a file exported by the admin; `manage.py export_audit` has no bound.
 AT_MOST = 50_000
-# At a prompt, the last of its entries.
+# Newest audit entries shown on the page of a prompt.
 ROWS_SHOWN = 100
 STORED_FIELDS = ("action", "by", "by_name", "via", "question", "interaction", "run", "detail")
 Action = AuditEntry.Action
@@ -47,19 +47,19 @@ TEMPLATES = {
     Action.ANSWERED: _("{who} answered {question} with {answer}"),
     Action.CANCELLED: _("{question} was cancelled, as its run ended first"),
 }
-# Where nobody did it, or nothing came of it.
+# Sentences for entries that name no person.
 IMPERSONAL = {
     Action.RELEASED: _("{question} was released, as its person may answer no more"),
     Action.ESCALATED: _("{question} was escalated to {to}"),
 }
-# By whether a person ended it, and whether it went on with an answer.
+# Keys: whether a person ended the wait, and whether the run continued with an answer.
 EXPIRED = {
     (False, True): _("Nobody answered {question} in time: it went on with {answer}"),
     (False, False): _("Nobody answered {question} in time"),
     (True, True): _("{who} ended the wait for {question}: it went on with {answer}"),
     (True, False): _("{who} ended the wait for {question}"),
 }
-# Its own page was read; of cards in a list nobody knows which were.
+# Sentence for a visit to the prompt's own page; nobody knows which cards of a list were read.
 OPENED_PAGE = _("{who} opened {question}")
 QUOTED = ("question", "answer", "note")
 
@@ -114,13 +114,13 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     export_csv = _export(_("Export as CSV"), "csv", "text/csv; charset=utf-8")
 
     def named(self, term: str) -> list[QuerySet[Any]]:
-        """Return the keys of entries also of a run's prompts, while there is the run."""
+        """Return also the keys of the entries of a run's prompts, as long as the run is stored."""
         prompts = keys_by(Interaction, ("run__exact",), term)
         of_run = [AuditEntry.objects.filter(interaction__in=keys).values("pk") for keys in prompts]
         return [*super().named(term), *of_run]
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Note on entries their sentences."""
+        """Set the sentence of each entry."""
         for entry, sentence in zip(rows, read_sentences(rows), strict=True):
             entry.sentence = sentence
 
@@ -140,11 +140,11 @@ def audit_table(interaction: Interaction) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """The sentence of an entry, its question, answer and note set off, and its prompt."""
+    """The sentence of an audit entry, with question, answer and note set off, and the prompt."""
 
     template: str
     values: dict[str, str]
-    # None where it was deleted.
+    # A deleted prompt is None.
     prompt: Interaction | None
 
     @property
@@ -159,7 +159,7 @@ class Sentence:
 
 
 def read_sentences(entries: Sequence[AuditEntry]) -> list[Sentence]:
-    """Read the sentences of entries, in two queries however many they are."""
+    """Read the sentences of entries, in two queries for any number of entries."""
     rows = Interaction.objects.select_related("run__conversation__owner")
     prompts = rows.in_bulk({entry.interaction for entry in entries})
     people = display_names(entry.by for entry in entries if entry.by)
@@ -198,7 +198,7 @@ def _template(entry: AuditEntry, values: dict[str, str]) -> str:
 
 
 def _asked(entry: AuditEntry, prompt: Interaction | None) -> Iterable[str]:
-    """Return whom the entry offers the prompt: those it names, else the conversation's owner."""
+    """Return the people asked: the names in the entry, else the conversation's owner."""
     key = "names" if entry.action == Action.OPENED else "to"
     if names := entry.detail.get(key):
         return [str(name) for name in names]
@@ -206,7 +206,7 @@ def _asked(entry: AuditEntry, prompt: Interaction | None) -> Iterable[str]:
 
 
 def _answer(response: JsonObject | None, prompt: Interaction | None) -> str:
-    """Return an answer by its labels; as it is stored where its prompt is gone."""
+    """Return an answer by the labels of the options, or as stored if the prompt is deleted."""
     if response is None:
         return ""
     if prompt is not None:

@@ -19,7 +19,7 @@ from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person, read_user_id, users
 
 TEXT_SHOWN = 300
-# Of runs and of questions.
+# Labels for the statuses of runs and questions.
 STATUSES = {**dict(Run.Status.choices), **dict(Interaction.Status.choices)}
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -41,19 +41,19 @@ def colored(status: str) -> str:
 
 
 def in_words(words: object, code: str) -> str:
-    """Show what the code has a name for in words; the title has that name."""
+    """Show a code in words; the title has the code."""
     return format_html('<span title="{}">{}</span>', code, words)
 
 
 def outcome(result: object, error: object, *, finished: bool) -> str:
-    """Show what came of a call of a run."""
+    """Show the result or the error of a run's call."""
     if not finished:
         return gettext("not finished")
     return gettext("error: %(error)s") % {"error": short(error)} if error else short(result)
 
 
 def pretty(value: object) -> str:
-    """Show a value as JSON over several lines, as it is stored."""
+    """Show a stored value as JSON over several lines."""
     return format_html("<pre>{}</pre>", as_json(value))
 
 
@@ -68,7 +68,7 @@ def folded(summary: object, text: str) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """Show a time of today as a time, any other with its date; the title has all of it."""
+    """Show a moment as a time, with the date unless it is today; the title has date and time."""
     if at is None:
         return ""
     local, today = timezone.localtime(at), timezone.localdate()
@@ -77,7 +77,7 @@ def moment(at: datetime | None) -> str:
 
 
 def due(at: datetime | None) -> str:
-    """Show how long it is until a moment; the title has the moment."""
+    """Show the time left until a moment; the title has the moment."""
     if at is None:
         return ""
     seconds = (at - timezone.now()).total_seconds()
@@ -116,7 +116,7 @@ def brief_age(at: datetime) -> str:
 
 @admin.display(description=_("took"))
 def took(row: Any) -> str:
-    """Show how long a row took, or has taken so far, with the time that it waited for people."""
+    """Show how long a row took, or has taken so far, including waits for people."""
     if row.started_at is None:
         return ""
     if row.finished_at is None:
@@ -132,7 +132,7 @@ def display_name(user: Any) -> str:
 
 
 def display_names(keys: Iterable[str]) -> dict[str, str]:
-    """Return the names of users by their primary keys, as texts; who is gone is left out."""
+    """Return the names of users by primary key, as a text; deleted users are left out."""
     ids = []
     for key in set(keys):
         with suppress(ValidationError):

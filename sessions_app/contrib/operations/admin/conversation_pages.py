@@ -1,4 +1,4 @@
-"""The pages of conversations and of what is stored of them: the log, journals, files, feedback."""
+"""The admin pages of conversations and their logs, journals, files and feedback."""
 
 from collections.abc import Callable
 from functools import partial
@@ -45,7 +45,7 @@ ENTRY_STORED = (
     *("arguments", "result", "error", "place", "last_position", "sequence"),
     *("started_at", "finished_at"),
 )
-# So many of the rows are named that a conversation is kept for.
+# Rows named in the message that a conversation is protected from deletion.
 KEEPERS_NAMED = 5
 
 
@@ -61,7 +61,7 @@ class RunsInline(LastRows):
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
-    """A conversation. Only a superuser deletes one, with all that belongs to it."""
+    """The admin pages of conversations. Only a superuser deletes one, with all dependent rows."""
 
     whose = column(_("owner"), lambda conversation: cells.display_name(conversation.owner))
     updated = column(_("updated"), lambda conversation: cells.moment(conversation.updated_at))
@@ -71,7 +71,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     related = ("owner",)
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
     searched = _("Search whole IDs (conversation) and user names (owner)")
-    ordering = ("-created_at",)  # what it was updated at has no index
+    ordering = ("-created_at",)  # updated_at has no index
     sortable_by = (run_texts.began,)
     readonly_fields = (run_texts.began, "updated", "deleted", "everything", run_texts.chat)
     fieldsets = (
@@ -99,14 +99,14 @@ class ConversationAdmin(ReadOnlyAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: JsonObject | None = None
     ) -> HttpResponse:
-        """Delete a conversation, or say what of the project keeps it."""
+        """Delete a conversation, or name the project's rows that protect it."""
         view = partial(super().delete_view, request, object_id, extra_context)
         return self._delete_unless_kept(request, view, self.link("change", object_id))
 
     def changelist_view(
         self, request: HttpRequest, extra_context: JsonObject | None = None
     ) -> HttpResponse:
-        """Show the list; where its rows are deleted and the project keeps one, say so."""
+        """Show the list; if the project's rows prevent a deletion in it, show a message."""
         view = partial(super().changelist_view, request, extra_context)
         return self._delete_unless_kept(request, view, request.get_full_path())
 
@@ -114,7 +114,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, view: Callable[[], HttpResponse], page: str
     ) -> HttpResponse:
         try:
-            with transaction.atomic():  # what Django logs as deleted, too
+            with transaction.atomic():  # a refusal rolls back Django's log of deletions, too
                 return view()
         except (ProtectedError, RestrictedError) as error:
             reason, keepers = error.args
@@ -133,7 +133,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
         """Lock the rows as hosts do, then delete them.
 
-        What hosts write meanwhile comes before, or finds nothing.
+        A concurrent write of a host commits before the deletion, or finds no conversation.
         """
         with transaction.atomic():
             conversations = Conversation.objects.filter(pk__in=queryset.values("pk")).order_by("pk")
@@ -152,7 +152,7 @@ class ConversationAdmin(ReadOnlyAdmin):
 
 @admin.register(Feedback)
 class FeedbackAdmin(ReadOnlyAdmin):
-    """Reactions and comments, the newest first, with what they are about."""
+    """The admin pages of feedback: reactions and comments with their runs, the newest first."""
 
     about = column(_("message"), lambda feedback: run_texts.link(feedback.run))
     workflow = column(_("workflow"), lambda feedback: feedback.run.workflow)
@@ -174,7 +174,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
 
 @admin.register(Attachment)
 class AttachmentAdmin(ReadOnlyAdmin):
-    """Files of messages, the newest first: what they are, and not what is in them."""
+    """The admin pages of attachments: properties without contents, the newest first."""
 
     bytes = column(_("size"), lambda row: filesizeformat(row.size))
     # Empty while the file is not sent.
@@ -228,7 +228,7 @@ class _ByRun(ReadOnlyAdmin):
         return super().get_list_filter(request) if of_one else ()
 
     def get_model_perms(self, request: HttpRequest) -> JsonObject:
-        """Leave them out of the index: without a conversation or a run they say little."""
+        """Leave the model out of the index: rows say little outside of a run or a conversation."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""The admin pages of hosts (who uses which workflow, and where) and of processes."""
+"""The admin pages of hosts (owner, workflow and worker) and of processes."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -70,7 +70,7 @@ class IsHeld(ConditionFilter):
 
 @admin.register(HostLease)
 class HostLeaseAdmin(ReadOnlyAdmin):
-    """A host: a key's lease, whose it is, and the metrics of its builder."""
+    """The admin pages of hosts: a key's lease, the owner, and the metrics of the builder."""
 
     list_display = (
         *("who", "what", "builder", "in_use", "requests", "errors"),
@@ -88,15 +88,15 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     actions = ("evict", "take_over")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[HostLease]:
-        """Return the leases, annotated with whether the worker that took each is alive."""
+        """Return the leases, annotated with whether the worker of each is alive."""
         rows: QuerySet[HostLease] = super().get_queryset(request)
-        # "" is no worker's name: Django cannot filter by what compares with an empty list.
+        # "" is no worker's name: Django cannot filter by a comparison with an empty list.
         return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting_processes()]))
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Note on leases whose they are, their conversations, and counts of their runs.
+        """Set the owner, the conversation and the run counts of each lease.
 
-        The host of a user's builder is for all of the user's conversations: it has none.
+        The host of a user's builder serves all conversations of the user, so none is set.
         """
         names = display_names(lease.user_id for lease in rows if lease.user_id)
         conversations = _conversations(rows)
@@ -112,7 +112,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return f"{row.owner}: {about}"
 
     def named(self, term: str) -> list[QuerySet[Any]]:
-        """Return the keys of hosts also by their runs: each has had one."""
+        """Return also the keys of hosts found by their runs: each host has had a run."""
         runs = keys_by(Run, run_texts.NAMES, term)
         of_runs = [Run.objects.filter(pk__in=found).values("key") for found in runs]
         return [*super().named(term), *of_runs]
@@ -138,7 +138,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     who = column(_("who"), lambda lease: lease.owner)
     activity = column(_("last activity"), lambda lease: moment(lease.last_activity))
-    # The runs that have ended or failed, since ever.
+    # All-time counts of the runs that have ended or failed.
     requests = column(_("requests"), lambda lease: lease.runs.get("ended", 0))
     errors = column(_("errors"), lambda lease: lease.runs.get("failed", 0))
 
@@ -153,7 +153,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("builder"))
     def builder(self, lease: HostLease) -> str:
-        """Say in a word whether a builder lives, and whether it is used."""
+        """Show the state of the builder: live, idle, none, shared with all, or asked to close."""
         if lease.evict_requested_at:
             return gettext("asked to close")
         if lease.metrics:
@@ -164,7 +164,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("in use by"))
     def in_use(self, lease: Any) -> int:
-        """Count what uses the builder now; of a shared one, this host's running runs."""
+        """Count the present uses of the builder; for a shared one, the host's running runs."""
         return _uses(lease) if lease.metrics else int(lease.runs.get("running", 0))
 
     @admin.display(description=_("latency"))
@@ -176,7 +176,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("worker"))
     def host(self, lease: Any) -> str:
-        """Name the process that hosts the key now; empty where none does."""
+        """Name the process that hosts the key now; empty without a host."""
         if lease.released_at is not None:
             return ""
         gone = gettext("%(worker)s (gone)") % {"worker": lease.worker}
@@ -188,7 +188,7 @@ def _uses(lease: HostLease) -> int:
 
 
 def _subject(lease: HostLease) -> str:
-    """Return whose key it is: the user's part of the name, or the conversation's id."""
+    """Return the subject of a key: the user's id, or else the conversation's id."""
     return lease.user_id or lease.key.split(":", 2)[1]
 
 
@@ -239,7 +239,7 @@ class ProcessAdmin(ReadOnlyAdmin):
         )
 
     started = column(_("started"), lambda row: ago(row.started_at), ordering="started_at")
-    # By its heartbeat, if it has one.
+    # The last heartbeat of a job worker, the last report of any other process.
     seen = column(
         _("last seen"), lambda row: gettext("%(time)s ago") % {"time": f"{row.silent:.0f} s"}
     )

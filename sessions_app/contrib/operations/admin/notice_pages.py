@@ -1,4 +1,4 @@
-"""The admin pages of mails and webhooks: what went out to whom, what waits, and what failed."""
+"""The admin pages of mails and webhooks: recipients, and sent, waiting and failed notices."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -46,7 +46,7 @@ def notices(signals: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def name_people(rows: Sequence[Any]) -> None:
-    """Note on notices for people who these are, in one query."""
+    """Set the recipient's name on personal notices, in one query."""
     pairs = [(row, kind) for row in rows if (kind := _kind(row)) and kind.is_personal]
     keys = {row.pk: row.about[kind.key] for row, kind in pairs}
     names = display_names(keys.values())
@@ -73,7 +73,7 @@ class Kind(admin.SimpleListFilter):
 
 
 class State(ConditionFilter):
-    """A filter of mails and webhooks by what came of them."""
+    """A filter of mails and webhooks by outcome."""
 
     title = _("status")
     parameter_name = "state"
@@ -91,13 +91,13 @@ class State(ConditionFilter):
 
 
 def _is_taken() -> Q:
-    """Keep notices that were taken to be sent, or are any moment."""
+    """Keep notices that a sender has taken, or is about to take."""
     return Q(attempts__gt=0) | Q(due_at__lte=timezone.now())
 
 
 @admin.display(description=_("notice"))
 def what(notice: Any) -> str:
-    """Name who it is for, or say what it tells, in the words of the application that sends it."""
+    """Name a notice's recipient or content, in the words of the application that sends it."""
     kind = _kind(notice)
     if kind is None:
         return gettext("notice")
@@ -106,7 +106,7 @@ def what(notice: Any) -> str:
 
 @admin.display(description=_("status"))
 def state(notice: Any) -> str:
-    """Say what came of it, or that it waits."""
+    """Show the outcome of a notice, or the state of one that waits."""
     words = State.conditions[notice.state][0]
     if notice.state == "not_sent":
         words = notice.get_outcome_display()
@@ -115,13 +115,13 @@ def state(notice: Any) -> str:
 
 @admin.display(description=_("when"))
 def when(notice: PendingSignal) -> str:
-    """Show when it was settled, or is tried next."""
+    """Show when the notice was settled, or when the next attempt is due."""
     return moment(notice.settled_at) or due(notice.due_at)
 
 
 @admin.display(description=_("mails and webhooks"))
 def of_prompt(interaction: Interaction) -> str:
-    """Show what was sent of a prompt, what waits and what failed, the newest last."""
+    """Show the sent, waiting and failed notices about a prompt, the newest last."""
     signals = PendingSignal.objects.filter(interaction=interaction)
     rows = list(notices(signals).order_by("-pk")[:ROWS_SHOWN])[::-1]
     page = "admin:sessions_app_pendingsignal_change"
@@ -136,7 +136,7 @@ def of_prompt(interaction: Interaction) -> str:
 
 @admin.display(description=_("mails and webhooks"))
 def of_run(run: Run) -> str:
-    """Count what was sent about a run's questions, what waits and what failed, with links."""
+    """Count the notices about a run's questions by state, with links."""
     rows = notices(PendingSignal.objects.filter(run=run))
     counts = dict(rows.values_list("state").annotate(Count("pk")))
     page = reverse("admin:sessions_app_pendingsignal_changelist")
@@ -173,7 +173,7 @@ class NoticeAdmin(ReadOnlyAdmin):
         return notices(super().get_queryset(request))
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Note on notices for people who these are."""
+        """Set the recipient's name on personal notices."""
         name_people(rows)
 
     def title_of(self, row: Any) -> str:

@@ -67,7 +67,7 @@ ASSIGNMENT_FIELDS = (
     audit_pages.audit_table,
     notice_pages.of_prompt,
 )
-# So many questions are named on the page of a bulk operation.
+# Questions named on the page of a bulk operation.
 TITLES_SHOWN = 20
 STORED_FIELDS = (
     ("id", "conversation"),
@@ -79,7 +79,7 @@ STORED_FIELDS = (
 )
 
 ASSIGNED = PENDING & Q(assignment__isnull=False)
-# So many are looked at: of 200,000 that wait, a page would take seconds.
+# Rows that a filter keeps: with all of 200,000 pending questions, a page would take seconds.
 FIRST = 2_000
 
 
@@ -107,9 +107,9 @@ class Waits(ConditionFilter):
 
 class AnswerForm(forms.Form):
     """A form with the field `answer`, of the prompt's type: a text, or a list of values for a
-    checkbox. Beside one option a `note` may stand.
+    checkbox. A prompt with options for a note adds the field `note`.
 
-    What the answer may be is checked where it is given, as for everybody.
+    The prompt validates the answer on submission, as for everybody.
     """
 
     def __init__(self, *args: Any, prompt: AnyPrompt, **kwargs: Any) -> None:
@@ -137,7 +137,7 @@ def answer_form(prompt: AnyPrompt, data: QueryDict | None) -> forms.BaseForm:
 
 
 def answer_in(form: forms.BaseForm, data: QueryDict) -> PageAnswer | None:
-    """Return the answer in a posted form, or None if the form has errors, which it then shows."""
+    """Return the answer in a posted form, or None if the form has errors to show."""
     if not isinstance(form, AnswerForm):
         values = data.getlist("value")
         if values == [APPROVE] and not form.is_valid():
@@ -156,7 +156,7 @@ def _unify_lines(text: str) -> str:
 
 
 class ReassignForm(forms.Form):
-    """Users, groups and a permission; `assignees` has all that were named."""
+    """A form for users, groups and a permission; once valid, `assignees` has all of the named."""
 
     users = forms.CharField(
         label=_("Users"), required=False, help_text=_("User names, with commas between them.")
@@ -181,9 +181,9 @@ class ReassignForm(forms.Form):
     )
 
     def clean(self) -> JsonObject:
-        """Check that at least one candidate is named, and that all of them exist."""
+        """Check that at least one candidate is named, and that all candidates exist."""
         data = {**self.cleaned_data}
-        if self.errors:  # what is wrong in a field is said there
+        if self.errors:  # fields show their own errors
             return data
         try:
             assignees = [user(name.strip()) for name in data["users"].split(",") if name.strip()]
@@ -213,7 +213,7 @@ def _carry_out(
 
 @admin.register(Interaction)
 class InteractionAdmin(ReadOnlyAdmin):
-    """The admin pages of interactions: what was asked, in words, and its outcome."""
+    """The admin pages of interactions: questions in words, with their outcomes."""
 
     state = column(_("status"), lambda row: colored(row.status))
     expires = column(_("expires"), lambda row: question_texts.until(row, row.expires_at))
@@ -255,7 +255,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         return [answers, *super().get_urls()]
 
     def answers_view(self, request: HttpRequest) -> HttpResponse:
-        """Show how fast people and steps are, what is overdue, and which notices wait."""
+        """Show the speed of people and steps, overdue questions, and waiting notices."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         with_steps = bool(request.user.has_perm("sessions_app.view_journalentry"))
@@ -356,17 +356,15 @@ class InteractionAdmin(ReadOnlyAdmin):
         return self.form_page(request, "answer", view.text, **context)
 
     def _give(self, request: HttpRequest, interaction: Interaction, form: forms.BaseForm) -> bool:
-        """Give the operator's answer; return False if the prompt refuses it, and add the error to
-        the form.
-        """
+        """Give the operator's answer; on a refusal, add the error to the form and return False."""
         answer = answer_in(form, request.POST)
         if answer is None:
             return False
-        person = cast(AbstractBaseUser, request.user)  # admin_view lets nobody else in
+        person = cast(AbstractBaseUser, request.user)  # admin_view admits staff only
         try:
             answer_result = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
         except SessionsError as error:
-            form.full_clean()  # an error is added to a form that is cleaned
+            form.full_clean()  # add_error needs a cleaned form
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if answer_result.outcome in TAKEN:
@@ -377,13 +375,13 @@ class InteractionAdmin(ReadOnlyAdmin):
             self.message_user(request, text, messages.SUCCESS)
         else:
             unused = gettext("Your answer was: %(typed)s") % {"typed": answer.text}
-            # Behind it: a message begins with a capital, and a user name may not.
+            # The reason may begin with a lower-case user name, so another text stands in front.
             self.message_user(request, f"{unused} – {_too_late(answer_result)}", messages.WARNING)
         return True
 
 
 def _too_late(result: AnswerResult) -> str:
-    """Say why the answer was not taken, and when the prompt was settled, with what."""
+    """Say why the answer was refused, with the time and the response that settled the prompt."""
     at = f"{result.at:%Y-%m-%d %H:%M:%S} UTC" if result.at else ""
     facts = ", ".join(filter(None, (at, short(result.response))))
     return f"{late_words(result)} ({facts})" if facts else late_words(result)

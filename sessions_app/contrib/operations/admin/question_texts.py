@@ -1,4 +1,4 @@
-"""The texts of prompts: what is asked of whom, who may answer it, and the outcome."""
+"""The texts of prompts: the question, the people asked, and the outcome."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from sessions_app.questions.question_view import QuestionView
 from sessions_app.templatetags.detail_tags import decision, visible
 
 TITLE = 140
-# Who waits longest without a deadline comes behind all that have one.
+# Prompts without a deadline come last, the oldest of these first.
 BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
 ROWS_SHOWN = 100
 PEOPLE_SHOWN = 20
@@ -76,7 +76,7 @@ def possible_answers(interaction: Interaction) -> str:
 
 @admin.display(description=_("answer"))
 def reply(interaction: Interaction) -> str:
-    """Show the outcome in a line, and who gave it; empty while the prompt is pending."""
+    """Show the outcome and its author in short; empty while the prompt is pending."""
     if not (text := QuestionView.of(interaction).outcome):
         return ""
     cell = '{} <br><span class="quiet">{}</span>'
@@ -92,7 +92,7 @@ def whole_answer(interaction: Interaction) -> str:
 
 @admin.display(description=_("answered by, via, at"))
 def settled_by(interaction: Interaction) -> str:
-    """Show who settled the prompt, through which door, and when."""
+    """Show the person, the door and the time by which the prompt was settled."""
     if not (text := QuestionView.of(interaction).outcome):
         return ""
     by = interaction.answered_by
@@ -107,7 +107,7 @@ def until(interaction: Interaction, at: datetime | None) -> str:
 
 @admin.display(description=_("at the deadline"))
 def at_deadline(interaction: Interaction) -> str:
-    """Say what happens if nobody answers, and when."""
+    """Show the deadline, and the consequence if nobody answers."""
     pending, at = interaction.status == Interaction.Status.PENDING, interaction.expires_at
     if at is None:
         return gettext("It never expires.") if pending else ""
@@ -116,7 +116,7 @@ def at_deadline(interaction: Interaction) -> str:
 
 
 def consequence(interaction: Interaction) -> str:
-    """Say what the workflow gets at the deadline."""
+    """Describe the default that the workflow gets at the deadline, or the lack of one."""
     answer = QuestionView.of(interaction).default
     if not answer:
         return gettext("the workflow is told that nobody answered")
@@ -125,7 +125,7 @@ def consequence(interaction: Interaction) -> str:
 
 @admin.display(description=_("asked of"))
 def whom(interaction: Interaction) -> str:
-    """Name the people asked: the conversation's owner, or the candidates and who has claimed."""
+    """Name the people asked: the conversation's owner, or the candidates and the claimant."""
     view = QuestionView.of(interaction)
     if view.assignment is None:
         return cells.display_name(interaction.run.conversation.owner)
@@ -134,7 +134,7 @@ def whom(interaction: Interaction) -> str:
 
 @admin.display(description=_("rules"))
 def rules(interaction: Interaction) -> str:
-    """Show the rules of an assignment: votes, four eyes, and where it escalates."""
+    """Show the rules of an assignment: votes, four eyes, sharing, reminders, escalations."""
     assignment = QuestionView.of(interaction).rules
     texts = [
         gettext("%(count)s must give the same answer") % {"count": assignment.votes}
@@ -185,7 +185,7 @@ def candidates(interaction: Interaction) -> str:
 
 @admin.display(description=_("votes"))
 def votes(interaction: Interaction) -> str:
-    """List the votes with their voters, and which of them do not count now."""
+    """List the votes with their voters, and mark the votes that do not count now."""
     view = QuestionView.of(interaction)
     rows = interaction.votes.select_related("by").order_by("at", "pk")[:ROWS_SHOWN]
     count = {vote.pk for vote in counting_votes([interaction]).get(interaction.pk, ())}
@@ -203,7 +203,7 @@ def votes(interaction: Interaction) -> str:
 
 @admin.display(description=_("who can answer now"))
 def who_can_answer(interaction: Interaction) -> str:
-    """List the people who may answer a pending prompt, with the groups by which they may."""
+    """List the people allowed to answer a pending prompt, with the groups that allow them."""
     if interaction.status != Interaction.Status.PENDING:
         return ""
     able = users().filter(pk__in=answerers(PromptAudience.of(interaction)))
@@ -225,7 +225,7 @@ def who_can_answer(interaction: Interaction) -> str:
 
 
 def _asked_groups(interaction: Interaction, people: Sequence[Any]) -> dict[UserId, list[str]]:
-    """Return which of the groups that are asked each of the people is in."""
+    """Return the asked groups of each person."""
     by_person: dict[UserId, list[str]] = {}
     if have_groups():
         asked = Candidate.objects.filter(interaction=interaction, group__isnull=False)

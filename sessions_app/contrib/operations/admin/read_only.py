@@ -28,7 +28,7 @@ from sessions_app.workflows import registry
 # The user's name in lookups, as in f"owner__{USERNAME}".
 USERNAME = get_user_model().USERNAME_FIELD
 INLINE_ROWS = 100
-# Django's own action, whose button the page of a row has already.
+# Django's own action; the page of a row already has a button to delete.
 DELETE = "delete_selected"
 
 
@@ -54,28 +54,28 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
-    # Of 200,000 rows, the database sorts by an index or for seconds: each admin names such columns.
+    # Columns with an index; a sort of 200,000 rows without one takes seconds.
     sortable_by: ClassVar[tuple[Any, ...]] = ()
-    # Also functions, which the types of Django's admin leave out here.
+    # Functions are allowed, too; Django's stubs leave them out.
     readonly_fields: ClassVar[Any] = ()
     fieldsets: ClassVar[Any] = None
     empty_value_display = ""
     pages: tuple[str, ...] = ()
-    # Read beside the rows: joined, SQLite would begin with the users, and sort all rows by hand.
+    # Relations to prefetch. With a join, SQLite would begin with the users and sort all rows.
     related: tuple[str, ...] = ()
 
     class Media:
         css: ClassVar = {"all": ["sessions_app/css/operations.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the rows, with what is related to them in a query each."""
+        """Return the rows, with one query to prefetch each relation in `related`."""
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.prefetch_related(*self.related)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Keep the rows that the whole term names, each once.
+        """Keep the rows that match the whole term, each once.
 
         `search_fields` are ids and names, each with an index.
         """
@@ -85,14 +85,14 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return queryset.filter(pk__in=first_keys.union(*other_keys)), False
 
     def named(self, term: str) -> list[QuerySet[Any]]:
-        """Return the keys of the rows that the term names, in a query for each way."""
+        """Return the keys of the rows that match the term, in a query for each lookup."""
         return keys_by(self.model, self.search_fields, term)
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Note on rows what other tables say of them, in a few queries however many they are."""
+        """Set attributes on the rows from other tables, in a few queries for any number of rows."""
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Return a page of the list, with what stands beside its rows."""
+        """Return a page of the list, with rows completed by `read_beside`."""
         changes = super().get_changelist_instance(request)
         changes.result_list = list(changes.result_list)
         self.read_beside(changes.result_list)
@@ -101,16 +101,14 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Any | None:
-        """Return the row of a page, with what stands beside it."""
+        """Return the row of a page, completed by `read_beside`."""
         row = super().get_object(request, object_id, from_field)
         if row is not None:
             self.read_beside([row])
         return row
 
     def applies(self, action: str, row: Any) -> bool:
-        """Return whether the action would change the row as it is; other actions are not
-        offered.
-        """
+        """Return whether the action would change the row now; no other action is offered."""
         return True
 
     def title_of(self, row: Any) -> str:
@@ -128,7 +126,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> JsonObject:
         """Return the actions that apply to the one status that the list is filtered by."""
-        # Django has named the location since 6.1.
+        # Django passes the location of the actions since 6.1.
         location = {} if action_location is None else {"action_location": action_location}
         actions: JsonObject = super().get_actions(request, **location)
         status = request.GET.get("status__exact")
@@ -140,7 +138,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
     ) -> HttpResponse | None:
-        """Act on all chosen rows: of one that has left the filters since, nothing would be said."""
+        """Act on all chosen rows: Django would silently skip rows that left the filters since."""
         if request.POST.get("select_across", "0") == "0":
             queryset = self.get_queryset(request)
         return super().response_action(request, queryset, *args, **kwargs)
@@ -153,7 +151,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def render_change_form(
         self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Title the page by its row, and offer the actions that apply there, too."""
+        """Title the page by the row, and offer the actions that apply to the row."""
         row = context.get("original")
         if row is not None:
             context |= {"title": self.title_of(row), "subtitle": None}
@@ -166,9 +164,9 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the pages that ask an operator for something, each `<name>_view(request, row)`.
+        """Add the form pages in `pages`, each rendered by `<name>_view(request, row)`.
 
-        Actions wait for the writer, outside of a request's transaction.
+        Actions wait for the writer, so no view runs in a request's transaction.
         """
         page_urls = [
             path(
@@ -195,7 +193,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def go_to(
         self, request: HttpRequest, page: str, queryset: QuerySet[Any], refusal: "StrOrPromise"
     ) -> HttpResponse | None:
-        """Go to a page of one row, if one is chosen."""
+        """Redirect to a page of the chosen row; warn unless exactly one is chosen."""
         rows = list(queryset[:2])
         if len(rows) == 1:
             return HttpResponseRedirect(self.link(page, rows[0].pk))
@@ -211,13 +209,13 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
 
 
 def keys_by(model: type[Model], fields: Iterable[str], term: str) -> list[QuerySet[Any]]:
-    """Return the keys of the rows of a model that have the term in a field, in a query for each.
+    """Return the keys of a model's rows that match the term, in a query for each field.
 
-    Each reads its field's index. Django's own search joins them by OR, which reads all rows.
+    Each query reads an index. Django's own search joins the fields by OR, which reads all rows.
     """
     queries = []
     for field in fields:
-        with suppress(ValidationError):  # an id has another form
+        with suppress(ValidationError):  # the term is no valid id
             queries.append(model._default_manager.filter(**{field: term}).values("pk"))  # noqa: SLF001 - Django's documented API
     return queries
 
@@ -229,22 +227,22 @@ def operation(
     done: "StrOrPromise",
     refusal: "StrOrPromise",
 ) -> Callable[..., None]:
-    """Make an action that changes each of the chosen rows, records it and says what came of it.
+    """Make an action that changes each chosen row, logs the change and shows the outcome.
 
     Args:
-        label: what the action is called.
-        change: does it to a row for a user; returns whether it changed anything.
-        done: the past participle, which is also what the history of the row says.
-        refusal: why a row may be left as it was.
+        label: the name of the action.
+        change: changes a row for a user; returns whether anything changed.
+        done: the past participle, which the history of the row shows, too.
+        refusal: the reason why a row may be left unchanged.
     """
 
     @admin.action(description=label, permissions=["operate"])
     def operate(page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        by = cast(AbstractBaseUser, request.user)  # the admin lets nobody else in
+        by = cast(AbstractBaseUser, request.user)  # the admin admits staff only
         for row in queryset:
             try:
                 is_changed = change(row, by)
-            except SessionsError as error:  # the others go on
+            except SessionsError as error:  # continue with the other rows
                 page.message_user(request, f"{row}: {error}", messages.ERROR)
                 continue
             if is_changed:
@@ -260,8 +258,9 @@ def operation(
 
 
 def column(words: "StrOrPromise", show: Callable[[Any], object], **options: Any) -> Any:
-    """Make a column of a list, or a line on the page of a row: `show` makes it of the row. The
-    options are those of Django's `display`.
+    """Make a column of a list, or a line on a row's page, from `show(row)`.
+
+    The options are those of Django's `display`.
     """
     return staticmethod(admin.display(show, description=words, **options))
 
@@ -269,7 +268,7 @@ def column(words: "StrOrPromise", show: Callable[[Any], object], **options: Any)
 class ConditionFilter(admin.SimpleListFilter):
     """A filter by one of several conditions."""
 
-    # By the value in the address: in words, and what makes the condition.
+    # Values of the query string, each with a label and a function that builds the condition.
     conditions: ClassVar[dict[str, tuple[Any, Callable[[], Q]]]]
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
@@ -281,9 +280,7 @@ class ConditionFilter(admin.SimpleListFilter):
 
 
 class KnownValues(admin.AllValuesFieldListFilter):
-    """A filter by the values that the code knows: to find those of the column, the database would
-    read all rows.
-    """
+    """A filter by values known to the code: a query for the column's values would read all rows."""
 
     known: Callable[[], Iterable[object]]
 

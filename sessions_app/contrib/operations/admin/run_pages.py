@@ -68,12 +68,12 @@ STORED_FIELDS = (
 )
 
 
-# Of the pages that ask for something.
+# Titles of the form pages.
 TITLES = {"fork": _("Fork"), "send": _("Send")}
 
 
 class Cause(ConditionFilter):
-    """A filter of runs by why they stopped: the code of the error."""
+    """A filter of runs by the code of the error that stopped them."""
 
     title = _("why it stopped")
     parameter_name = "cause"
@@ -97,7 +97,7 @@ class RunAdmin(ReadOnlyAdmin):
     """A run with its interactions, journal and events."""
 
     owner = column(_("user"), lambda run: cells.display_name(run.conversation.owner))
-    # What people were shown.
+    # The error message that people saw.
     problem = column(_("error"), lambda run: (run.error or {}).get("message", ""))
     opinion = column(_("feedback"), lambda run: Feedback.objects.filter(run=run).first() or "")
     list_display = (
@@ -134,13 +134,13 @@ class RunAdmin(ReadOnlyAdmin):
     pages = ("fork", "send")
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Note on runs what they wait for."""
+        """Set the waits of each run."""
         run_waits.note_waits(rows)
 
     def render_change_form(
         self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Say first how the run stands, with what can be done about it."""
+        """Begin the page with the state of the run and the questions to answer."""
         may_answer = request.user.has_perm("sessions_app.change_interaction")
         context |= {"lines": run_waits.lines(context["original"]), "may_answer": may_answer}
         return super().render_change_form(request, context, *args, **kwargs)
@@ -153,7 +153,7 @@ class RunAdmin(ReadOnlyAdmin):
             return row.status not in Run.FINISHED
         if action == "resume":
             return is_resumable(row)
-        if action == "send":  # a row without a key stands for a list of this status
+        if action == "send":  # a row without a key represents a list of this status
             return row.status not in Run.FINISHED and (not row.key or bool(awaited_names(row)))
         return super().applies(action, row)
 
@@ -185,7 +185,7 @@ class RunAdmin(ReadOnlyAdmin):
         form = ForkForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
             position, key = form.cleaned_data["position"], form.cleaned_data["key"]
-            by = cast(AbstractBaseUser, request.user)  # the admin lets nobody else in
+            by = cast(AbstractBaseUser, request.user)  # the admin admits staff only
             try:
                 fork = repairs.carry_out(requests.fork, run.pk, position=position, by=by, key=key)
             except SessionsError as error:
@@ -199,7 +199,7 @@ class RunAdmin(ReadOnlyAdmin):
         return self._form_page(request, "fork", run, form)
 
     def send_view(self, request: HttpRequest, run: Run) -> HttpResponse:
-        """Ask for the name and the payload, and send it."""
+        """Ask for the name and the payload, and send both."""
         form = SendForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
             name, payload, key = (form.cleaned_data[field] for field in ("name", "payload", "key"))
@@ -267,7 +267,7 @@ class RunAdmin(ReadOnlyAdmin):
 
 
 class ForkForm(forms.Form):
-    """The last positions of a run's journal, to choose one; `key` makes a second click harmless."""
+    """A choice of a run's last journal positions; `key` makes a second click harmless."""
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=MAX_NAME)
 
@@ -294,7 +294,7 @@ def _choices(journal: Journal) -> list[tuple[int, str]]:
 
 
 def _call(entry: Entry) -> str:
-    """Name a call and what came of it, as the timeline does."""
+    """Describe a call and the outcome as the timeline does."""
     if entry.prompt:
         call = f"{gettext('question')} {question_texts.beginning(entry.prompt)}"
     else:
@@ -306,7 +306,7 @@ def _call(entry: Entry) -> str:
 class SendForm(forms.Form):
     """A name that the run waits for, and JSON; `key` makes a second click harmless.
 
-    What may be sent is checked where it is sent, as for everybody.
+    `runs.send` validates the input, as for everybody.
     """
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=MAX_NAME)
@@ -314,7 +314,7 @@ class SendForm(forms.Form):
     def __init__(self, *args: Any, run: Run, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["key"].initial = uuid4().hex
-        # What was sent by the first click may be waited for no longer at the second.
+        # Keep the sent name valid for a second click: the run may have stopped waiting for it.
         arrivals = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
         names = dict.fromkeys([*awaited_names(run), *arrivals.values_list("name", flat=True)])
         self.fields["name"] = forms.ChoiceField(
@@ -331,6 +331,6 @@ class SendForm(forms.Form):
 
 
 def awaited_names(run: Run) -> list[str]:
-    """List the names under which the run waits for something, in the order of its calls."""
+    """List the names of the run's open waits, in the order of the calls."""
     waits = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.WAIT, finished_at=None)
     return list(dict.fromkeys(waits.order_by("position").values_list("name", flat=True)))

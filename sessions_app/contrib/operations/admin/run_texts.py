@@ -1,4 +1,4 @@
-"""The texts that describe runs, and their timeline: taken up, calls and questions, the end."""
+"""The texts that describe runs, and the timeline of statuses, calls and questions."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -25,7 +25,7 @@ from sessions_app.questions.outcomes import via_words
 from sessions_app.questions.question_view import QuestionView
 
 TEXT_SHOWN = 80
-# By these a search finds runs, and what belongs to them.
+# Lookups by which a search finds runs and rows that belong to runs.
 NAMES = (
     "pk__exact",
     "conversation__exact",
@@ -33,7 +33,7 @@ NAMES = (
     f"conversation__owner__{USERNAME}__exact",
 )
 NAMES_HELP = _("Search whole IDs (run, conversation) and user names (owner)")
-# Why a run stopped, by the code of its error. What a workflow raises is an outcome, not a crash.
+# Reasons of a stop by error code. An exception of the workflow is an outcome, not a crash.
 RAISED = "workflow_error"
 CAUSES = {
     RAISED: _("its code raised"),
@@ -43,12 +43,12 @@ CAUSES = {
     "UnknownVersion": _("its version is not declared"),
     "workflow_unavailable": _("it cannot run here"),
 }
-# Of each kind the last, as everywhere on the page of a run.
+# Newest rows shown of each kind, as everywhere on the page of a run.
 ROWS = 100
 RESULT = 100
-# Characters of a call as it is stored; its own page has all of them.
+# Characters shown of a stored call; the call's own page has all.
 STORED = 4000
-# What the log says of a run, in words.
+# Labels for the statuses in a run's log.
 STATES = {
     "queued": _("Queued"),
     "waiting": _("Waits"),
@@ -57,7 +57,7 @@ STATES = {
     "failed": _("Failed"),
     "cancelled": _("Stopped"),
 }
-# What works; the others wait, or take no time.
+# Kinds of calls that do work; other kinds wait, or take no time.
 WORK = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM, JournalEntry.Kind.RUN)
 
 
@@ -75,7 +75,7 @@ def link(run: Run) -> str:
 
 @admin.display(description=_("status"))
 def state(run: Run) -> str:
-    """Show the status in its colour, with why the run stopped."""
+    """Show the status in its colour, with the reason of a stop."""
     reason = cause(run)
     if not reason:
         return cells.colored(run.status)
@@ -113,8 +113,9 @@ def chat(row: Run | Conversation) -> str:
 
 
 def _page(conversation: Conversation) -> str:
-    """Return the address of the conversation's page. Empty where no application has such pages, or
-    the project does not serve them.
+    """Return the URL of the conversation's page.
+
+    Empty if no application has such pages, or the project does not serve them.
     """
     for config in apps.get_app_configs():
         if name := getattr(config, "conversation_url", ""):
@@ -135,9 +136,9 @@ def where(run: Run) -> str:
 
 @admin.display(description=_("process crashes"))
 def deaths(run: Run) -> int:
-    """Count the process deaths since the run last got on.
+    """Count the process deaths since the run last made progress.
 
-    While the run is driven, its row already counts the death that may come.
+    While the run is driven, the row already counts a death that may come.
     """
     return max(run.crashes - (run.status == Run.Status.RUNNING), 0)
 
@@ -146,7 +147,7 @@ def deaths(run: Run) -> int:
 class Moment:
     """A line of the timeline: a call, a question, or a change of the run's status.
 
-    `state` is the status for its colour, `status` the same in words.
+    `state` is the status that selects the colour, `status` the label.
     """
 
     at: datetime
@@ -162,7 +163,7 @@ class Moment:
 
     @property
     def duration(self) -> str:
-        """The time that it took, and how often it was tried again."""
+        """The duration of the call, and the number of retries."""
         span = "" if self.took is None else cells.show_duration(self.took)
         retries = ngettext("%(count)s retry", "%(count)s retries", self.retries)
         again = retries % {"count": self.retries} if self.retries else ""
@@ -223,7 +224,7 @@ def _calls(run: Run) -> Iterator[Moment]:
 
 
 def _outcome(entry: JournalEntry) -> tuple[str, str, str]:
-    """Return the state of a call, the same in words, and what came of it in short."""
+    """Return the state of a call, the label of the state, and the outcome in short."""
     if entry.finished_at is None:
         return "waiting", gettext("not finished"), ""
     if entry.error:
@@ -257,7 +258,7 @@ def _prompts(run: Run) -> Iterator[Moment]:
 
 
 def _folded(summary: str, stored: JsonObject) -> str:
-    """Show what came of a call in short; it opens to the call as it is stored."""
+    """Show the outcome of a call in short, which opens to the stored call."""
     kept = {name: value for name, value in stored.items() if value not in (None, "", {})}
     text = Truncator(cells.as_json(kept)).chars(STORED)
     return (

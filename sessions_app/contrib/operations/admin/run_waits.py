@@ -1,4 +1,4 @@
-"""The waits of runs, for lists, and the first lines of a run's page, which say how it stands."""
+"""The waits of runs, for lists, and the first lines of a run's page, which show the state."""
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
@@ -18,7 +18,7 @@ from sessions_app.models import Interaction, JournalEntry, Run
 
 Kind = JournalEntry.Kind
 WORK = (Kind.STEP, Kind.STREAM)
-# So many of a run's waits have a line on its page.
+# Waits of a run that have a line on the run's page.
 LINES = 5
 CELLS = {Kind.WAIT: _("event"), Kind.SLEEP: _("timer"), Kind.RUN: _("child run")}
 CALLS = {
@@ -41,7 +41,7 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A question or call that a run is at, since when, and who or what it waits for."""
+    """An open question or call of a run, the start, and the person or event waited for."""
 
     since: datetime
     subject: str
@@ -58,7 +58,7 @@ class Line:
 
 
 def note_waits(runs: Sequence[Any]) -> None:
-    """Note on runs what they wait for or work on, in three queries however many they are."""
+    """Set the open questions and calls of each run, in three queries for any number of runs."""
     going_on = {run.pk: run for run in runs if run.status in Run.UNFINISHED}
     waits: dict[UUID, list[Wait]] = defaultdict(list)
     prompts = Interaction.objects.filter(attention.PENDING, run__in=going_on)
@@ -88,7 +88,7 @@ def _subject(call: JournalEntry, run: Run, child: Run | None) -> str:
 
 @admin.display(description=_("waits for"))
 def waits_for(run: Any) -> str:
-    """Say in a cell what the run waits for first, and how many others there are."""
+    """Show the first wait of a run in a cell, and count the others."""
     waits = [wait for wait in run.waits if wait.call is None or wait.call.kind not in WORK]
     if not waits:
         return ""
@@ -101,7 +101,7 @@ def waits_for(run: Any) -> str:
 
 
 def lines(run: Any) -> list[Line]:
-    """Return how a run stands: a sentence for each of the first waits, or for its status."""
+    """Return the state of a run: a sentence for each of the first waits, or for the status."""
     if not run.waits or run.stop_requested_at:
         return [Line(_status(run))]
     shown = run.waits[:LINES]
@@ -123,7 +123,7 @@ def _sentence(wait: Wait, stuck_ids: Container[UUID]) -> str:
 
 
 def _status(run: Run) -> str:
-    """Say a status in a sentence, with why the run stopped."""
+    """Describe the status in a sentence, with the reason of a stop."""
     if run.status not in Run.FINISHED and run.stop_requested_at:
         template, since = gettext("Stopping for {time}"), run.stop_requested_at
     else:
@@ -134,7 +134,7 @@ def _status(run: Run) -> str:
 
 
 def _since(run: Run) -> datetime:
-    """Return since when the run has its status; of a suspended one, its last event says so."""
+    """Return the start of the run's status; for a suspended run, the time of the last run event."""
     if run.status == Run.Status.SUSPENDED:
         suspended = attention.with_end(Run.objects.filter(pk=run.pk)).get()
         return suspended.ended_at or run.created_at

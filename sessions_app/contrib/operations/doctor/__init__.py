@@ -1,4 +1,4 @@
-"""The look at a deployment from end to end, which says what is wrong and what to do.
+"""The checks of a deployment from end to end, each with findings and remedies.
 
-The command `doctor` and Django's `check --deploy` run it.
+The command `doctor` and Django's `check --deploy` run the checks.
 """

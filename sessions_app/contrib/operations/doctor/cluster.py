@@ -24,14 +24,14 @@ CONNECTIONS = """
         - current_setting('superuser_reserved_connections')::int,
         (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
 """
-# Without the right to read all settings there is no row.
+# The query finds no row without the right to read all settings.
 DIRECTORY = """
     SELECT setting FROM pg_settings WHERE name = 'data_directory'
     AND (inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8'
         OR inet_server_addr() = '::1')
 """
 FULL = 0.9
-# Seconds by which clocks may differ: deadlines and what admin shows differ as much.
+# Seconds by which clocks may differ; deadlines and times in the admin differ as much.
 NEAR = 1.0
 FAR = 5.0
 GROUP = "doctor"
@@ -47,7 +47,7 @@ def _durability() -> Findings:
 
 
 def _disk() -> Findings:
-    """Check the free disk space where it can be seen: PostgreSQL itself does not say it."""
+    """Check the free disk space if the disk is visible: PostgreSQL itself does not report any."""
     [(size,)] = sql.fetch("SELECT pg_database_size(current_database())", ())
     for (directory,) in sql.fetch(DIRECTORY, ()):
         with suppress(OSError):
@@ -88,9 +88,7 @@ def _clock() -> Findings:
 
 
 def _layer() -> Findings:
-    """Send a message between two layers, as between two processes, and warn of what the backend
-    lacks.
-    """
+    """Send a message between two layers, as between processes; warn of a lossy backend."""
     layer = new_layer()
     if isinstance(layer, ForeignLayer):
         yield Warning(
@@ -112,7 +110,7 @@ async def _round_trip() -> float:
         async with asyncio.timeout(TIMEOUT):
             channel = await receiver.new_channel()
             await receiver.group_add(GROUP, channel)
-            for _ in range(2):  # the first one waits for connections
+            for _ in range(2):  # the first message waits for connections
                 start = time.perf_counter()
                 await sender.group_send(GROUP, {"type": "doctor"})
                 await receiver.receive(channel)

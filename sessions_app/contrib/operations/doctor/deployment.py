@@ -1,6 +1,7 @@
 """Checks of a deployment, of both forms: settings, database, processes, and that work gets through.
 
-`manage.py check --deploy --database default` shows what they find, and `manage.py doctor` all that.
+`manage.py check --deploy --database default` shows these findings; `manage.py doctor` adds Django's
+and those of applications.
 """
 
 import os
@@ -47,23 +48,23 @@ from sessions_app.workflows import registry
 
 Kind = Process.Kind
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
-# Not asked of Django: what the proxy that ends TLS may do (HSTS, the redirect to HTTPS), the list
-# of browsers, for who owns the domain, and what `_settings` says in our words.
+# Skipped checks of Django: tasks of the TLS proxy (HSTS, the redirect to HTTPS), the browsers'
+# preload list, which is up to the domain's owner, and settings that `_settings` checks.
 SKIPPED_CHECKS = {f"security.W{number}" for number in ("004", "008", "021", "012", "016", "018")}
 # Seconds that a process may be ahead of this machine's clock.
 AHEAD = 2.0
-# A job is taken within milliseconds where a worker has room.
+# A worker with a free slot acquires a job within milliseconds.
 LONG = 5.0  # seconds
-# News that is on its way is none that was forgotten.
+# Runs with more recent changes are not forgotten: a host may be on the way.
 PATIENCE = timedelta(seconds=15)
 KEYS_SHOWN = 5
 TAKE_TIMEOUT = 10.0  # seconds
-# Where all places are those of runs that wait, one of them is given up within a second or two.
+# A worker with waiting runs in all slots frees one slot within a second or two.
 SLOW = 5.0
-# A host without runs stays for some seconds.
+# A host without runs keeps the lease for some seconds.
 RELEASE_TIMEOUT = 15.0
 LOOK = 0.02
-# Only the form of many processes, where it is complete, has all that its checks import.
+# The checks of the cluster import packages that only a complete cluster has.
 of_form = import_module(f"{__package__}.{'cluster' if IS_COMPLETE_CLUSTER else 'disk'}")
 
 
@@ -82,13 +83,13 @@ def _settings() -> Findings:
 
 
 def _of_django() -> Findings:
-    """Make the checks of `manage.py check --deploy` that do not have our tag."""
+    """Run the checks of `manage.py check --deploy` that do not have our tag."""
     messages = _messages(tagged=False, databases=[])
     yield from _named(one for one in messages if one.id not in SKIPPED_CHECKS)
 
 
 def _of_applications() -> Findings:
-    """Make the checks that applications have registered with our tag: they may ask the database."""
+    """Run the checks that applications registered with our tag; these may query the database."""
     messages = _messages(tagged=True, databases=["default"])
     yield from _named(one for one in messages if not str(one.id).startswith("sessions_app."))
 
@@ -100,7 +101,7 @@ def _messages(*, tagged: bool, databases: list[str]) -> Iterator[CheckMessage]:
 
 
 def _named(messages: Iterable[CheckMessage]) -> Findings:
-    """Make findings of messages that nobody silences, which begin with their ids."""
+    """Make findings of messages that are not silenced, each with the message's id in front."""
     for message in messages:
         if not message.is_silenced():
             is_wrong, is_fact = message.level >= checks.ERROR, message.level < checks.WARNING
@@ -109,9 +110,7 @@ def _named(messages: Iterable[CheckMessage]) -> Findings:
 
 
 def _writes() -> Findings:
-    """Make two real writes: a lease that nobody has, and its end. A rollback would reach no
-    disk.
-    """
+    """Write and delete a lease without an owner: a rollback would reach no disk."""
     now = timezone.now()
     lease = HostLease(key=f"doctor:{uuid4()}", started_at=now, last_activity=now, released_at=now)
     start = time.perf_counter()
@@ -192,7 +191,7 @@ def _silent() -> Findings:
 
 def _has_ended(name: str) -> bool:
     """Return whether a process has ended for certain, as far as can be seen from this machine."""
-    if not CLUSTER and processes.alive():  # it would have the database to itself
+    if not CLUSTER and processes.alive():  # the local form has one process, and another is alive
         return True
     host, _, pid = name.rpartition(":")
     if host != socket.gethostname():
@@ -201,7 +200,7 @@ def _has_ended(name: str) -> bool:
         os.kill(int(pid), 0)  # sends nothing
     except ProcessLookupError:
         return True
-    except PermissionError:  # it is somebody else's
+    except PermissionError:  # the process belongs to another user
         pass
     return False
 
@@ -250,7 +249,7 @@ def _jobs() -> Findings:
 
 
 def _unhosted_runs() -> Findings:
-    """Find runs whose turn it is, with nobody who would see it."""
+    """Find runs that need a host, and have neither a host nor a job."""
     since = timezone.now() - PATIENCE
     runs = runs_needing_host().filter(conversation__updated_at__lt=since)
     if RuntimeSettings.load().cluster:
@@ -284,8 +283,8 @@ def _count_suspended() -> Findings:
 def _dispatch() -> Findings:
     """Announce work for one workflow of each queue, and time its way to a host.
 
-    No message is sent: a workflow may do real things. A key without runs is announced, as a
-    message would announce its own; whoever takes it looks for runs, finds none and lets go of it.
+    No message is sent: a workflow may have real effects. Instead, a key without runs is announced;
+    the worker that takes the key looks for runs, finds none and releases the lease.
     """
     queues = {offer.config.queue: offer for offer in registry.offered_workflows()}
     for queue, offer in queues.items():
@@ -326,7 +325,7 @@ def _forget(tx: Transaction, key: str) -> None:
 
 
 def _page() -> Findings:
-    """Ask the server for `/health`: in the local form its address is a setting."""
+    """Request `/health` of the server: in the local form, the address is a setting."""
     address = RuntimeSettings.load().HEALTH_URL
     if not address:
         yield Warning("where this site answers is not known", "Set HEALTH_URL in HITL.")
@@ -348,7 +347,7 @@ def _page() -> Findings:
 
 
 def _allowed_host(url: SplitResult) -> dict[str, str]:
-    """Name a host that is allowed, where the address at which the server listens is none."""
+    """Return a `Host` header with an allowed host, if the address of the server is not allowed."""
     allowed_hosts = settings.ALLOWED_HOSTS
     if not allowed_hosts or validate_host(url.hostname or "", allowed_hosts):
         return {}
@@ -383,6 +382,6 @@ OF_APPLICATIONS = Check(143, "applications", _of_applications, needs="migrations
 
 @checks.register(TAG, checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Make all checks, or those that need no database where Django may ask none."""
-    made = (PROJECT, WORKFLOWS)  # by the runtime's own checks
+    """Run all checks, or only those without the database if Django passes no databases."""
+    made = (PROJECT, WORKFLOWS)  # the runtime's own checks already run these
     return list(examine([one for one in (CHECKS if databases else STATIC) if one not in made]))

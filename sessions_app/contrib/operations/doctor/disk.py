@@ -1,6 +1,4 @@
-"""The disk of a database: its free space, and of SQLite that commits last, and that nothing below
-its file breaks its locks.
-"""
+"""The disk of a database: free space, and, for SQLite, durable commits and working locks."""
 
 import shutil
 from pathlib import Path
@@ -13,10 +11,10 @@ from sessions_app.storage import sql
 
 MOUNTS = Path("/proc/self/mounts")  # Linux; elsewhere the kind of disk is not known
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs")
-SYNCHRONOUS_FULL = 2  # of PRAGMA synchronous
+SYNCHRONOUS_FULL = 2  # a value of PRAGMA synchronous
 FULL = 64 * 1024**2  # bytes: some minutes of a busy day
 LOW = 1024**3
-# A log that grows while a long read goes on, an index that is built anew, a copy of a table.
+# Free share of the database's size: for a log during a long read, a rebuilt index, a table copy.
 SHARE = 0.1
 MAKE_ROOM = "Make room, or have old conversations deleted: KEEP_DAYS."
 
@@ -76,4 +74,4 @@ FILE_CHECKS = (
     Check(113, "durability", _durability, needs="database"),
     Check(115, "disk", _disk, needs="form"),
 )
-CHECKS = FILE_CHECKS if connection.vendor == "sqlite" else ()  # of one process on PostgreSQL none
+CHECKS = FILE_CHECKS if connection.vendor == "sqlite" else ()  # PostgreSQL with one process: none

@@ -1,5 +1,6 @@
-"""The parts that the admin shows above its lists and in a run's page: how the deployment stands,
-and what needs an operator.
+"""The template tags of the admin's lists and of a run's page.
+
+The tags show the state of the deployment, and the questions and runs that need an operator.
 """
 
 from collections import Counter
@@ -27,7 +28,7 @@ from sessions_app.workflows import registry
 register = template.Library()
 NO_VALUE = _("none")
 UNFINISHED = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
-# Of each status so many of the oldest runs are counted by version: those that old versions have.
+# Oldest runs of each status that are counted by version: old versions have old runs.
 OLDEST = 10_000
 
 
@@ -40,7 +41,7 @@ def overview(context: template.Context) -> JsonObject:
 
 @register.inclusion_tag("admin/sessions_app/waiting.html", takes_context=True)
 def waiting(context: template.Context) -> JsonObject:
-    """Render what needs an operator, of the questions and runs that they may read."""
+    """Render the questions and runs that need an operator, if the user may read them."""
     user = context["request"].user
     with_questions, with_runs = (
         user.has_perm(f"sessions_app.view_{name}") or user.has_perm(f"sessions_app.change_{name}")
@@ -65,11 +66,11 @@ def folded_filter(changes: ChangeList, spec: Any) -> JsonObject:
 
 @register.filter
 def labelled(rows: Iterable[Sequence[str]], headers: Iterable[JsonObject]) -> list[list[str]]:
-    """Write on each cell of a list the heading of its column, which narrow screens show in it."""
+    """Add the heading of the column to each cell of a list, for narrow screens."""
     labels = [capfirst(strip_tags(header["text"])) for header in headers]
     return [
         [
-            # Behind the name of its element.
+            # The attribute follows the name of the cell's element.
             format_html('{} data-label="{}"{}', SafeString(cell[:3]), label, SafeString(cell[3:]))
             for cell, label in zip(row, labels, strict=True)
         ]
@@ -79,7 +80,7 @@ def labelled(rows: Iterable[Sequence[str]], headers: Iterable[JsonObject]) -> li
 
 @register.inclusion_tag("admin/sessions_app/facts.html")
 def facts(fieldset: Any) -> JsonObject:
-    """Render the fields of a row that hold something, as they are stored or in words."""
+    """Render the non-empty fields of a row, as stored or in words."""
     rows = ((field.field["label"], _contents(field)) for line in fieldset for field in line)
     return {
         "title": fieldset.name,
@@ -98,7 +99,7 @@ def _contents(field: Any) -> str:
 
 @register.inclusion_tag("admin/sessions_app/timeline.html")
 def timeline(run: Run) -> JsonObject:
-    """Render what a run did, for people who may read it."""
+    """Render the timeline of a run."""
     moments = run_texts.timeline(run)
     return {"moments": moments, "slowest": run_texts.slowest(moments)}
 
@@ -107,8 +108,10 @@ register.filter("moment", moment)
 
 
 def count_deployment() -> dict[str, object]:
-    """Count what stands above the lists of processes and hosts. `mismatches`: waiting runs that the
-    code no longer matches; `jobs`: the page of Procrastinate's jobs, where there is one.
+    """Return the figures above the lists of processes and hosts.
+
+    `mismatches`: waiting runs that the code no longer matches; `jobs`: the URL of the page of
+    Procrastinate's jobs, if the admin has one.
     """
     all_processes = processes.processes().values()
     alive = [process.row for process in all_processes if process.alive]
@@ -136,8 +139,8 @@ def count_deployment() -> dict[str, object]:
 
 def _versions() -> list[JsonObject]:
     """Count the oldest unfinished runs by version, for workflows with more than their newest
-    version. `query` finds them in the list of runs; those of a version that is not `declared`
-    cannot finish.
+    version. `query` filters the list of runs; runs of a version that is not `declared` cannot
+    finish.
     """
     counts: Counter[tuple[str, int]] = Counter()
     for status in UNFINISHED:
@@ -169,5 +172,5 @@ def _versions() -> list[JsonObject]:
 def _jobs() -> str:
     try:
         return reverse("admin:procrastinate_procrastinatejob_changelist")
-    except NoReverseMatch:  # the local form
+    except NoReverseMatch:  # the local form has no jobs
         return ""

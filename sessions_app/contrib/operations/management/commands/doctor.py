@@ -18,14 +18,14 @@ from sessions_app.settings import RuntimeSettings
 
 MARKS = {INFO: "✓", WARNING: "!", ERROR: "✗"}
 LEVELS = {INFO: "ok", WARNING: "warning", ERROR: "wrong"}
-PAUSE = 1.0  # seconds between two looks
+PAUSE = 1.0  # seconds between two rounds of checks
 
 
 class Command(BaseCommand):
-    """Exits with 1 if something is wrong; warnings are none."""
+    """A command that exits with 1 on an error, but not on warnings."""
 
     help = "Check this deployment; say what is wrong and what to do."
-    requires_system_checks = ()  # they are among ours
+    requires_system_checks = ()  # OF_DJANGO runs the system checks
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
