@@ -23,14 +23,14 @@ ADDRESS = 100
 
 T = TypeVar("T")
 
-# Says from where what is done now comes. Doors set it, where they know; it is asked when an entry
-# is written only.
+# Function that returns the client address of the present request. A door that knows the address
+# sets the variable; the function is called only when an entry is written.
 address: ContextVar[Callable[[], str]] = ContextVar("address", default=str)
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedPrompt:
-    """The prompt that an entry is about. `workflow` is its run's."""
+    """The prompt of an audit entry. `workflow` is the workflow of the run."""
 
     interaction: UUID
     run: UUID
@@ -39,7 +39,7 @@ class AuditedPrompt:
 
 
 def from_here(work: Work[T]) -> Work[T]:
-    """Give the work's audit entries the address of the present request: the writer is a thread."""
+    """Keep the present request's address for the work's audit entries: the writer is a thread."""
     request_address = address.get()
 
     def with_address(tx: Transaction) -> T:
@@ -61,15 +61,16 @@ def record(
     via: str = "",
     **detail: object,
 ) -> None:
-    """Add an entry, in the transaction of what it tells."""
+    """Add an entry, in the transaction of the recorded change."""
     sql.insert(AuditEntry, **_row(tx, about, action, by, via, detail))
 
 
 async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) -> None:
-    """Record that a page with these prompts was sent to a person, once for each assigned one: by
-    `via` their own page, which the person opened, or the inbox, whose cards may be folded.
+    """Record that a page with these prompts was sent to a person, once for each assigned prompt.
 
-    Writes nothing where that is recorded. It checks no rights: call it for who may see them.
+    `via` is the prompt's own page, which the person opened, or the inbox, where cards may be
+    folded. Nothing is written for recorded prompts. Callers check that the person may see the
+    prompts.
     """
     if new := await reads.read_for(by.id, _not_shown, interactions, by):
 
@@ -80,7 +81,7 @@ async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) 
 
         try:
             await writer.write(from_here(work))
-        except StorageUnavailable as error:  # what can be read is shown all the same
+        except StorageUnavailable as error:  # the prompts are shown all the same
             log.warning("audit.not_stored", by=str(by.id), error=str(error))
 
 
@@ -98,7 +99,7 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[AuditedPrompt
 
 
 def opened_entry(interaction: Interaction) -> AuditEntry:
-    """Build the entry of the opening of a prompt that was its owner's alone."""
+    """Build the entry of the opening of an unassigned prompt, which only the owner was shown."""
     return AuditEntry(
         interaction=interaction.pk,
         run=interaction.run_id,
@@ -111,7 +112,7 @@ def opened_entry(interaction: Interaction) -> AuditEntry:
 
 
 def first_line(prompt: JsonObject) -> str:
-    """Return the first line of the question, where a short one is wanted."""
+    """Return the first line of the question, cut to `QUESTION` characters."""
     return question_title(prompt)[:QUESTION]
 
 

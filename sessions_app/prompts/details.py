@@ -1,7 +1,7 @@
 """The rows that people see of a prompt: its `details`, and the arguments of a tool call.
 
-A detail of an author has a readable form. An argument is shown as the agent wrote it, with its
-type: nothing that an agent writes chooses the form in which it is shown.
+A detail of a workflow's author has a readable form. An argument is shown exactly as the agent wrote
+it, with the type: an agent cannot choose the form of an argument.
 """
 
 import json
@@ -17,24 +17,24 @@ from django.utils.translation import gettext
 from sessions_app.prompts.hidden_characters import has_hidden, is_hidden
 
 Kind = Literal["text", "list", "table", "rows", "code", "changes", "json"]
-COLUMNS = 8  # of a table; what is wider is shown as JSON
-LINES = 1000  # that are compared: the time for it grows with their square
-# A longer text has an area of several lines.
+COLUMNS = 8  # columns of a table; a wider table is shown as JSON
+LINES = 1000  # lines compared at most: the time grows with the square of the number
+# Characters of a text in a one-line field; a longer text gets several lines.
 SHORT = 80
-# Controls, and the line ends of Unicode.
+# Unicode categories of controls and line ends.
 BREAKS = ("Cc", "Zl", "Zp")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A detail. What `value` is follows from `kind`.
+    """A detail. The form of `value` depends on `kind`.
 
     - `text`, `code`, `json`: a text
     - `list`: texts
     - `table`: lists of texts, the first of them the headings
-    - `rows`: more of these
-    - `changes`: pairs of a sign and a line: `-` was removed, `+` was added, a space stayed, `…`
-      stands for lines between that stayed
+    - `rows`: more rows
+    - `changes`: pairs of a sign and a line: `-` removed, `+` added, a space unchanged, `…` for
+      omitted unchanged lines
     """
 
     name: str
@@ -48,7 +48,7 @@ def rows(details: Mapping[str, object]) -> list[Row]:
 
 
 def line(value: object) -> str:
-    """Return a value in one text, for readers who are shown nothing else."""
+    """Return a value in one text, for readers that see nothing else."""
     match value:
         case {"code": str(code), **rest} if not rest:
             return code
@@ -112,15 +112,17 @@ def _changes(before: str, after: str) -> Iterator[tuple[str, str]]:
         return
     if old == new:
         yield from ((" ", text) for text in old)
-    # The first two lines name files, the third says where the first part is.
+    # The first two lines name files, the third is the header of the first hunk.
     for text in islice(unified_diff(old, new, lineterm=""), 3, None):
         yield ("…", "") if text.startswith("@@") else (text[0], text[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class ArgumentRow:
-    """An argument. `value` is a text itself where `is_text`, else JSON; `type` is its type in
-    words. `title` is that of the tool's schema, empty where it says no more than the name.
+    """An argument of a tool call.
+
+    `value` is the text itself if `is_text`, else JSON; `type` is the type in words. `title` comes
+    from the tool's schema, and is empty if the name says as much.
     """
 
     name: str
@@ -133,7 +135,7 @@ class ArgumentRow:
 
 
 def argument_row(name: str, value: object, **facts: Any) -> ArgumentRow:
-    """Build the row of a call's argument; `facts` are the fields that its value does not tell."""
+    """Build the row of a call's argument; `facts` are fields that do not follow from the value."""
     is_text, is_block = isinstance(value, str), bool(value) and isinstance(value, list | dict)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
     return ArgumentRow(name, type_word(value), text, is_text, is_block, **facts)
@@ -183,10 +185,10 @@ def is_line(text: str) -> bool:
 
 
 def is_kept_by_browsers(text: str) -> bool:
-    """Return whether a browser's field gives a text back: of line ends it has one kind only."""
+    """Return whether a browser's field keeps a text unchanged: it has one kind of line end only."""
     return not any(unicodedata.category(one) in BREAKS for one in text if one not in "\n\t")
 
 
 def arguments_lines(arguments: Mapping[str, Any]) -> list[str]:
-    """Return a line for each argument, for readers who are shown no table."""
+    """Return a line for each argument, for readers without a table."""
     return [f"- {name_text(name)}: {literal(value)}" for name, value in arguments.items()]

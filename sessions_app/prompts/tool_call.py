@@ -69,14 +69,13 @@ from sessions_app.prompts.forms.schema_checks import argument_problems, check_sc
 from sessions_app.prompts.hidden_characters import mark
 from sessions_app.prompts.texts import plain_choice
 
-# Beside `approve` and `reject`.
+# A third decision, next to `approve` and `reject`.
 ANSWER = "answer"
-# The name under which the form of a page sends the note, which is no argument. An argument of that
-# name is shown, and cannot be edited.
+# Name of the form field for the note. An argument of the same name is shown, but not editable.
 NOTE = "_note"
-# The text of an agent's question begins so, before the call in short; pages translate it.
+# Prefix of an agent's question, before the title of the call; pages translate the prefix.
 MAY_I = "May I do this: "
-MAX_TITLE = 60  # characters of what a schema calls an argument
+MAX_TITLE = 60  # characters of an argument's title in the schema
 
 
 class _Decision(BaseModel):
@@ -115,8 +114,8 @@ DECISIONS: TypeAdapter[Approve | Reject | AnswerInstead] = TypeAdapter(Decision)
 class ToolCallResponse(Response):
     """A person's decision about a tool call; `value` is `approve`, `reject` or `answer`.
 
-    `arguments` are those to call the tool with, as the person left them; `changed` names those
-    that they edited, and `digest` is the SHA-256 of all of them (see `digest_of`). `note` is the
+    `arguments` are the final arguments for the tool, with the person's edits; `changed` names the
+    edited ones, and `digest` is the SHA-256 of all arguments (see `digest_of`). `note` is the
     reason of a rejection, or stands in for the tool's result.
     """
 
@@ -147,7 +146,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     input_schema: dict[str, JsonValue] = Field(default_factory=dict)
     editable: bool = False
     answerable: bool = False
-    # Nearly all are, and it is not told of those.
+    # Serialized only if False: nearly all calls are approvable.
     approvable: bool = Field(default=True, exclude_if=bool)
     default: Literal["approve", "reject"] | None = None
 
@@ -179,7 +178,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return self.from_json(decision if isinstance(decision, dict) else None)
 
     def from_json(self, value: JsonValue) -> JsonObject:
-        """Read a decision, of which nothing is unknown and nothing is missing."""
+        """Read a decision, and refuse unknown or missing fields."""
         match value:
             case str(text) | [str(text)]:
                 return self.from_text(text)
@@ -211,12 +210,12 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return self._settle(Approve(decision="approve", note=note, arguments=form.arguments))
 
     def _settle(self, decision: Approve | Reject | AnswerInstead) -> JsonObject:
-        """Return the decision as it is stored; only an approved call has edited arguments."""
+        """Return the decision in stored form; only an approved call has edited arguments."""
         if decision.decision not in self.decisions:
             raise Invalid(_("Choose one of the decisions that the buttons name."))
         arguments = self.arguments
         if isinstance(decision, Approve) and (edited := decision.arguments) is not None:
-            arguments = {  # those that are the same are to the letter
+            arguments = {  # unchanged ones keep the exact value
                 name: arguments[name] if self._is_kept(name, edited) else value
                 for name, value in edited.items()
             }
@@ -244,7 +243,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return name in before and name in arguments and is_same_json(before[name], arguments[name])
 
     def _problems(self, arguments: JsonObject) -> "dict[str, str | Promise]":
-        """Return what is wrong with edited arguments, by argument; empty for nothing."""
+        """Return the problems of edited arguments, by argument; empty if there are none."""
         if all(self._is_kept(name, arguments) for name in {**self.arguments, **arguments}):
             return {}
         if not self.editable:
@@ -279,12 +278,12 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     @property
     def proposal(self) -> bool:
-        """True if arguments can be edited: what is changed in them is marked."""
+        """True if arguments can be edited: the card marks changed ones."""
         return self.editable
 
     @property
     def decisions(self) -> list[str]:
-        """The decisions that it takes."""
+        """The decisions that the prompt takes."""
         offered = {APPROVE: self.approvable, REJECT: True, ANSWER: self.answerable}
         return [decision for decision, is_offered in offered.items() if is_offered]
 
@@ -343,7 +342,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return shown
 
     def answer_text(self, stored: JsonObject) -> str:
-        """Return the decision, the note, and what was edited."""
+        """Return the decision, the note and the edits."""
         words = {
             APPROVE: gettext("Approved"),
             REJECT: gettext("Rejected"),
@@ -363,7 +362,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     def _form_class(self) -> "type[ToolCallForm]":
         """Build the form's class: a field for each argument, also for those the schema lacks.
 
-        An argument that its field would not show as it is, is written as JSON.
+        An argument whose field would not show the exact value gets a JSON field.
         """
         if not self.editable:
             return ToolCallForm
@@ -391,7 +390,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 class ToolCallForm(forms.Form):
     """The form of a tool call's card. Cleaned, it has `arguments`.
 
-    `types` are those of the arguments that have fields, in words; `titles` are of the schema.
+    `types` are the types, in words, of the arguments with fields; `titles` come from the schema.
     """
 
     types: ClassVar[dict[str, str]] = {}
@@ -403,7 +402,7 @@ class ToolCallForm(forms.Form):
 
     def __init__(self, data: Any = None, *, prompt: ToolCallPrompt, **options: Any) -> None:
         given = {name: prompt.arguments[name] for name in self.types if name in prompt.arguments}
-        # What the agent wrote stands there, `null` too, and not a default of the schema.
+        # Fields begin with the agent's values, also with `null`, not with defaults of the schema.
         proposed = {**given, **initial_values(type(self), given)}
         super().__init__(data, initial=proposed, **options)
         self.order_fields([*(name for name in self.fields if name != NOTE), NOTE])
@@ -418,9 +417,9 @@ class ToolCallForm(forms.Form):
         read_json_strictly(self)
 
     def full_clean(self) -> None:
-        """Read the arguments where their fields are filled in correctly.
+        """Read the arguments if all fields are valid.
 
-        One that was not changed is what the agent wrote, to the letter.
+        An unchanged argument keeps the exact value that the agent wrote.
         """
         super().full_clean()
         if not self.is_bound or self.errors:
@@ -428,7 +427,7 @@ class ToolCallForm(forms.Form):
         self.arguments = dict(self._prompt.arguments)
         for name in self.changed_data:
             value = to_jsonable_python(self.cleaned_data[name])
-            is_json = isinstance(self.fields[name], forms.JSONField)  # where [] and null are values
+            is_json = isinstance(self.fields[name], forms.JSONField)  # [] and null are JSON values
             is_empty = not (self[name].data or "").strip() if is_json else value in EMPTY_VALUES
             if is_empty and name not in self._required:
                 self.arguments.pop(name, None)
@@ -453,9 +452,9 @@ def _has_field(name: str) -> bool:
 
 
 def _titles(schema: JsonObject) -> dict[str, str]:
-    """Return the titles of a schema's properties that say more than their names do.
+    """Return the titles of a schema's properties that say more than the names do.
 
-    Whoever wrote the schema may mislead: a title stands beside the name, and is short.
+    A schema's author may mislead, so pages show a title beside the name, and long titles are cut.
     """
     properties = schema.get("properties")
     titles = {
@@ -475,7 +474,7 @@ def _as_words(text: str) -> list[str]:
 
 
 def _own_details(content: Content) -> JsonObject:
-    """Return the details of a prompt without arguments, which earlier versions put among them."""
+    """Return the details of a prompt without arguments, which earlier versions stored there."""
     details, arguments = content.get("details", {}), content.get("arguments", {})
     return {
         name: value

@@ -29,14 +29,14 @@ from sessions_app.workflows import (
     ToolCallResponse,
 )
 
-# The model is told so where something else than the tool's result comes back.
+# Texts that the model reads in place of the tool's result.
 IN_TIME = "Nobody allowed it in time."
 REJECTED = "The person refused it."
 DONE = "A person says that it was done; its result is not known."
 UNKNOWN = "It was begun and interrupted. It is not known whether it was done."
 TOO_LONG = "Nobody was asked: its arguments are too long for people to be asked about them."
 
-MAX_CALL_NOTE = 4_000  # characters of the text of a tool's author that people are shown
+MAX_CALL_NOTE = 4_000  # characters shown of a text by a tool's author
 
 # The decision about a call whose prompt would be too large.
 NOT_ASKED = ToolCallResponse(
@@ -45,7 +45,7 @@ NOT_ASKED = ToolCallResponse(
 
 
 def too_many(already: int) -> str:
-    """Return "" if one more question may be asked beside those, else what the model is told."""
+    """Return "" if a question may join the `already` open ones, else a text for the model."""
     limit = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
     if already < limit:
         return ""
@@ -53,7 +53,7 @@ def too_many(already: int) -> str:
 
 
 async def gather_all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Await all at once, and return their results; one alone needs no tracks."""
+    """Await all works at once, and return the results; a single work needs no tracks."""
     return [await works[0]] if len(works) == 1 else await context.gather(*works)
 
 
@@ -72,11 +72,12 @@ async def ask_approval(
     validate: Validate,
     approvable: bool = True,
 ) -> ToolCallResponse | None:
-    """Ask people whether a tool may be called; None where nobody needs to be asked.
+    """Ask people whether a tool may be called; None if the policy requires no approval.
 
-    The call has validated arguments: with these it is made. Edited ones are validated, as the
-    tool's are, and the rule is asked about them. Whom it names then is asked, too, unless they have
-    edited them. One that is not `approvable` is theirs to reject, or to answer in its place.
+    The arguments of the call are validated already, and the call is made with these. Edited
+    arguments are validated like the tool's, and the policy is asked again. Approvers that it names
+    then are asked, too, unless the editor is one of them. A call that is not `approvable` can only
+    be rejected, or answered in the tool's place.
     """
     approvers = policy.approvers(call.arguments, context.user)
     if approvers is False:
@@ -126,8 +127,10 @@ async def _suffices(
     decision: ToolCallResponse,
     approvers: tuple[list[Assignee] | bool, list[Assignee] | bool],
 ) -> bool:
-    """Return whether who has edited a call may allow it, too: as one of those who were asked, if
-    they are those whom the rule names now, else as one of the latter.
+    """Return whether the editor of a call may also allow the edited call.
+
+    The editor may if the policy requires no approval for the edited call, or names the same
+    approvers as before; else only as one of the approvers that the policy names now.
     """
     asked, needed = approvers
     if needed is False or needed == asked:
@@ -140,7 +143,7 @@ async def _suffices(
 
 
 def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallResponse:
-    """Return a decision with all that was edited since the model made the call."""
+    """Return a decision with all edits since the model made the call in `changed`."""
     if not decision.approved:
         return decision
     before, after = call.arguments, decision.arguments
@@ -153,9 +156,9 @@ def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallRes
 
 
 async def checked_schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
-    """Return the schema of a call's arguments, and why it cannot be used.
+    """Return the schema of a call's arguments, and the reason if the schema is unusable.
 
-    It is empty then, and where what a tool or a graph has is none.
+    An unusable schema is returned empty, and so is the schema of a tool or a graph without one.
     """
     schema = as_json(call.input_schema)
     if not isinstance(schema, dict):
@@ -165,7 +168,7 @@ async def checked_schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
 
 
 def refusal(decision: ToolCallResponse) -> str:
-    """Return what the model reads in place of the result of a tool that is not called."""
+    """Return the text that the model reads in place of the result of a refused call."""
     if decision.is_default:
         return decision.note or IN_TIME
     return decision.note if decision.value == "answer" else f"{REJECTED} {decision.note}".strip()
@@ -176,7 +179,7 @@ async def ask_after_crash(
 ) -> str:
     """Ask whether a call that was cut off is to be made again.
 
-    Return "" for that, else what the model reads in place of the result.
+    Return "" to make the call again, else a text that the model reads in place of the result.
     """
     prompt = RadioPrompt(
         text=f"Was this done: {call.title}?\nIt was begun, and the server stopped before it ended.",
@@ -192,9 +195,9 @@ async def ask_after_crash(
 
 
 def ask_options(context: Context, policy: Policy | None, call: ToolCallDescription) -> JsonObject:
-    """Return the arguments of `Context.ask` that have those asked who must allow the call.
+    """Return the arguments of `Context.ask` that address the approvers of the call.
 
-    Where nobody must, it is the owner of the conversation.
+    Without approvers, the owner of the conversation is asked.
     """
     if policy is None:
         return {}
@@ -212,8 +215,8 @@ async def make_call(
 ) -> Any:
     """Make a call in a step that people see, and return its result.
 
-    Where a process died in the middle of one that is made `once`, a person says whether it is to be
-    made again; where not, a text is returned in place of the result.
+    If a process died in the middle of a call with `once`, a person decides whether the call is made
+    again; if not, a text is returned in place of the result.
     """
     while True:
         try:
