@@ -224,7 +224,9 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
             return refusal(error.reason)
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
-    if answer_result.outcome in answers.TAKEN and not is_script(request):
+    # The page of a link says itself what became of the question.
+    is_linked = bool(reader.page_url)
+    if answer_result.outcome in answers.TAKEN and not (is_linked or is_script(request)):
         return _confirm(request, interaction)
     back = see_other(_read_origin(request))
     return message_forms.tell_outcome(request, answer_result, incoming_answers, back)

@@ -38,7 +38,9 @@ export class Draft {
 export async function post(form, body) {
   const hasFiles = [...body.values()].some((value) => typeof value !== "string");
   const signal = hasFiles ? null : AbortSignal.timeout(PATIENCE);
-  const options = { method: "POST", body, signal, headers: { Accept: "application/json" } };
+  // As browsers send a form without files: Django strips the names of parts.
+  const sent = hasFiles ? body : new URLSearchParams(body);
+  const options = { method: "POST", body: sent, signal, headers: { Accept: "application/json" } };
   try {
     const answer = await ask(form.action, options);
     const { redirected: isSignedOut, status } = answer;

@@ -102,8 +102,10 @@ export class Sidebar extends EventTarget {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
     if (list.querySelector("input")) return; // somebody writes a title there
     const isAway = isCurrentAway();
+    const focused = document.activeElement;
     morphChildren(list, fresh);
     rows?.keep();
+    if (list.contains(focused)) focused.focus({ preventScroll: true });
     if (!isAway) showCurrent();
   }
 }

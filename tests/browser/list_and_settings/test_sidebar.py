@@ -35,7 +35,7 @@ def test_pending_questions_are_in_the_list_and_on_a_new_page(page: Page) -> None
     assert_accessible(page)
     assert page.evaluate("document.getElementById('list').scrollWidth") <= 320
     page.keyboard.press("Escape")
-    page.locator("#empty .elsewhere li a").click()
+    page.locator("#empty .elsewhere li a").first.click()
     expect(card(page)).to_have_count(3)
 
 

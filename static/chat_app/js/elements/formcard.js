@@ -42,7 +42,8 @@ export function refuse(card, message, errors = {}) {
   for (const control of controls(all)) describe(control, "");
   let isPlaced = false;
   for (const field of all.querySelectorAll("[data-field]")) {
-    const problems = errors[field.dataset.field];
+    const name = field.dataset.field; // which may be that of a property of each object
+    const problems = Object.hasOwn(errors, name) && errors[name];
     if (!problems) continue;
     const list = listOf(problems);
     list.id = `${card.id}-${field.dataset.field}_error`;
