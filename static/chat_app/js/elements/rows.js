@@ -12,8 +12,12 @@ async function send(row, action, title = "") {
   const body = new FormData(document.getElementById("menu"));
   body.set("title", title);
   const { error = "" } = await post({ action }, body);
-  row.querySelector(".error").textContent = error;
-  return !error;
+  row.querySelector(".error")?.remove();
+  if (!error) return true;
+  const reason = Object.assign(document.createElement("p"), { className: "error", role: "alert" });
+  reason.textContent = error;
+  row.append(reason);
+  return false;
 }
 
 /** Take another title in the row of a link: Enter saves it, Escape does not. */
@@ -51,7 +55,7 @@ export async function remove(button, refresh) {
     undo.setAttribute("formaction", button.dataset.undo);
     undo.textContent = say("undo");
     row.className = "small undo";
-    row.replaceChildren(say("deleted"), " ", undo, row.querySelector(".error"));
+    row.replaceChildren(say("deleted"), " ", undo);
     deleted.set(row, place);
     announce(say("deleted"));
     undo.focus();
