@@ -69,8 +69,8 @@ def test_the_inbox_works_by_keyboard_alone_also_when_others_answer(
 
 
 def press(page: Page, button: Locator) -> None:
-    """Go there by the tab key, and press it."""
-    button.wait_for()
+    """Go there by the tab key, once it takes a press, and press it."""
+    expect(button).to_be_enabled()
     for _ in range(60):
         page.keyboard.press("Tab")
         if button.evaluate("each => each === document.activeElement"):
