@@ -129,7 +129,7 @@ class Card:
         )
 
     @property
-    def asker(self) -> str:
+    def workflow(self) -> str:
         """The title of the workflow that asks."""
         return QuestionView.of(self.interaction).workflow
 

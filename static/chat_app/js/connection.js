@@ -263,11 +263,13 @@ export class Outbox {
 
   /** Wait, at most until the connection opens. */
   #until(wait) {
+    const over = new AbortController(); // else each try would leave its listeners
+    const options = { signal: over.signal };
     return new Promise((resolve) => {
-      this.#connection.addEventListener("open", resolve, { once: true });
-      addEventListener("online", resolve, { once: true });
+      this.#connection.addEventListener("open", resolve, options);
+      addEventListener("online", resolve, options);
       setTimeout(resolve, wait * (0.5 + Math.random() / 2));
-    });
+    }).finally(() => over.abort());
   }
 
   /** Send it no more. It may have been sent already. */
