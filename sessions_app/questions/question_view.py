@@ -144,9 +144,7 @@ class QuestionView:
     @property
     def workflow(self) -> str:
         """The title of the workflow that asks."""
-        name = self.interaction.run.workflow
-        offer = registry.find(name)
-        return offer.workflow.title if offer else name
+        return registry.title_of(self.interaction.run.workflow)
 
     @property
     def is_own(self) -> bool:

@@ -342,6 +342,12 @@ def find(name: str) -> OfferedWorkflow | None:
     return _offered.get(name)
 
 
+def title_of(name: str) -> str:
+    """Return the title of the offered workflow of that name, or the name if there is none."""
+    offer = find(name)
+    return offer.workflow.title if offer else name
+
+
 def get(name: str | None = None) -> OfferedWorkflow:
     """Return the offered workflow of that name, or the default one.
 

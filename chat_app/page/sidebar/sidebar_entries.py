@@ -249,12 +249,11 @@ def _entries(
 def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
     # The prompt may have been answered since the prompts were counted.
     unanswered = waiting_count if waiting_count and row["text"] else None
-    offer = registry.find(row["workflow"])
     state, words = _state(row, needs_you=unanswered is not None)
     return Entry(
         conversation_id=row["conversation_id"],
         title=row["title"] or row["conversation_id"],
-        workflow=offer.workflow.title if offer else row["workflow"],
+        workflow=registry.title_of(row["workflow"]),
         at=row["listed_at"],
         state=state,
         words=words,
