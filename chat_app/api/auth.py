@@ -36,7 +36,7 @@ class Session(AuthBase):
         user = await request.auser()
         if not isinstance(user, AbstractBaseUser):
             return None
-        if is_for_another(request, user):
+        if is_for_another(request, user.pk):
             raise Failure(409, "user_auth_error", "The page was made for another person.")
         request.user = user  # loaded, as CSRF_FAILURE_VIEW must not query in the event loop
         if check_csrf(request) is not None:

@@ -6,7 +6,6 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
@@ -46,13 +45,13 @@ def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | N
     return next(filter(None, tokens), None)
 
 
-def is_for_another(request: HttpRequest, user: AbstractBaseUser, *, field: str = "") -> bool:
-    """Return whether the requesting page was made for another person than the signed-in `user`.
+def is_for_another(request: HttpRequest, person: object, *, field: str = "") -> bool:
+    """Return whether the requesting page was made for another than `person`, a primary key.
 
     A page's script names the person in a header, its forms in a `field`; API clients name nobody.
     """
     named = request.headers.get(PERSON_HEADER) or field
-    return named not in ("", str(user.pk))
+    return named not in ("", str(person))
 
 
 def request_of(scope: AsgiScope) -> ASGIRequest:

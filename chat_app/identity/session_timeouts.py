@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.decorators import async_only_middleware
 
+from chat_app.identity.request_facts import is_for_another
 from chat_app.settings import ChatSettings
 from sessions_app.logs import Log
 from sessions_app.storage.transaction import Transaction
@@ -44,7 +45,11 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
         response = await get_response(request)
         # A request that has not read the session has not acted for its person either.
         session = request.session
-        if session.accessed and await _is_read(session):
+        if not (session.accessed and await _is_read(session)):
+            return response
+        # The page of another person tries again by itself: it neither keeps this session, nor may
+        # its answers bring back this session's cookie once the other person is signed in again.
+        if not is_for_another(request, session.get(SESSION_KEY)):
             was_modified = session.modified
             is_put_off = BACKGROUND not in request.headers and _put_off(session)
             is_cookie_late = session.pop(OUTLIVES_COOKIE, False)

@@ -71,7 +71,7 @@ def refuse_another(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse
 
     The status is 409, because signing in would not help.
     """
-    if not is_for_another(request, user, field=request.POST.get("chat_for", "")):
+    if not is_for_another(request, user.pk, field=request.POST.get("chat_for", "")):
         return None
     reason = gettext(
         "%(who)s has signed in in this browser since this page was loaded. Copy what you wrote, "

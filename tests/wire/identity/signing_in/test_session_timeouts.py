@@ -76,35 +76,47 @@ def signed_in_long_ago(session: SessionBase) -> None:
     session.set_expiry(timedelta(seconds=100))
 
 
+BY_SCRIPT = {"x-background": "1"}
+FOR_BEN = {"x-for": "0"}
 OFF = {"SESSION_IDLE_TIMEOUT": 0, "SESSION_ABSOLUTE_TIMEOUT": 0}
 
 
 @pytest.mark.usefixtures("ann")
 @pytest.mark.parametrize(
-    ("timeouts", "session", "path", "left"),
+    ("timeouts", "session", "request_", "left"),
     [
-        ({}, ending_in(100), PAGE, IDLE),
-        ({}, ending_in(100), f"{PAGE}items/", 100),
-        ({}, ending_in(100), "/conversations/", 100),
-        ({}, signed_in_long_ago, PAGE, 200),
-        (OFF, ending_in(100), PAGE, 100),
+        ({}, ending_in(100), (PAGE, {}), IDLE),
+        ({}, ending_in(100), (f"{PAGE}items/", BY_SCRIPT), 100),
+        ({}, ending_in(100), ("/conversations/", BY_SCRIPT), 100),
+        ({}, ending_in(100), (f"{PAGE}items/", FOR_BEN), 100),
+        ({}, signed_in_long_ago, (PAGE, {}), 200),
+        (OFF, ending_in(100), (PAGE, {}), 100),
     ],
-    ids=["a page is activity", "news is none", "a list is none", "not for ever", "switched off"],
+    ids=[
+        "a page is activity",
+        "news is none",
+        "a list is none",
+        "another person's page is none",
+        "not for ever",
+        "switched off",
+    ],
 )
 async def test_a_session_lasts_from_its_last_activity_and_not_for_ever(
     async_client: AsyncClient,
     settings: Settings,
     timeouts: dict[str, int],
     session: Callable[[SessionBase], Any],
-    path: str,
+    request_: tuple[str, dict[str, str]],
     left: int,
 ) -> None:
     latest = (await Session.objects.aget()).get_decoded()[LATEST]
     assert latest - datetime.now(UTC).timestamp() == pytest.approx(ABSOLUTE, abs=30)
     set_hitl(settings, **timeouts)
     await change(session)
-    headers = {} if path == PAGE else {"x-background": "1"}
-    assert (await async_client.get(path, headers=headers)).status_code == 200
+    path, headers = request_
+    response = await async_client.get(path, headers=headers)
+    assert response.status_code == (409 if headers == FOR_BEN else 200)
+    assert not (headers and response.cookies)
     assert await seconds_left() == pytest.approx(left, abs=30)
 
 
