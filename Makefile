@@ -43,7 +43,7 @@ PIP := $(BIN)/pip $(LOCKED)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots programs
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -179,6 +179,10 @@ fuzz: $(VENV)/test.stamp
 # Every state of the pages, in several sizes and both themes, into screenshots/, for people to look at.
 screenshots: $(VENV)/test.stamp programs
 	@$(BIN)/python -m pytest -n 2 tests/browser/screenshots.py tests/contrib/*/screenshots.py
+
+# The picture of the README: a question is open, its process is killed and started again.
+picture: $(VENV)/test.stamp programs
+	@$(BIN)/python -m pytest -q tests/browser/picture.py
 
 # Half an hour in each form in which nothing may grow: make soak ARGS="--form local --minutes 10"
 soak: $(VENV)/test.stamp
