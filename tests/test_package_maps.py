@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import grimp
 import pytest
 
 from natproject.settings.env import ROOT
@@ -15,6 +16,9 @@ OPTIONAL = ("sessions_app.contrib", "chat_app.contrib")
 # Tests are written with these, whatever their subject is.
 TOOLS = ("sessions_app.contrib.replay", "sessions_app.contrib.testing")
 # Their subject is an optional application.
+PACKAGES = ("sessions_app", "chat_app", "natproject")
+IMPORTERS = re.compile(r"[^.:]*\bimports? (?:this package|it)\b")
+NAME = re.compile(r"`([A-Za-z_]+(?:\.[A-Za-z_]+)*)`")
 OWN = (ROOT / "tests" / "contrib", ROOT / "tests" / "nat")
 
 
@@ -54,3 +58,51 @@ def test_only_their_own_tests_import_optional_applications() -> None:
         if any(name.startswith(OPTIONAL) and not name.startswith(TOOLS) for name in imported(path))
     ]
     assert importers == []
+
+
+def docstrings() -> dict[str, str]:
+    """Return what each package says of itself, in one line, by the package's name."""
+    files = [path for name in PACKAGES for path in (ROOT / name).rglob("__init__.py")]
+    return {
+        ".".join(path.parent.relative_to(ROOT).parts): " ".join(
+            (ast.get_docstring(ast.parse(path.read_text())) or "").split()
+        )
+        for path in files
+    }
+
+
+def test_a_package_names_those_that_import_it() -> None:
+    graph = grimp.build_graph(*PACKAGES)
+    checked = 0
+    for package, words in docstrings().items():
+        inside = {package, *graph.find_descendants(package)}
+        importers = {
+            one for each in inside for one in graph.find_modules_that_directly_import(each)
+        }
+        root = package.split(".", maxsplit=1)[0]
+        places = {one.split(".")[1] for one in importers - inside if one.startswith(f"{root}.")}
+        for sentence in IMPORTERS.findall(words):
+            named = set(NAME.findall(sentence))
+            checked += len(named)
+            assert named <= places, (package, named - places)
+            assert not named or places - named <= {"contrib", "management"}, (package, places)
+    assert checked
+
+
+def test_a_package_names_only_what_exists() -> None:
+    code = [
+        path.read_text().replace(
+            ast.get_docstring(ast.parse(path.read_text()), clean=False) or "", ""
+        )
+        for name in PACKAGES
+        for path in (ROOT / name).rglob("*.py")
+    ]
+    files = [path.stem for name in PACKAGES for path in (ROOT / name).rglob("*")]
+    words = {*files, *re.findall(r"\w+", "\n".join(code))}
+    unknown = {
+        (package, name)
+        for package, text in docstrings().items()
+        for name in NAME.findall(text)
+        if not {*name.split(".")} <= words
+    }
+    assert unknown == set()
