@@ -22,8 +22,9 @@ export function morphChildren(live, fresh) {
 function keepFocus(live, work) {
   const focused = live.contains(document.activeElement) && document.activeElement;
   work();
-  if (!focused || focused.isConnected) return;
-  (live.querySelector("summary, a, button") ?? live).focus({ preventScroll: true });
+  if (!focused || focused === document.activeElement) return;
+  const next = focused.isConnected ? focused : live.querySelector("summary, a, button");
+  (next ?? live).focus({ preventScroll: true });
 }
 
 function change(live, fresh) {
@@ -50,13 +51,8 @@ function changeChildren(live, fresh) {
     const same = find(at, node);
     if (!same) live.insertBefore(node, at);
     else {
-      // What has the focus would lose it on the way: what stands before it goes behind it.
-      while (same !== at && same.contains(document.activeElement)) {
-        const before = at;
-        at = at.nextSibling;
-        same.after(before);
-      }
-      if (same !== at) live.insertBefore(same, at);
+      // Where a browser has no `moveBefore`, what has the focus loses it on the way.
+      if (same !== at) (live.moveBefore ?? live.insertBefore).call(live, same, at);
       at = same.nextSibling;
       change(same, node);
     }
