@@ -1,6 +1,5 @@
 // The states of the runs in words, and what is news to who does not see them.
 
-import { everySecond } from "./elements/clock.js";
 import { morphChildren } from "./morph.js";
 import { alert, announce, counted, say, sayState } from "./words.js";
 
@@ -25,7 +24,7 @@ export class Status {
       // An answer to a ping shows that the connection holds; it is no news of the work.
       if (Number.isInteger(frame.sequence)) this.#heard = Date.now();
     });
-    everySecond(() => this.#showNews());
+    setInterval(() => this.#showNews(), 1000);
   }
 
   /** Take the server's words on the runs. */
@@ -68,8 +67,7 @@ export class Status {
 /** How many words the newest answer has. */
 function wordsOfAnswer() {
   const last = [...document.querySelectorAll("#items > [data-run]")].at(-1)?.dataset.run;
-  const texts = document.querySelectorAll(
-    `#items > .text[data-run="${CSS.escape(last ?? "")}"] .body`,
-  );
-  return [...texts].reduce((sum, each) => sum + (each.textContent.match(/\S+/g)?.length ?? 0), 0);
+  const bodies = document.querySelectorAll(`#items > .text[data-run="${CSS.escape(last)}"] .body`);
+  const text = Array.from(bodies, (body) => body.textContent).join(" ");
+  return text.match(/\S+/g)?.length ?? 0;
 }

@@ -3,6 +3,12 @@
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+const SIZES = [
+  [DAY, "day"],
+  [HOUR, "hour"],
+  [MINUTE, "minute"],
+  [1000, "second"],
+];
 // The page's language, as the reader's country writes it where the browser says which that is.
 const LANGUAGE = document.documentElement.lang;
 const LOCALE = navigator.languages.find(isOfPage) ?? LANGUAGE;
@@ -22,7 +28,6 @@ function writing(tag) {
 }
 
 let ahead = 0; // the server's clock minus this one's
-const ticking = new Set();
 
 /** Learn the server's time from one of its answers. */
 export function learn(serverNow) {
@@ -37,64 +42,43 @@ function now() {
 
 function unit(number, name) {
   const style = { style: "unit", unit: name, unitDisplay: "short" };
-  return new Intl.NumberFormat(LOCALE, style).format(number);
+  return new Intl.NumberFormat(LOCALE, style).format(Math.floor(number));
 }
 
-/** A duration in its two largest units. */
-function duration(milliseconds) {
-  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
-  if (seconds < 60) return unit(seconds, "second");
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) {
-    return `${unit(minutes, "minute")} ${unit(seconds % 60, "second")}`;
-  }
-  const hours = Math.floor(minutes / 60);
-  if (hours < 24) return `${unit(hours, "hour")} ${unit(minutes % 60, "minute")}`;
-  return `${unit(Math.floor(hours / 24), "day")} ${unit(hours % 24, "hour")}`;
-}
-
-class Ticking extends HTMLElement {
+/** How long it has been since a time, in its two largest units. */
+class ElapsedTime extends HTMLElement {
   connectedCallback() {
-    ticking.add(this);
     this.tick();
   }
 
-  disconnectedCallback() {
-    ticking.delete(this);
-  }
-}
-
-/** How long it has been since a time. */
-class ElapsedTime extends Ticking {
   tick() {
-    this.textContent = duration(now() - Date.parse(this.getAttribute("since")));
+    const age = Math.max(0, now() - Date.parse(this.getAttribute("since")));
+    const [large, small] = SIZES.slice(SIZES.findIndex(([size]) => age >= size));
+    const parts = [unit(age / large[0], large[1])];
+    if (small) parts.push(unit((age % large[0]) / small[0], small[1]));
+    this.textContent = parts.join(" ");
   }
 }
 
 const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "long" });
 const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: "always" });
-const LARGEST = [
-  [2 * DAY, DAY, "day"],
-  [2 * HOUR, HOUR, "hour"],
-  [MINUTE, MINUTE, "minute"],
-];
 
 /** In how long a time comes, in one unit: in seconds only in the last minute. It is urgent then, and
  * in the last tenth of the time since another. */
-class CountDown extends Ticking {
+class CountDown extends HTMLElement {
   connectedCallback() {
-    super.connectedCallback();
+    this.tick();
     this.parentElement.title = EXACT.format(Date.parse(this.getAttribute("until")));
   }
 
   tick() {
     const until = Date.parse(this.getAttribute("until"));
     const left = Math.max(0, until - now());
-    const [, size, name] = LARGEST.find(([from]) => left >= from) ?? [0, 1000, "second"];
-    const text = relative.format(
-      size > MINUTE ? Math.round(left / size) : Math.floor(left / size),
-      name,
-    );
+    // Of hours and days there are two at least.
+    const isLarge = ([size]) => left >= (size > MINUTE ? 2 * size : size);
+    const [size, name] = SIZES.find(isLarge) ?? SIZES.at(-1);
+    const number = left / size;
+    const text = relative.format(size > MINUTE ? Math.round(number) : Math.floor(number), name);
     if (this.textContent !== text) this.textContent = text;
     const tenth = (until - Date.parse(this.getAttribute("since") ?? until)) / 10;
     this.toggleAttribute("urgent", left < Math.max(MINUTE, tenth));
@@ -122,12 +106,9 @@ class LocalTime extends HTMLElement {
   }
 }
 
-/** Have a function called each second. */
-export function everySecond(work) {
-  ticking.add({ tick: work });
-}
-
 customElements.define("elapsed-time", ElapsedTime);
 customElements.define("count-down", CountDown);
 customElements.define("local-time", LocalTime);
-setInterval(() => ticking.forEach((each) => each.tick()), 1000);
+setInterval(() => {
+  for (const each of document.querySelectorAll("elapsed-time, count-down")) each.tick();
+}, 1000);
