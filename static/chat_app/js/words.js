@@ -37,7 +37,7 @@ export function alert(text) {
 export function sayState(connection) {
   const place = document.getElementById("connection");
   const [shown, button, reload, link] = place.children;
-  let before = "";
+  let said = "";
   connection.addEventListener("state", ({ detail: { name, reason, ...values } }) => {
     const text = `${reason && say(reason)} ${say(name, values)}`.trim();
     // Good news is not shown; nor the first try, unless it fails.
@@ -49,18 +49,14 @@ export function sayState(connection) {
     reload.hidden = name !== "expired" && name !== "otherPerson";
     link.hidden = name !== "signedOut";
     const isEnd = !reload.hidden || !link.hidden;
-    if (isEnd && name !== before) {
-      alert(text);
-      before = name;
-    } else if (before === "connected" && name !== before) {
-      alert(say("lost"));
-      before = "lost";
-    } else if (name === "connected") {
-      if (before && name !== before) {
-        alert("");
-        announce(text);
-      }
-      before = name;
+    const before = said;
+    if (isEnd || name === "connected") said = name;
+    else if (before === "connected") said = "lost";
+    if (said === before) return;
+    if (name !== "connected") alert(isEnd ? text : say("lost"));
+    else if (before) {
+      alert("");
+      announce(text);
     }
   });
   button.addEventListener("click", () => connection.tryNow());
