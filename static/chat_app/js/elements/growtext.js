@@ -1,10 +1,9 @@
-// A text field that grows with its text, counts it where it has a limit, and sends by the Enter key
-// as its reader has chosen.
+// A text field that counts its text where it has a limit, and sends by the Enter key as its reader has
+// chosen. The style sheet has it grow with its text.
 
 const COARSE = matchMedia("(pointer: coarse)"); // a touch keyboard has no Shift+Enter
 const BREAKS = document.documentElement.dataset.enter === "breaks";
 const NEAR_LIMIT = 0.8;
-const IS_STYLED = CSS.supports("field-sizing", "content"); // the style sheet has it grow
 
 // A key that an input method editor takes is no key of the page, wherever the page listens.
 // keyCode 229: in browsers that do not say so else.
@@ -28,9 +27,8 @@ class GrowText extends HTMLElement {
     this.fit();
   }
 
-  /** Adapt to the text; call it after setting the text by script. */
+  /** Count the text; call it after setting the text by script. */
   fit() {
-    if (!IS_STYLED) this.#grow();
     const most = this.most;
     if (!this.counter || most < 0) return;
     const length = lengthOf(this.field.value);
@@ -39,12 +37,6 @@ class GrowText extends HTMLElement {
     const isShown = this.field.maxLength < 0 ? near : length;
     this.counter.textContent = isShown ? `${length} / ${most}` : "";
     this.counter.toggleAttribute("data-near", near);
-  }
-
-  #grow() {
-    this.field.style.height = "auto";
-    const height = this.field.scrollHeight; // 0 in a card that is folded: it is as high as one line
-    this.field.style.height = height ? `${height + 2}px` : "";
   }
 
   /** How many characters are taken; -1 where nobody said. */
