@@ -1,7 +1,7 @@
 // The prompt cards of a conversation, each at the place where its question was asked: which one is
 // open, in what order, and what becomes of it when its question is settled.
 
-import { isShowingEnd } from "./transcript/transcript.js";
+import { isFollowing } from "./transcript/transcript.js";
 import { alert, announce, say } from "./words.js";
 
 const main = document.getElementById("chat");
@@ -91,7 +91,7 @@ export class Cards extends EventTarget {
       this.dispatchEvent(new Event("asked"));
     }
     const isNew = this.#current && this.#current.parentElement !== this.#shown;
-    if (!isNew || !(isShowingEnd() || this.#shown?.isConnected === false)) return;
+    if (!isNew || !(isFollowing || this.#shown?.isConnected === false)) return;
     this.#shown = this.#current.parentElement;
     requestAnimationFrame(() => this.#reveal()); // once the transcript has scrolled to its end
   }

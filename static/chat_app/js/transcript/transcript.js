@@ -25,6 +25,7 @@ const MARKS_A_LINE = /^\s*([-+=:]|\d+[.)]?)/;
 
 const items = document.getElementById("items");
 const scroller = document.getElementById("scroller");
+const older = document.getElementById("older");
 const newer = document.getElementById("newer");
 const main = document.getElementById("chat");
 const BREAKS = new Set([
@@ -46,10 +47,9 @@ export class Transcript extends EventTarget {
   #timer = 0;
   #quiet = 0;
   #isDue = false; // a drawing of what has come
-  #drawnAt = 0;
   #busy = false;
-  #nextAt = 0;
-  #urgentAt = 0;
+  #loadedAt = 0;
+  #took = 0; // of the last load
   #isUrgent = false; // people wait for what has come since the last load
   #failures = 0;
 
@@ -80,14 +80,14 @@ export class Transcript extends EventTarget {
     this.#isUrgent ||= urgent;
     if (this.#busy) return;
     clearTimeout(this.#timer);
-    const paced = this.#isUrgent ? this.#urgentAt : this.#nextAt;
-    this.#timer = setTimeout(() => this.#load(), Math.max(0, paced - Date.now()));
+    const wait = this.#loadedAt + this.#pause() - Date.now();
+    this.#timer = setTimeout(() => this.#load(), Math.max(0, wait));
   }
 
   /** Load at once all that could not be loaded while the server was away. */
   tryNow() {
     if (!this.#failures) return;
-    this.#nextAt = this.#urgentAt = 0;
+    this.#loadedAt = 0;
     this.refresh();
   }
 
@@ -100,8 +100,7 @@ export class Transcript extends EventTarget {
       }
       items.querySelectorAll(".note").forEach(place); // whose run may have come only now
       foldSteps();
-      const older = part.querySelector("[data-part=older]").childNodes;
-      document.getElementById("older").replaceChildren(...older);
+      older.replaceChildren(...part.querySelector("[data-part=older]").childNodes);
     });
   }
 
@@ -125,23 +124,16 @@ export class Transcript extends EventTarget {
   #drawSoon() {
     if (this.#isDue) return;
     this.#isDue = true;
-    const wait = this.#drawnAt + DRAWING - performance.now();
     const draw = () => {
       this.#isDue = false;
-      this.#drawnAt = performance.now();
       this.#draw();
     };
-    setTimeout(() => requestAnimationFrame(draw), Math.max(0, wait));
+    setTimeout(() => requestAnimationFrame(draw), DRAWING);
   }
 
   /** Show what has come. */
   #draw() {
-    const groups = new Map();
-    for (const tail of this.#tails) {
-      const key = `${tail.run} ${tail.since}`;
-      if (groups.has(key)) groups.get(key).push(tail);
-      else groups.set(key, [tail]);
-    }
+    const groups = Map.groupBy(this.#tails, ({ run, since }) => `${run} ${since}`);
     for (const tails of groups.values()) showTail(segmentOf(tails[0]), tails);
     if (isFollowing) toEnd();
   }
@@ -177,23 +169,22 @@ export class Transcript extends EventTarget {
     try {
       this.#merge(await this.#fetch(this.#query(from, isQuiet)), from);
       this.#failures = 0;
-      this.#pace(Date.now() - began);
     } catch {
       this.#from = Math.min(this.#from, from);
       this.#failures += 1;
-      this.#nextAt = Date.now() + Math.min(15_000, 500 * 2 ** this.#failures);
-      this.#urgentAt = this.#nextAt;
     }
+    this.#loadedAt = Date.now();
+    this.#took = this.#loadedAt - began;
     this.#busy = false;
     if (this.#from < Infinity || this.last > this.covered) this.refresh();
     else this.#showHeldLater();
   }
 
   /** Never spend most of the time on loading; what people wait for comes sooner. */
-  #pace(took) {
-    const now = Date.now();
-    this.#nextAt = now + Math.min(SLOWEST, Math.max(PACE, 3 * took));
-    this.#urgentAt = now + Math.min(SLOWEST, Math.max(BURST_PACE, took));
+  #pause() {
+    if (this.#failures) return Math.min(15_000, 500 * 2 ** this.#failures);
+    const most = this.#isUrgent ? Math.max(BURST_PACE, this.#took) : Math.max(PACE, 3 * this.#took);
+    return Math.min(SLOWEST, most);
   }
 
   /** What to ask for: of texts that grow, what is not on the page for good. */
@@ -212,15 +203,10 @@ export class Transcript extends EventTarget {
 
   /** Nobody knows whether more comes: after a moment the text is shown as if it were complete. */
   #showHeldLater() {
-    const held = items.querySelectorAll(".open[data-held]");
-    if (!held.length) return;
     this.#quiet = setTimeout(() => {
-      for (const open of held) {
-        if (!open.isConnected) continue;
-        this.#from = Math.min(
-          this.#from,
-          this.#endOfText(open.closest(".item").dataset.run, Infinity),
-        );
+      for (const open of items.querySelectorAll(".open[data-held]")) {
+        const { run } = open.closest(".item").dataset;
+        this.#from = Math.min(this.#from, this.#endOfText(run, Infinity));
       }
       if (this.#from < Infinity) this.#load(true);
     }, QUIET);
@@ -252,24 +238,27 @@ export class Transcript extends EventTarget {
     }
     const focused = document.activeElement;
     main.dataset.begins = part.dataset.begins;
-    for (const tail of items.querySelectorAll(".tail")) tail.remove();
-    for (const item of items.querySelectorAll("[data-temporary]")) item.remove();
+    for (const each of items.querySelectorAll(".tail, [data-temporary]")) each.remove();
     const rendered = [...part.querySelector("[data-part=items]").children];
     if (isOther || part.hasAttribute("data-skipped")) {
       items.replaceChildren();
-      const older = part.querySelector("[data-part=older]").childNodes;
-      document.getElementById("older").replaceChildren(...older);
+      older.replaceChildren(...part.querySelector("[data-part=older]").childNodes);
     }
     for (const item of rendered) {
       const old = document.getElementById(item.id);
       if (item.hasAttribute("data-continues")) this.#continue(old, item);
       else if (!old) place(item);
-      else if (isChanged(old, item)) morph(old, item);
+      else if (["sequence", "state"].some((key) => old.dataset[key] !== item.dataset[key])) {
+        morph(old, item);
+      }
       items.querySelector(`[data-unsent="${CSS.escape(item.dataset.message)}"]`)?.remove();
     }
     for (const body of items.querySelectorAll(":scope > .text > .body")) bundle(body);
     foldSteps();
-    this.#removeEmptied(from);
+    // Text that was cut and not begun anew is rendered no more.
+    for (const item of items.querySelectorAll('.text[data-sequence="0"]')) {
+      if (Number(item.dataset.first) >= from) item.remove();
+    }
     this.covered = Math.max(this.covered, Number(part.dataset.last));
     this.last = Math.max(this.last, this.covered);
     this.#tails = this.#tails.filter((tail) => tail.sequence > this.covered);
@@ -290,17 +279,11 @@ export class Transcript extends EventTarget {
     old.dataset.sequence = item.dataset.sequence;
     old.toggleAttribute("data-space", item.hasAttribute("data-space"));
   }
-
-  /** Text that was cut and not begun anew is rendered no more. */
-  #removeEmptied(from) {
-    for (const item of items.querySelectorAll('.text[data-sequence="0"]')) {
-      if (Number(item.dataset.first) >= from) item.remove();
-    }
-  }
 }
 
-// Layout is read when the person scrolls, not when text comes. Who scrolls up stays there.
-let isFollowing = !document.getElementById("empty"); // which is read from its beginning
+// Whether the end is shown when more comes. Layout is read when the person scrolls, not when text
+// comes. Who scrolls up stays there.
+export let isFollowing = !document.getElementById("empty"); // which is read from its beginning
 let scrolledTo = 0;
 let aimedAt = 0; // where the end was shown last
 let shown = []; // the heights in the frame before
@@ -332,11 +315,6 @@ newer.addEventListener("click", () => {
   toEnd();
   scroller.focus({ preventScroll: true }); // the button is gone
 });
-
-/** Whether the end of the transcript is shown when more comes. */
-export function isShowingEnd() {
-  return isFollowing;
-}
 
 /** Stay where the person is taken to, when more comes below. */
 export function stayHere() {
@@ -404,18 +382,15 @@ export function isAtEnd() {
 function bundle(body) {
   const loose = body.querySelectorAll(":scope > :not(.chunk, .open)");
   for (let start = 0; start + 2 * CHUNK <= loose.length; start += CHUNK) {
-    const chunk = document.createElement("div");
-    chunk.className = "chunk";
+    const chunk = Object.assign(document.createElement("div"), { className: "chunk" });
     const range = new Range();
     range.setStartBefore(loose[start]);
     range.setEndAfter(loose[start + CHUNK - 1]);
     range.surroundContents(chunk);
   }
-  shelve([...body.querySelectorAll(":scope > .chunk")].slice(0, -WHOLE)).catch(() => {}); // or kept
-}
-
-async function shelve(chunks) {
-  if (chunks.length) chunks.forEach((await import("./shelves.js")).shelveWhenFar);
+  const far = [...body.querySelectorAll(":scope > .chunk")].slice(0, -WHOLE);
+  const shelve = ({ shelveWhenFar }) => far.forEach(shelveWhenFar);
+  if (far.length) import("./shelves.js").then(shelve, () => {}); // or all are kept
 }
 
 /** Fold three and more steps of a run that follow each other, once they are done. */
@@ -426,8 +401,7 @@ function foldSteps() {
     if (before?.dataset.run !== step.dataset.run) continue;
     if (before.matches(".steps")) before.append(step);
     else if (before.matches(DONE) && first?.matches(`${DONE}[data-run="${step.dataset.run}"]`)) {
-      const group = document.createElement("details");
-      group.className = "steps";
+      const group = Object.assign(document.createElement("details"), { className: "steps" });
       Object.assign(group.dataset, { first: first.dataset.first, run: step.dataset.run });
       first.before(group);
       group.append(document.createElement("summary"), first, before, step);
@@ -444,28 +418,20 @@ function foldSteps() {
 }
 foldSteps();
 
-/** The items of a run, the newest first. */
-function* itemsOf(run) {
-  for (let item = items.lastElementChild; item; item = item.previousElementSibling) {
-    if (item.dataset.run === run) yield item;
-  }
+function itemsOf(run) {
+  return [...items.children].filter((item) => item.dataset.run === run);
 }
 
 /** The last text of a run, if it is its last item that the server has rendered. */
 function lastText(run) {
-  for (const item of itemsOf(run)) {
-    if (!("temporary" in item.dataset)) return item.matches(".text") ? item : null;
-  }
-  return null;
+  const last = itemsOf(run).findLast((item) => !("temporary" in item.dataset));
+  return last?.matches(".text") ? last : null;
 }
 
 /** The run's text item that is being written where a piece comes, or a new one. */
 function segmentOf({ run, since, sequence }) {
-  let found = null;
-  for (const item of itemsOf(run)) {
-    if (Number(item.dataset.first) <= since) break;
-    if (item.matches(".text")) found = item;
-  }
+  const isAfter = (item) => item.matches(".text") && Number(item.dataset.first) > since;
+  const found = itemsOf(run).find(isAfter);
   if (found) return found;
   const item = document.getElementById("tail").content.firstElementChild.cloneNode(true);
   Object.assign(item.dataset, { first: sequence, sequence: sequence - 1, run, temporary: "" });
@@ -486,8 +452,7 @@ function showTail(segment, tails) {
   }
   let tail = end.lastElementChild;
   if (!tail?.matches(".tail")) {
-    tail = document.createElement("span");
-    tail.className = "tail";
+    tail = Object.assign(document.createElement("span"), { className: "tail" });
     end.append(tail);
   }
   // The space that ended the rendered text is not in it.
@@ -496,18 +461,10 @@ function showTail(segment, tails) {
 
 /** Put an item at its place, which is by its first sequence; a note behind the items of its run. */
 function place(item) {
-  const first = Number(item.dataset.first);
-  const run = item.matches(".note") ? [...itemsOf(item.dataset.run)] : [];
-  const last = run.find((each) => !each.matches(".note"));
-  if (last) return last.after(item);
-  let next = null;
-  for (let each = items.lastElementChild; each; each = each.previousElementSibling) {
-    if (Number(each.dataset.first) < first) break;
-    next = each;
-  }
-  items.insertBefore(item, next);
-}
-
-function isChanged(old, item) {
-  return old.dataset.sequence !== item.dataset.sequence || old.dataset.state !== item.dataset.state;
+  const run = item.matches(".note") ? itemsOf(item.dataset.run) : [];
+  const isBefore = ({ dataset }) => Number(dataset.first) < Number(item.dataset.first);
+  const before = run.findLast((each) => !each.matches(".note"));
+  const last = before ?? [...items.children].findLast(isBefore);
+  if (last) last.after(item);
+  else items.prepend(item);
 }
