@@ -94,3 +94,13 @@ def test_where_what_had_the_focus_goes_the_next_has_it(chat: Page) -> None:
 def test_the_note_of_what_was_not_used_stays(chat: Page) -> None:
     html, _ = merge(chat, '<p>1</p><div class="stale">typed</div>', "<p>2</p>")
     assert html == '<p>2</p><div class="stale">typed</div>'
+
+
+def test_a_row_that_offers_undo_stays_between_its_neighbours_and_without_them(chat: Page) -> None:
+    rows = '<li id="1">1</li>{}<li id="2">2</li>'
+    undo = '<li class="undo">Undo</li>'
+    before = f"<ul>{rows.format(undo)}</ul>"
+    html, _ = merge(chat, before, f"<ul>{rows.format('')}</ul>")
+    assert html == before
+    html, _ = merge(chat, before, "<p>none</p>")
+    assert html == f"<p>none</p><ul>{undo}</ul>"

@@ -48,6 +48,7 @@ function changeChildren(live, fresh) {
   for (const child of [...live.children]) if (!wanted.has(keyOf(child))) remove(child);
   let at = live.firstChild;
   for (const node of [...fresh.childNodes]) {
+    if (at?.matches?.(KEPT)) at = at.nextSibling;
     const same = find(at, node);
     if (!same) live.insertBefore(node, at);
     else {
@@ -64,8 +65,10 @@ function changeChildren(live, fresh) {
   }
 }
 
+/** Remove a node, but not what is kept, nor what holds that. */
 function remove(node) {
-  if (node.nodeType !== Node.ELEMENT_NODE || !node.matches(KEPT)) node.remove();
+  if (node.querySelector?.(KEPT)) [...node.childNodes].forEach(remove);
+  else if (!node.matches?.(KEPT)) node.remove();
 }
 
 /** The node from one on that is what another was before. */

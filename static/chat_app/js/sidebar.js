@@ -9,12 +9,7 @@ const SOON = 300;
 const main = document.getElementById("chat");
 const list = document.getElementById("list");
 const search = document.querySelector("#sidebar [name=q]");
-
-let rows = null; // the module of what is done in a row, once it was
-
-async function loadRows() {
-  return (rows ??= await import("./elements/rows.js"));
-}
+const rows = () => import("./elements/rows.js");
 
 /** The entry of the conversation that is shown. */
 function current() {
@@ -48,7 +43,7 @@ export class Sidebar extends EventTarget {
       const link = event.target.closest("[data-more], [data-rename]");
       if (!link) return;
       event.preventDefault();
-      if ("rename" in link.dataset) return (await loadRows()).rename(link, () => this.refresh());
+      if ("rename" in link.dataset) return (await rows()).rename(link, () => this.refresh());
       this.#show = link.dataset.more;
       this.refresh();
     });
@@ -57,7 +52,7 @@ export class Sidebar extends EventTarget {
       // Of what is on the page it is the page that says so.
       if (submitter.closest("li").querySelector("[aria-current]")) return;
       event.preventDefault();
-      (await loadRows()).remove(submitter, () => this.refresh());
+      (await rows()).remove(submitter, () => this.refresh());
     });
     // On a small screen it is not there before it is opened.
     list.parentElement.addEventListener("toggle", showCurrent);
@@ -102,10 +97,7 @@ export class Sidebar extends EventTarget {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
     if (list.querySelector("input")) return; // somebody writes a title there
     const isAway = isCurrentAway();
-    const focused = document.activeElement;
     morphChildren(list, fresh);
-    rows?.keep();
-    if (list.contains(focused)) focused.focus({ preventScroll: true });
     if (!isAway) showCurrent();
   }
 }

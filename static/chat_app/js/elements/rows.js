@@ -4,9 +4,6 @@
 import { post } from "../forms.js";
 import { announce, say } from "../words.js";
 
-const list = document.getElementById("list");
-const deleted = new Map(); // rows that say so, each with its place among all
-
 /** Send what a row wants. Returns whether it was done; if not, the row says why. */
 async function send(row, action, title = "") {
   const body = new FormData(document.getElementById("menu"));
@@ -47,29 +44,16 @@ export function rename(link, refresh) {
 /** Delete the conversation of a button, or undo that. */
 export async function remove(button, refresh) {
   const row = button.closest("li");
-  const place = [...list.querySelectorAll("li")].indexOf(row);
   if (!(await send(row, button.formAction))) return;
-  if (deleted.delete(row)) row.remove();
+  if (row.matches(".undo")) row.remove();
   else {
     const undo = button.cloneNode();
     undo.setAttribute("formaction", button.dataset.undo);
     undo.textContent = say("undo");
-    row.className = "small undo";
+    row.className = "small undo"; // which stays when the list comes anew
     row.replaceChildren(say("deleted"), " ", undo);
-    deleted.set(row, place);
     announce(say("deleted"));
     undo.focus();
   }
   refresh();
-}
-
-/** Put the rows of what was deleted back, where their part of the list is gone. */
-export function keep() {
-  if (!list.querySelector("ul")) list.append(document.createElement("ul"));
-  for (const [row, place] of deleted) {
-    if (row.isConnected) continue;
-    const after = list.querySelectorAll("li")[place];
-    if (after) after.before(row);
-    else [...list.querySelectorAll("ul")].at(-1).append(row);
-  }
 }
