@@ -48,21 +48,17 @@ export class Cards extends EventTarget {
   update(part, focused) {
     const pending = new Set(part.dataset.pending.split(" "));
     for (const card of dock.querySelectorAll("prompt-card")) {
-      if (!pending.has(card.dataset.interaction)) card.parentElement.remove();
+      const [place, item] = [card.parentElement, itemOf(card)];
+      const isPending = pending.has(card.dataset.interaction);
+      if (isPending && item) item.replaceChildren(card); // which came before the place had
+      if (item || !isPending) place.remove();
+      if (card.contains(focused)) focused.focus({ preventScroll: true }); // which is lost on the way
     }
     for (const card of part.querySelectorAll("prompt-card")) {
       if (document.getElementById(card.id)) continue;
       const item = itemOf(card);
       if (item) item.replaceChildren(card);
       else dock.append(card.parentElement);
-    }
-    // One that came before the transcript had its place.
-    for (const place of [...dock.querySelectorAll(".place")]) {
-      const card = place.querySelector("prompt-card");
-      if (!card || !itemOf(card)) continue;
-      itemOf(card).replaceChildren(card);
-      place.remove();
-      if (card.contains(focused)) focused.focus({ preventScroll: true }); // which is lost on the way
     }
     if (this.#docking) this.#look(focused);
   }
@@ -73,9 +69,9 @@ export class Cards extends EventTarget {
     const parts = [import("./docking.js"), import("./elements/promptcard.js")];
     const loaded = await Promise.all(parts).catch(() => null);
     if (!loaded || this.#docking) return; // once more when there is news; or it was asked for twice
-    const [{ Docking }, { PromptCard }] = loaded;
+    const [docking, { PromptCard }] = loaded;
     PromptCard.outbox = this.#outbox;
-    this.#docking = new Docking();
+    this.#docking = docking;
     this.#look(null);
   }
 
@@ -108,8 +104,10 @@ export class Cards extends EventTarget {
       this.#open(document.querySelector(link.getAttribute("href")));
     } else if (event.target.matches("[data-dismiss]")) event.target.closest(".stale").remove();
     else if (event.target.matches("[data-next]")) this.#open(all()[all().indexOf(card) + 1]);
-    else if (event.target.matches("[data-all]")) this.#showAll(card);
-    else if (card?.matches("[data-folded]")) this.#open(card);
+    else if (event.target.matches("[data-all]")) {
+      main.toggleAttribute("data-all-cards");
+      this.#open(card);
+    } else if (card?.matches("[data-folded]")) this.#open(card);
   }
 
   #open(card) {
@@ -120,18 +118,13 @@ export class Cards extends EventTarget {
     card.querySelector("h2").focus({ preventScroll: true });
   }
 
-  #showAll(card) {
-    main.toggleAttribute("data-all-cards");
-    this.#open(card);
-  }
-
   /** One card is open; each says which it is, and of how many. */
   #arrange() {
     const cards = all();
     const areAll = main.hasAttribute("data-all-cards") && cards.length > 1;
     main.toggleAttribute("data-all-cards", areAll);
-    const chosen = cards.find((card) => card === this.#chosen);
-    const open = chosen ?? cards.find((card) => card.isTouched) ?? cards[0] ?? null;
+    const first = cards.find((card) => card.isTouched) ?? cards[0] ?? null;
+    const open = cards.includes(this.#chosen) ? this.#chosen : first;
     if (open !== this.#current && this.#current && open) open.grace();
     this.#current = open;
     for (const [index, card] of cards.entries()) {
@@ -164,9 +157,9 @@ export class Cards extends EventTarget {
   #settle(card, focused) {
     if (document.getElementById(card.id)) return; // another card asks it now
     const place = itemOf(card) ?? dock;
-    const row = place.querySelector("summary");
-    const parts = [".asked", ".outcome", ".who"].map((part) => row?.querySelector(part)?.innerText);
-    if (row && card.isBusy) announce(parts.join(" "));
+    const parts = place.querySelectorAll("summary > :is(.asked, .outcome, .who)");
+    const said = Array.from(parts, (part) => part.innerText).join(" ");
+    if (said && card.isBusy) announce(said);
     if (card.unused) place.append(card.note());
     else card.draft?.save(null);
     this.#arrange();

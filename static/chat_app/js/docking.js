@@ -12,67 +12,62 @@ const stage = document.getElementById("stage");
 const newer = document.getElementById("newer");
 const short = matchMedia("(max-height: 30rem)"); // there it is docked as a line, by the style sheet
 
-export class Docking {
-  #card = null;
-  #place = null; // where it is missing
-  #isDue = false;
+let watched = null; // the card that is docked when its place is out of sight
+let place = null; // where it is missing
+let isDue = false;
 
-  constructor() {
-    scroller.addEventListener("scroll", () => this.look(), { passive: true });
-    const sizes = new ResizeObserver(() => this.look());
-    for (const each of [scroller, document.getElementById("items")]) sizes.observe(each);
-  }
+scroller.addEventListener("scroll", look);
+const sizes = new ResizeObserver(look);
+for (const each of [scroller, document.getElementById("items")]) sizes.observe(each);
 
-  /** The card that is docked when its place is out of sight; null for none. */
-  watch(card) {
-    if (this.#card !== card) this.#set(false);
-    this.#card = card;
-    keepInSight(card);
-    this.look();
-  }
+/** Dock this card, and no other, when its place is out of sight; null for none. */
+export function watch(card) {
+  if (watched !== card) set(false);
+  watched = card;
+  keepInSight(card);
+  look();
+}
 
-  /** Look where the place is, once before the next frame is drawn. */
-  look() {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    requestAnimationFrame(() => {
-      this.#isDue = false;
-      this.#set(Boolean(this.#card?.isConnected) && this.#isOutOfSight());
-    });
-  }
+/** Look where the place is, once before the next frame is drawn. */
+function look() {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(() => {
+    isDue = false;
+    set(Boolean(watched?.isConnected) && isOutOfSight());
+  });
+}
 
-  /** Show the card at its place: its end, or its beginning if it is higher than what is seen. */
-  reveal(card) {
-    if (card === this.#card) this.#set(false);
-    const place = card.parentElement.getBoundingClientRect();
-    const view = scroller.getBoundingClientRect();
-    const isHigh = place.height > view.height;
-    // Of this scroller alone: `scrollIntoView` moves the whole page too, where it is short.
-    newer.hidden = true; // this is what was new
-    if (isHigh || place.top < view.top) scroller.scrollTop += place.top - view.top;
-    else if (place.bottom > view.bottom) scroller.scrollTop += place.bottom - view.bottom;
-    if (!isAtEnd()) stayHere();
-  }
+/** Show the card at its place: its end, or its beginning if it is higher than what is seen. */
+export function reveal(card) {
+  if (card === watched) set(false);
+  const [box, view] = boxes(card);
+  // Of this scroller alone: `scrollIntoView` moves the whole page too, where it is short.
+  newer.hidden = true; // this is what was new
+  if (box.height > view.height || box.top < view.top) scroller.scrollTop += box.top - view.top;
+  else if (box.bottom > view.bottom) scroller.scrollTop += box.bottom - view.bottom;
+  if (!isAtEnd()) stayHere();
+}
 
-  #isOutOfSight() {
-    const place = this.#card.parentElement.getBoundingClientRect();
-    const view = scroller.getBoundingClientRect();
-    const seen = Math.min(place.bottom, view.bottom) - Math.max(place.top, view.top);
-    if (place.top < view.top) return seen < LEAST;
-    // Where the docked card would cover its place, one takes the place of the other unseen.
-    return seen < Math.min(place.height, short.matches ? LEAST : view.height * MOST) - 1;
-  }
+function boxes(card) {
+  return [card.parentElement, scroller].map((each) => each.getBoundingClientRect());
+}
 
-  #set(isDocked) {
-    const card = this.#card;
-    if (!card || card.hasAttribute("data-docked") === isDocked) return;
-    const fromEnd = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
-    if (isDocked) this.#place = card.parentElement; // which may lose it
-    this.#place.style.minHeight = isDocked ? `${this.#place.offsetHeight}px` : "";
-    card.toggleAttribute("data-docked", isDocked);
-    const room = isDocked ? `${card.offsetHeight}px` : "0px";
-    stage.style.setProperty("--docked", room);
-    // Who was at the end stays there.
-    if (isDocked && fromEnd < 1) scroller.scrollTop = scroller.scrollHeight;
-  }
+function isOutOfSight() {
+  const [box, view] = boxes(watched);
+  const seen = Math.min(box.bottom, view.bottom) - Math.max(box.top, view.top);
+  if (box.top < view.top) return seen < LEAST;
+  // Where the docked card would cover its place, one takes the place of the other unseen.
+  return seen < Math.min(box.height, short.matches ? LEAST : view.height * MOST) - 1;
+}
+
+function set(isDocked) {
+  if (!watched || watched.hasAttribute("data-docked") === isDocked) return;
+  const fromEnd = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
+  if (isDocked) place = watched.parentElement; // which may lose it
+  place.style.minHeight = isDocked ? `${place.offsetHeight}px` : "";
+  watched.toggleAttribute("data-docked", isDocked);
+  stage.style.setProperty("--docked", isDocked ? `${watched.offsetHeight}px` : "0px");
+  // Who was at the end stays there.
+  if (isDocked && fromEnd < 1) scroller.scrollTop = scroller.scrollHeight;
 }
