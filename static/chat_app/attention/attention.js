@@ -4,7 +4,6 @@
 import { Draft } from "../js/forms.js";
 import { ask } from "../js/person.js";
 import { chime, prepare } from "./chime.js";
-import { Lead } from "./lead.js";
 
 const PAGES = 4; // of the inbox: of more questions it is told that there are new ones, not which
 const FEW = 3; // new at once, and each has its own notification
@@ -13,17 +12,27 @@ const main = document.getElementById("chat");
 // Which questions this browser knows. It outlives the page, which may not see them come.
 const record = new Draft("attention");
 const shown = new Map(); // by tag: a notification, and the ids of its questions
+// Of all open pages of one person in this browser one leads: the one that holds this lock. It gives it
+// up when it is no longer connected; a page that is closed, or crashes, loses it.
+const LEADS = `attention of ${main.dataset.user}`;
+// Pages in view share this one, by which the one that leads knows that somebody looks.
+const SEEN = `in view of ${main.dataset.user}`;
 
 let wanted = main.dataset.attention.split(/\s+/);
-let lead = null;
+let connection = null;
+let isLeading = false;
+let isAsking = false; // to lead
+let quit = () => {};
+let hide = () => {};
 let waiting = 0; // how many, as the socket tells it
 let before = 0; // as it was at the last look
 let isLooking = false;
 let isStale = false;
 
 /** Begin, with the connection that brings the page's news; `count` of them wait. */
-export function follow(connection, count) {
+export function follow(socket, count) {
   if (!navigator.locks) return; // the settings say so
+  connection = socket;
   waiting = before = count;
   if (wanted.includes("chime")) prepare();
   new BroadcastChannel("attention").onmessage = ({ data }) => {
@@ -36,15 +45,50 @@ export function follow(connection, count) {
     look();
   });
   connection.addEventListener("state", ({ detail: { name } }) => {
+    lead();
     if (!["signedOut", "expired", "otherPerson"].includes(name)) return;
     for (const tag of shown.keys()) close(tag);
   });
-  lead = new Lead(main.dataset.user, connection, look);
+  document.addEventListener("visibilitychange", show);
+  lead();
+  show();
+}
+
+async function lead() {
+  if (!connection.isOpen) quit();
+  else if (!isAsking) {
+    isAsking = true;
+    await navigator.locks.request(LEADS, () => connection.isOpen && begin());
+    isAsking = isLeading = false;
+    lead(); // it may be back already
+  }
+}
+
+function begin() {
+  isLeading = true;
+  look();
+  return new Promise((resolve) => (quit = resolve));
+}
+
+/** Let the page that leads know whether this one is in view. */
+function show() {
+  hide();
+  if (document.hidden) return;
+  const stay = (resolve) => (hide = resolve);
+  const view = () => !document.hidden && new Promise(stay);
+  navigator.locks.request(SEEN, { mode: "shared" }, view);
+}
+
+/** Whether one of the pages is in view. */
+async function isSeen() {
+  if (!document.hidden) return true;
+  const { held } = await navigator.locks.query();
+  return held.some(({ name }) => name === SEEN);
 }
 
 /** See what waits now, and tell what is new. */
 async function look() {
-  if (!lead?.isHere && !shown.size) return;
+  if (!isLeading && !shown.size) return;
   isStale = isLooking;
   if (isLooking) return;
   isLooking = true;
@@ -73,27 +117,25 @@ async function take({ prompts, more }) {
   for (const [tag, { of }] of shown) if (!of.some((id) => ids.includes(id))) close(tag);
   const areMore = waiting > before;
   before = waiting;
-  if (!lead.isHere) return;
+  if (!isLeading) return;
   const known = record.load();
   record.save({ ids, more });
-  if (!known || (await lead.isSeen())) return;
+  if (!known || (await isSeen())) return;
   const fresh = prompts.filter((each) => !known.ids.includes(each.interaction_id));
   // Where not all are listed, one that is not known may only have moved up.
   const isListed = !more && !known.more;
   if (isListed ? !fresh.length : !areMore) return;
   if (wanted.includes("chime")) chime();
   if (!wanted.includes("notification")) return;
-  if (isListed && fresh.length <= FEW) for (const each of fresh) showQuestion(each);
-  else show("several", ids, "", main.dataset.inbox);
-}
-
-function showQuestion({ interaction_id: id, prompt }) {
-  const question = prompt.text.trim().split("\n")[0];
-  show(id, [id], question, main.dataset.prompt.replace(/0{8}[-0]+/, id));
+  if (!isListed || fresh.length > FEW) return notify("several", ids, "", main.dataset.inbox);
+  for (const { interaction_id: id, prompt } of fresh) {
+    const question = prompt.text.trim().split("\n")[0];
+    notify(id, [id], question, main.dataset.prompt.replace(/0{8}[-0]+/, id));
+  }
 }
 
 /** One of the same tag takes the place of another, of whichever page. */
-function show(tag, of, question, url) {
+function notify(tag, of, question, url) {
   const notification = new Notification(main.dataset.asks, {
     tag,
     // What would hide or reorder something in it.

@@ -10,30 +10,26 @@ const switches = document.getElementById("attention");
 const problem = switches.querySelector(".error");
 
 /** The name of a sentence that says why it cannot be switched on; "" if it can. */
-const CANNOT = {
-  chime: () => ("AudioContext" in window ? "" : "noChime"),
-  notification: () => ("Notification" in window ? "" : "noNotification"),
-};
-const TRY = {
-  async chime() {
+function whyNot(name) {
+  if (!isSecureContext || !navigator.locks) return "notSecure";
+  if (name === "chime") return "AudioContext" in window ? "" : "noChime";
+  return "Notification" in window ? "" : "noNotification";
+}
+
+/** Show what it will be like; returns the same. */
+async function sample(name) {
+  if (name === "chime") {
     await chime();
     return "";
-  },
-  async notification() {
-    if ((await Notification.requestPermission()) !== "granted") return "refused";
-    try {
-      // Browsers of phones have it, and show none for a page.
-      const sample = new Notification(say("sample"), { tag: "sample" });
-      sample.onclick = () => focus();
-    } catch {
-      return "noNotification";
-    }
+  }
+  if ((await Notification.requestPermission()) !== "granted") return "refused";
+  try {
+    // Browsers of phones have it, and show none for a page.
+    new Notification(say("sample"), { tag: "sample" }).onclick = () => focus();
     return "";
-  },
-};
-
-function whyNot(name) {
-  return isSecureContext && navigator.locks ? CANNOT[name]() : "notSecure";
+  } catch {
+    return "noNotification";
+  }
 }
 
 function tell(why) {
@@ -41,11 +37,9 @@ function tell(why) {
 }
 
 async function tryOut(field) {
-  tell("");
-  if (!field.checked) return;
-  const why = whyNot(field.name) || (await TRY[field.name]());
+  const why = field.checked && (whyNot(field.name) || (await sample(field.name)));
   if (why) field.checked = false;
-  tell(why);
+  tell(why || "");
 }
 
 /** Show the pages, this one and those that are open already, as it is saved. */
