@@ -46,7 +46,7 @@ export function refuse(card, message, errors = {}) {
     const problems = Object.hasOwn(errors, name) && errors[name];
     if (!problems) continue;
     const list = listOf(problems);
-    list.id = `${card.id}-${field.dataset.field}_error`;
+    list.id = `${card.id}-${name}_error`;
     const own = field.matches(".field") ? controls(field) : [];
     unfold(field);
     (field.querySelector(":scope > [id]:not(small)") ?? field.querySelector(".field")).before(list);
@@ -61,15 +61,9 @@ export function refuse(card, message, errors = {}) {
 
 /** Have a control be wrong, for the reason that stands in the element of that id; "" for right. */
 function describe(control, id) {
-  control.dataset.about ??= (control.getAttribute("aria-describedby") ?? "").replace(
-    /\S+_error/,
-    "",
-  );
-  const about = `${control.dataset.about} ${id}`.trim();
-  if (about) control.setAttribute("aria-describedby", about);
-  else control.removeAttribute("aria-describedby");
-  if (id) control.setAttribute("aria-invalid", "true");
-  else control.removeAttribute("aria-invalid");
+  const about = (control.getAttribute("aria-describedby") ?? "").replace(/\S+_error/, "");
+  control.setAttribute("aria-describedby", `${about} ${id}`.trim());
+  control.ariaInvalid = id ? "true" : null;
 }
 
 function fields(card) {
@@ -130,20 +124,14 @@ function marked(text) {
   return whole;
 }
 
-function span(name, text) {
-  const element = document.createElement("span");
-  element.className = name;
-  element.textContent = text;
-  return element;
+function span(className, textContent) {
+  return Object.assign(document.createElement("span"), { className, textContent });
 }
 
 function listOf(problems) {
-  const list = document.createElement("ul");
-  list.className = "errorlist";
-  for (const problem of problems) {
-    const item = document.createElement("li");
-    item.textContent = problem;
-    list.append(item);
+  const list = Object.assign(document.createElement("ul"), { className: "errorlist" });
+  for (const textContent of problems) {
+    list.append(Object.assign(document.createElement("li"), { textContent }));
   }
   return list;
 }
