@@ -44,10 +44,9 @@ function after(block) {
 async function write(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   // Over plain HTTP there is none.
-  const field = document.createElement("textarea");
+  const field = Object.assign(document.createElement("textarea"), { value: text });
   const focused = document.activeElement;
   field.className = "unseen";
-  field.value = text;
   document.body.append(field);
   field.select();
   const isCopied = document.execCommand("copy");

@@ -46,7 +46,7 @@ export class Transcript extends EventTarget {
   #breaks = new Map(); // run → sequence of its last item that is no text
   #timer = 0;
   #quiet = 0;
-  #isDue = false; // a drawing of what has come
+  #drawing = 0; // the timer of the next one
   #busy = false;
   #loadedAt = 0;
   #took = 0; // of the last load
@@ -117,22 +117,14 @@ export class Transcript extends EventTarget {
       text: frame.content.text ?? frame.content.output ?? "",
     });
     this.#runs.add(frame.run_id);
-    this.#drawSoon();
+    const draw = () => requestAnimationFrame(() => this.#draw());
+    if (!this.#drawing) this.#drawing = setTimeout(draw, DRAWING);
     this.refresh();
-  }
-
-  #drawSoon() {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    const draw = () => {
-      this.#isDue = false;
-      this.#draw();
-    };
-    setTimeout(() => requestAnimationFrame(draw), DRAWING);
   }
 
   /** Show what has come. */
   #draw() {
+    this.#drawing = 0;
     const groups = Map.groupBy(this.#tails, ({ run, since }) => `${run} ${since}`);
     for (const tails of groups.values()) showTail(segmentOf(tails[0]), tails);
     if (isFollowing) toEnd();
