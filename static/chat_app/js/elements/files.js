@@ -9,7 +9,6 @@ const form = document.getElementById("composer");
 const list = document.getElementById("files");
 const problem = document.getElementById("composer-error");
 const chooser = form.querySelector("[data-upload]");
-const uploads = new Set();
 const ITEM = `<input type="hidden" name="file_ids" disabled><span class="name" dir="auto"></span>
   <span class="how small"></span><button type="button" class="quiet tool" data-remove>
   ${icon("close")}</button>`;
@@ -50,11 +49,7 @@ function drop(event, { files }) {
 /** Upload files, and show them as they come. */
 export function attach(files) {
   if (files.length) problem.textContent = "";
-  for (const file of files) {
-    const upload = send(file, add(file.name, file.size));
-    uploads.add(upload);
-    upload.finally(() => uploads.delete(upload));
-  }
+  for (const file of files) send(file, add(file.name, file.size));
 }
 
 /** Show files that were uploaded before the page was loaded. */
@@ -64,7 +59,7 @@ export function show(files) {
 
 /** Wait until none is under way. */
 export function uploaded() {
-  return Promise.all(uploads);
+  return Promise.all(Array.from(list.children, (item) => item.sent));
 }
 
 function add(name, size) {
@@ -77,7 +72,7 @@ function add(name, size) {
   return item;
 }
 
-/** An `XMLHttpRequest`, which says how far it has come. Resolves however it ends. */
+/** Upload by an `XMLHttpRequest`, which says how far it has come. `sent` resolves however it ends. */
 function send(file, item) {
   const body = new FormData();
   body.append("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
@@ -90,16 +85,13 @@ function send(file, item) {
     item.dataset.percent = Math.floor((100 * loaded) / total);
     item.querySelector(".how").textContent = say("uploading", item.dataset);
   };
-  return new Promise((resolve) => {
-    request.onloadend = () => {
-      finish(request, item, file);
-      resolve();
-    };
-    request.open("POST", chooser.dataset.upload);
-    request.responseType = "json";
-    request.setRequestHeader("Accept", "application/json");
-    request.send(body);
-  });
+  item.sent = new Promise((resolve) => (request.onloadend = resolve)).then(() =>
+    finish(request, item, file),
+  );
+  request.open("POST", chooser.dataset.upload);
+  request.responseType = "json";
+  request.setRequestHeader("Accept", "application/json");
+  request.send(body);
 }
 
 function finish(request, item, file) {
