@@ -83,8 +83,7 @@ export class PromptCard extends HTMLElement {
     this.isSending = true;
     this.#isDrawn = false;
     this.#problem = "";
-    const { outbox } = PromptCard;
-    const said = await outbox.post(form, body, (words) => this.#show(words));
+    const said = await PromptCard.outbox.post(form, body, (words) => this.#show(words));
     const { outcome, by, error, errors } = said;
     const isTaken = TAKEN.has(outcome);
     this.isSending = false;
