@@ -14,7 +14,7 @@ export class Cards extends EventTarget {
   #docking = null; // once there is a card
   #known = new Set(); // the cards that were there at the last look
   #current = null; // the card that is open; others are folded, unless all are shown
-  #shown = null; // the place that was brought in sight last
+  #shown = null; // the card that was brought in sight last
   #chosen = null; // the one that somebody has opened
 
   /**
@@ -86,9 +86,9 @@ export class Cards extends EventTarget {
       alert(say("question", { question: card.querySelector("h2").textContent })); // for who looks elsewhere
       this.dispatchEvent(new Event("asked"));
     }
-    const isNew = this.#current && this.#current.parentElement !== this.#shown;
+    const isNew = this.#current && this.#current !== this.#shown;
     if (!isNew || !(isFollowing || this.#shown?.isConnected === false)) return;
-    this.#shown = this.#current.parentElement;
+    this.#shown = this.#current;
     requestAnimationFrame(() => this.#reveal()); // once the transcript has scrolled to its end
   }
 

@@ -38,6 +38,32 @@ BEFORE_ITS_PLACE = """() => {
   card.querySelector("h2").focus();
 }"""
 
+# As a question comes that is asked between the server's look at the log and that at what waits. The
+# next load, which has its place, comes once `letIn` is called.
+WITHOUT_ITS_PLACE = """() => {
+  const { fetch } = window;
+  const parse = DOMParser.prototype.parseFromString;
+  let gate = null;
+  window.fetch = async (url, options) => {
+    if (String(url).includes("/items/")) await gate;
+    return fetch(url, options);
+  };
+  DOMParser.prototype.parseFromString = function (...parameters) {
+    const parsed = parse.apply(this, parameters);
+    const item = !gate && parsed.querySelector(".question:has(prompt-card)");
+    if (item) {
+      gate = new Promise((resolve) => { window.letIn = resolve; });
+      const place = parsed.createElement("div");
+      place.className = "place";
+      place.append(item.firstElementChild);
+      parsed.querySelector("[data-part=dock]").append(place);
+      item.remove();
+      parsed.body.firstElementChild.dataset.last = item.dataset.first - 1;
+    }
+    return parsed;
+  };
+}"""
+
 CLOSED_AS_IT_OPENS = """() => {
   window.closedAsItOpens = [];
   new MutationObserver((records) => {
@@ -179,6 +205,21 @@ def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
     expect(page.locator("#dock prompt-card")).to_have_count(0)
     page.bring_to_front()
     expect(question).to_be_focused()
+
+
+def test_a_card_whose_place_comes_moves_nothing_for_who_has_scrolled_up(page: Page) -> None:
+    begin(page, "stream(tokens=3000, delay=0)", until="completed")
+    page.evaluate(WITHOUT_ITS_PLACE)
+    page.locator("#text").fill("ask()")
+    page.locator("#text").press("Enter")
+    expect(page.locator("#dock prompt-card")).to_have_count(1)
+    page.evaluate(TWO_FRAMES)  # it has been brought in sight
+    to_top(page)
+    expect(card(page)).to_have_attribute("data-docked", "")
+    page.evaluate("letIn()")
+    expect(page.locator("#items prompt-card")).to_have_count(1)
+    page.evaluate(TWO_FRAMES)
+    assert page.locator("#scroller").evaluate("each => each.scrollTop") == 0
 
 
 def test_without_the_script_all_questions_are_open(open_page: OpenPage, page: Page) -> None:
