@@ -24,8 +24,11 @@ from tests.support.server import Server, environment
 
 pytestmark = pytest.mark.timeout(900)
 
-# Small phones, a phone, a tablet upright and flat, a laptop, and what is left over a keyboard.
-SIZES = [(320, 568), (360, 740), (768, 1024), (1024, 768), (1440, 900), (640, 256)]
+# Phones, a tablet, laptops, and the space left over a keyboard.
+SIZES = [
+    *((320, 568), (360, 740), (390, 844)),
+    *((1024, 768), (1280, 720), (1440, 900), (640, 256)),
+]
 FOLDER = Path("screenshots")
 # The widest that are touched, and on which the list of conversations is a drawer.
 TOUCHED = 768
