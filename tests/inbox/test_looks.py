@@ -12,6 +12,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
 
 MOST = 25  # on a page
+TEXT = "StaticText"
 NARROW = {"width": 1000, "height": 800}  # a card covers the list
 
 
@@ -80,6 +81,12 @@ def press(page: Page, button: Locator) -> None:
     page.keyboard.press("Enter")
 
 
+def seen_texts(page: Page) -> list[str]:
+    """Return the texts that the browser shows, those of the style sheet among them."""
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    return [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == TEXT]
+
+
 @pytest.mark.parametrize("script", [True, False])
 def test_several_prompts_are_approved_at_once(
     open_page: OpenPage, server: Server, script: bool
@@ -102,6 +109,7 @@ def test_several_prompts_are_approved_at_once(
     if script:
         assert_looks_right(inbox, "ltr")
     questions.get_by_label("1 days").uncheck()
+    assert "1" in seen_texts(inbox)  # on the button: how many are still chosen
     inbox.locator(".review").get_by_role("button", name="Approve").click()
     expect(inbox.locator(".notice")).to_have_text("1 answered.")
     expect(inbox.locator(".entry h2")).to_have_text(
