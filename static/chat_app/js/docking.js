@@ -62,11 +62,14 @@ function isOutOfSight() {
 }
 
 function set(isDocked) {
-  if (!watched || watched.hasAttribute("data-docked") === isDocked) return;
+  if (!watched) return;
   const fromEnd = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
-  if (isDocked) place = watched.parentElement; // which may lose it
-  place.style.minHeight = isDocked ? `${place.offsetHeight}px` : "";
-  watched.toggleAttribute("data-docked", isDocked);
+  if (watched.hasAttribute("data-docked") !== isDocked) {
+    if (isDocked) place = watched.parentElement; // which may lose it
+    place.style.minHeight = isDocked ? `${place.offsetHeight}px` : "";
+    watched.toggleAttribute("data-docked", isDocked);
+  }
+  // Each time, as a docked card is lower over a keyboard.
   stage.style.setProperty("--docked", isDocked ? `${watched.offsetHeight}px` : "0px");
   // Who was at the end stays there.
   if (isDocked && fromEnd < 1) scroller.scrollTop = scroller.scrollHeight;

@@ -13,6 +13,7 @@ from tests.browser.chat_page import (
     until_connected,
 )
 from tests.support.browser import OpenPage
+from tests.support.polling import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -158,6 +159,15 @@ def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> Non
     card(page).get_by_role("link", name="Show").click()
     expect(card(page)).not_to_have_attribute("data-docked", "")
     expect(card(page).locator("textarea")).to_have_value("typed")
+
+
+def test_a_docked_card_that_gets_lower_leaves_no_text_over_the_message_field(page: Page) -> None:
+    begin(page, "stream(tokens=3000, delay=0)", until="completed")
+    say(page, "ask()")
+    to_top(page)
+    expect(card(page)).to_have_attribute("data-docked", "")
+    page.set_viewport_size({"width": 640, "height": 256})
+    until(lambda: page.evaluate("scroller.getBoundingClientRect().bottom <= composer.offsetTop"))
 
 
 def test_one_of_several_questions_is_open_and_its_answer_leads_on_to_the_next(page: Page) -> None:
