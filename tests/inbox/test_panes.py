@@ -5,7 +5,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import card, until_connected
+from tests.browser.chat_page import begin, card, until_connected
 from tests.browser.look import assert_accessible
 from tests.browser.reading.test_docking import IS_IN_SIGHT
 from tests.inbox.people import make_group
@@ -126,3 +126,14 @@ def test_ten_of_thirty_questions_are_answered_by_keys_within_a_minute(
     assert time.monotonic() - began < 60
     sql = "SELECT id FROM sessions_app_interaction WHERE status = 'answered'"
     assert len(until(lambda: server.rows(sql))) == 10
+
+
+def test_a_title_has_the_width_of_its_row_beside_what_happens_without_an_answer(
+    inbox: Page, open_page: OpenPage
+) -> None:
+    inbox.set_viewport_size({"width": 1024, "height": 768})
+    begin(open_page("/c/", user="ben"), "ask_destructive()", cards=1)
+    title = inbox.locator(".meta .permanent")
+    expect(title).to_have_text("OpenDelete the customer list?")
+    assert title.evaluate("each => each.scrollWidth === each.clientWidth")
+    expect(inbox.locator(".meta .deadline")).to_be_in_viewport(ratio=1)
