@@ -61,6 +61,7 @@ older.addEventListener("click", async (event) => {
 
 let unacknowledged = 0;
 let ackTimer = 0;
+let isListNew = true; // as the page brought it: what waits is told as the connection opens, too
 
 /** Tell the server how far this page has come, so that it sends on. */
 function acknowledge() {
@@ -77,7 +78,8 @@ function acknowledge() {
 connection.addEventListener("frame", ({ detail: frame }) => {
   if (frame.type === "waiting_message") {
     status.showWaiting(frame.waiting);
-    sidebar.refresh();
+    if (!isListNew || frame.waiting !== sidebar.waiting) sidebar.refresh();
+    isListNew = false;
   }
   if (frame.conversation_id && frame.conversation_id !== conversation) return;
   // Only a new page can show a log that is another one than this was made from, or that the
