@@ -63,6 +63,9 @@ def test_ten_of_thirty_questions_take_a_tap_each_after_the_first_is_open(
         confirmed = f"Approved: Give ann {number} days off? View"
         expect(phone.locator("#done")).to_have_text(confirmed)
     assert tap.count == 11
+    box = "each => each.getBoundingClientRect()"
+    places = [phone.locator(each).evaluate(box) for each in ("#turns", "#done")]
+    assert places[0]["bottom"] <= places[1]["top"]
     count_answers(server, 10)
 
 
