@@ -53,6 +53,8 @@ TEMPLATES: dict[str, tuple[str, dict[str, Any]]] = {
     "not-sent": ("403_csrf.html", {}),
     "error": ("500.html", {}),
 }
+# The deeds of a person in the inbox, and what confirms each.
+DEEDS = {"Claim": "Claimed", "Approve": "Approved", "Reject": "Your vote"}
 # Of the first question: no server of a test sends anything.
 NOTICES = """
     INSERT INTO sessions_app_pendingsignal
@@ -262,6 +264,21 @@ def test_draw_inbox(inbox: Page, open_page: OpenPage, server: Server) -> None:
     for part in ("answered", "others", "&q=nothing+of+this"):
         inbox.goto(f"/inbox/?part={part}")
         draw(inbox, f"inbox-7-{part.strip('&').partition('=')[0]}")
+
+
+def test_draw_inbox_deeds(inbox: Page, server: Server) -> None:
+    """Draw what stands above the questions after each deed, in the list and over it."""
+    for number, words in enumerate(("days=1", "days=2, votes=2", "days=3", "days=4")):
+        send_question(server, f"{words}, due={600 + number}", name=str(number))
+    expect(card(inbox)).to_have_count(4)
+    inbox.set_viewport_size({"width": 390, "height": 844})
+    inbox.locator(".permanent").first.click()
+    draw(inbox, "deed-1-open", narrow=True)
+    for number, (name, words) in enumerate(DEEDS.items(), start=2):
+        inbox.set_viewport_size({"width": 390, "height": 844})
+        inbox.locator("[data-over] button", has_text=name).first.click()
+        expect(inbox.locator("#done")).to_contain_text(words)
+        draw(inbox, f"deed-{number}-{name.lower()}", narrow=True)
 
 
 def test_draw_prompt(inbox: Page, open_page: OpenPage, server: Server) -> None:
