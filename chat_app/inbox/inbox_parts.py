@@ -6,11 +6,13 @@ Everything here blocks. The database reads only the rows that are shown or searc
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from chat_app.inbox import inbox_query
+from chat_app.inbox.inbox_query import asks
 from chat_app.inbox.pending_counts import CAP, find_parts
 from sessions_app.interactions import votes
 from sessions_app.interactions.answerers import Name, PromptAudience, may_answer
@@ -94,11 +96,11 @@ def find_ids(
     return [id_ for id_ in ids if id_ in matching_ids], len(ids) > MOST_SEARCHED
 
 
-def count_parts(user: UserId, names: set[Name], part: Part, ids: Sequence[UUID]) -> dict[Part, int]:
-    """Count the waiting prompts of each part, up to CAP, for a person with these names.
+def count_parts(user: UserId, names: set[Name], part: Part) -> dict[Part, int]:
+    """Count the waiting questions of each part, up to CAP, for a person with these names.
 
-    The `ids` of the shown `part` are known. The page of answered prompts omits the count of OTHERS,
-    to save a statement.
+    Notes, which ask nothing, are not counted. The page of answered prompts omits the count of
+    OTHERS, to save a statement.
     """
     waiting = find_parts(user, names)
     parts: dict[Part, Collection[UUID]] = {
@@ -108,11 +110,9 @@ def count_parts(user: UserId, names: set[Name], part: Part, ids: Sequence[UUID])
         Part.CLAIMED: waiting.claimed,
     }
     if waiting.is_cut:
-        parts = {each: _first(user, each, CAP, names) for each in parts}
-    if part == Part.OTHERS:
-        parts[part] = ids
-    elif part != Part.ANSWERED:
-        parts[Part.OTHERS] = _first(user, Part.OTHERS, CAP)
+        parts = {each: _first(user, each, CAP, names, asks()) for each in parts}
+    if part != Part.ANSWERED:
+        parts[Part.OTHERS] = _first(user, Part.OTHERS, CAP, names, asks())
     return {each: min(len(some), CAP) for each, some in parts.items()}
 
 
@@ -127,23 +127,26 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
     return (prompt, may) if sees or votes.has_voted(reader, prompt.pk) else None
 
 
-def _first(user: UserId, part: Part, count: int, names: set[Name] | None = None) -> list[UUID]:
+def _first(
+    user: UserId, part: Part, count: int, names: set[Name] | None, *conditions: Q
+) -> list[UUID]:
+    read = partial(inbox_query.waiting_prompts, user, names=names, conditions=conditions)
     match part:
         case Part.ANSWERED:
             return inbox_query.answered_prompts(user, count)
         case Part.OTHERS:
-            ways = inbox_query.of_others(user)
+            ways = inbox_query.of_others(user, conditions)
         case Part.CLAIMED:
-            ways = inbox_query.claimed_prompts(user, names)
+            ways = inbox_query.claimed_prompts(user, names, conditions)
         case Part.GROUPS:
-            ways = inbox_query.waiting_prompts(user, "group", "permission", names=names)
+            ways = read("group", "permission")
         case Part.MINE:
             ways = [
-                *inbox_query.waiting_prompts(user, "own", "user", names=names),
-                *inbox_query.claimed_prompts(user, names, assignee=user),
+                *read("own", "user"),
+                *inbox_query.claimed_prompts(user, names, conditions, assignee=user),
             ]
         case _:
-            ways = inbox_query.waiting_prompts(user, names=names)
+            ways = read()
     return inbox_query.first(ways, count)
 
 

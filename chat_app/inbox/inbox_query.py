@@ -6,7 +6,7 @@ Everything here blocks. Assigned prompts are read in inbox order, through one in
 candidate (user, group, permission), and only as far as needed, however many prompts wait.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from sessions_app.interactions.answerers import Name, heeds_four_eyes
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.interaction import NEVER, PLACE
 from sessions_app.models.people import UserId, users
+from sessions_app.prompts import seen_types
 
 # The sort key of inboxes: deadline, time of asking, id. The earliest deadline comes first; prompts
 # without a deadline come last, oldest first.
@@ -29,7 +30,12 @@ DUE = Coalesce("due_at", "expires_at", NEVER)
 MOST = 2000  # rows per query
 
 
-def waiting_prompts(user: UserId, *kinds: str, names: set[Name] | None = None) -> list[First]:
+def waiting_prompts(
+    user: UserId,
+    *kinds: str,
+    names: set[Name] | None = None,
+    conditions: Sequence[Q] = (),
+) -> list[First]:
     """Return one reader for each name under which answerable prompts wait for this person.
 
     Prompts that others have claimed, or on which the person has voted, are left out.
@@ -38,18 +44,20 @@ def waiting_prompts(user: UserId, *kinds: str, names: set[Name] | None = None) -
         kinds: the kinds of names to read ("own", "user", "group", "permission"); all if empty.
             Without "user", prompts that name the person are left out.
         names: the person's names, if already known.
+        conditions: further conditions for the prompts.
     """
     own_votes = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
     # Prompts settled by a single answer have no votes, so the vote lookup is skipped.
     no_own_vote = Q(assignment__votes=1) | ~Exists(own_votes)
-    conditions = [Q(assignee=None) | Q(assignee=user), no_own_vote]
+    all_conditions = [Q(assignee=None) | Q(assignee=user), no_own_vote, *conditions]
     if kinds and "user" not in kinds:
-        conditions.append(~Exists(Candidate.objects.filter(user=user, interaction=OuterRef("pk"))))
+        is_named = Exists(Candidate.objects.filter(user=user, interaction=OuterRef("pk")))
+        all_conditions.append(~is_named)
     return [
-        _list_prompts(_own(user).filter(*conditions))
+        _list_prompts(_own(user).filter(*all_conditions))
         if kind == "own"
         else _walk_candidates(
-            _pending_prompts(*conditions, heeds_four_eyes(user)),
+            _pending_prompts(*all_conditions, heeds_four_eyes(user)),
             **{kind: value},
             **KIND_CONDITIONS.get(kind, {}),
         )
@@ -58,7 +66,12 @@ def waiting_prompts(user: UserId, *kinds: str, names: set[Name] | None = None) -
     ]
 
 
-def claimed_prompts(user: UserId, names: set[Name] | None = None, **by: UserId) -> list[First]:
+def claimed_prompts(
+    user: UserId,
+    names: set[Name] | None = None,
+    conditions: Sequence[Q] = (),
+    **by: UserId,
+) -> list[First]:
     """Return the claimed prompts that this person may answer; `assignee` restricts the claimant."""
     claimed, is_candidate = Q(assignee__isnull=False, **by), Q(pk__in=[])
     names = names_of(user) if names is None else names
@@ -67,14 +80,15 @@ def claimed_prompts(user: UserId, names: set[Name] | None = None, **by: UserId) 
     for kind, value in names:
         is_candidate |= Q(**{kind: value}) if kind != "own" else Q()
     may_answer = Exists(Candidate.objects.filter(is_candidate, interaction=OuterRef("pk")))
-    assigned_prompts = _pending_prompts(claimed, may_answer, heeds_four_eyes(user))
-    return [_list_prompts(_own(user).filter(claimed)), _list_prompts(assigned_prompts)]
+    assigned_prompts = _pending_prompts(claimed, may_answer, heeds_four_eyes(user), *conditions)
+    return [_list_prompts(_own(user).filter(claimed, *conditions)), _list_prompts(assigned_prompts)]
 
 
-def of_others(user: UserId) -> list[First]:
+def of_others(user: UserId, conditions: Sequence[Q] = ()) -> list[First]:
     """Return the prompts of this person's conversations that others have to answer."""
     claimed_by_others = Q(assignee__isnull=False) & ~Q(assignee=user)
-    return [_walk_candidates(_pending_prompts(Q(for_owner=False) | claimed_by_others), owner=user)]
+    prompts = _pending_prompts(Q(for_owner=False) | claimed_by_others, *conditions)
+    return [_walk_candidates(prompts, owner=user)]
 
 
 def first(ways: Iterable[First], count: int) -> list[UUID]:
@@ -131,6 +145,11 @@ def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
 def _list_prompts(prompts: QuerySet[Interaction]) -> First:
     places = prompts.order_by(DUE, "created_at", "pk").values_list(DUE, "created_at", "pk")
     return lambda count: list(places[:count])
+
+
+def asks() -> Q:
+    """Build the condition that a prompt asks something. Notes to be seen are not counted."""
+    return ~Q(name__in=seen_types())
 
 
 def begins_card() -> Q:

@@ -26,6 +26,7 @@ from sessions_app.models.interaction import PLACE
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import listen
 from sessions_app.notify.news import PROMPTS
+from sessions_app.prompts import seen_types
 from sessions_app.storage import reads
 
 log = Log(__name__)
@@ -35,7 +36,7 @@ CAP = 100
 # first FIRST rows are read separately.
 TOGETHER, FIRST = 20, 3 * CAP
 KINDS = ("own", "user", "group", "permission")
-FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment__votes")
+FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment__votes", "name")
 
 # The pace of the queries for sockets.
 PACE = 0.3  # seconds between two queries, at least
@@ -45,18 +46,20 @@ IDS = 1000  # people per query
 
 
 class WaitingPrompts(NamedTuple):
-    """The number of prompts that wait for a person, up to CAP.
+    """The number of prompts that ask something of a person, up to CAP.
 
-    `mark` changes with the set of prompts. `ids` are the ids of the prompts, empty from CAP on.
+    `ids` are the ids of these prompts and of waiting notes, empty and not `are_known` if there are
+    CAP or more. `mark` changes with the set of ids.
     """
 
     prompts: int = 0
     mark: int = 0
     ids: frozenset[UUID] = frozenset()
+    are_known: bool = True
 
     def gone_since(self, before: "WaitingPrompts | None") -> frozenset[UUID]:
         """Return the prompts that waited before and no longer do; empty if the ids are unknown."""
-        return before.ids - self.ids if before and self.prompts < CAP else frozenset()
+        return before.ids - self.ids if before and self.are_known else frozenset()
 
 
 def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
@@ -67,15 +70,22 @@ def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
     counts = dict.fromkeys(people, WaitingPrompts())
     for person, person_names in names.items():
         ids = frozenset(prompts.answerable(person, person_names) - voted_prompts[person])
-        if len(ids) < CAP and not prompts.cut.isdisjoint(person_names):
+        count = len(ids - prompts.notes)
+        if count < CAP and not prompts.cut.isdisjoint(person_names):
             ids = frozenset(inbox_query.first(inbox_query.waiting_prompts(person), CAP))
-        shown_ids = ids if len(ids) < CAP else frozenset()
-        counts[person] = WaitingPrompts(min(len(ids), CAP), hash(ids), shown_ids)
+            asking = inbox_query.waiting_prompts(person, conditions=[inbox_query.asks()])
+            count = len(inbox_query.first(asking, CAP))
+        are_known = len(ids) < CAP
+        shown_ids = ids if are_known else frozenset()
+        counts[person] = WaitingPrompts(min(count, CAP), hash(ids), shown_ids, are_known)
     return counts
 
 
 class WaitingParts(NamedTuple):
-    """The waiting prompts of one person by inbox part. `is_cut`: some prompts were not read."""
+    """The waiting prompts of one person by inbox part, without notes.
+
+    `is_cut`: some prompts were not read.
+    """
 
     all: set[UUID]
     mine: set[UUID]
@@ -87,24 +97,32 @@ class WaitingParts(NamedTuple):
 def find_parts(person: UserId, names: set[Name]) -> WaitingParts:
     """Find the waiting prompts of a person with these names, with the statements of a count."""
     prompts = _Prompts(names)
-    voted_prompts = prompts.voted_prompts([person])[person]
+    not_counted = prompts.voted_prompts([person])[person] | prompts.notes
     direct_names = {name for name in names if name[0] in ("own", "user")}
-    direct = prompts.answerable(person, direct_names) - voted_prompts
-    others = prompts.answerable(person, names - direct_names) - voted_prompts
+    direct = prompts.answerable(person, direct_names) - not_counted
+    others = prompts.answerable(person, names - direct_names) - not_counted
+    claimed, own_claims = (
+        prompts.claimed(person, names, by) - prompts.notes for by in (None, person)
+    )
     return WaitingParts(
         all=direct | others,
-        mine=direct | prompts.claimed(person, names, by=person),
+        mine=direct | own_claims,
         groups=others - prompts.named(person),
-        claimed=prompts.claimed(person, names),
+        claimed=claimed,
         is_cut=not prompts.cut.isdisjoint(names),
     )
 
 
 class _Prompts:
-    """The waiting prompts, as sets by the rules of `inbox`. `cut`: names not read completely."""
+    """The waiting prompts, as sets by the rules of `inbox`.
+
+    `cut`: names not read completely. `notes`: prompts that ask nothing.
+    """
 
     def __init__(self, names: Collection[Name]) -> None:
         self.cut: set[Name] = set()
+        self.notes: set[UUID] = set()
+        note_types = seen_types()
         # The key is a name and the claimant, None if the prompt is unclaimed.
         self._open: dict[tuple[Name, UserId | None], set[UUID]] = defaultdict(set)
         self._barred: dict[UserId, set[UUID]] = defaultdict(set)
@@ -114,8 +132,10 @@ class _Prompts:
         for name, prompt in read:
             if prompt not in facts:  # the prompt was settled, or the conversation deleted
                 continue
-            assignee, owner, four_eyes, votes = facts[prompt]
+            assignee, owner, four_eyes, votes, type_ = facts[prompt]
             self._open[name, assignee].add(prompt)
+            if type_ in note_types:
+                self.notes.add(prompt)
             if four_eyes:
                 self._barred[owner].add(prompt)
             if (votes or 1) > 1:
@@ -126,9 +146,7 @@ class _Prompts:
         prompt_sets = (self._open.get((name, by), set()) for name in names for by in (None, person))
         return set().union(*prompt_sets) - self._barred.get(person, set())
 
-    def claimed(
-        self, person: UserId, names: Collection[Name], by: UserId | None = None
-    ) -> set[UUID]:
+    def claimed(self, person: UserId, names: Collection[Name], by: UserId | None) -> set[UUID]:
         """Return the claimed prompts that a person with these names may answer."""
         prompt_sets = (
             prompts

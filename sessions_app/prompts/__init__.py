@@ -27,6 +27,7 @@ from sessions_app.prompts.base import (
     load_typed_prompt,
     on_one_card,
     question_title,
+    seen_types,
     type_of,
 )
 from sessions_app.prompts.choices import (
@@ -114,5 +115,6 @@ __all__ = [
     "plain_text",
     "question_title",
     "read_posted",
+    "seen_types",
     "type_of",
 ]

@@ -244,7 +244,8 @@ class Prompt(BaseModel, Generic[R]):
     alike: ClassVar[bool] = True
     # True if several people can be asked to give the same answer.
     can_agree: ClassVar[bool] = False
-    # True if sending the prompt to a plain client, which never answers, counts as seen.
+    # True if the prompt asks nothing: it is answered by being seen, and not counted as a question.
+    # Sending it to a plain client, which never answers, counts as seen.
     is_seen: ClassVar[bool] = False
 
     if TYPE_CHECKING:  # declared by each subclass: a field here would precede `text`
@@ -480,6 +481,11 @@ class MissingPrompt(Prompt[Response]):
 def type_of(input_type: str) -> type[AnyPrompt]:
     """Return the class of prompts with this `input_type`, or MissingPrompt."""
     return _types.get(input_type, MissingPrompt)
+
+
+def seen_types() -> list[str]:
+    """Return the types of the prompts that ask nothing."""
+    return [name for name, type_ in _types.items() if type_.is_seen]
 
 
 def question_title(content: Content) -> str:

@@ -16,6 +16,7 @@ from chat_app.page.inbox.alike import MOST_ALIKE, group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from sessions_app.models import Candidate, Interaction, Vote
 from sessions_app.models.interaction import NEVER
+from sessions_app.prompts import NotificationPrompt
 from tests.inbox.many_prompts import NOW, ask, new_conversation, new_prompt, new_run
 
 pytestmark = pytest.mark.django_db
@@ -56,11 +57,29 @@ def test_counts_are_what_the_parts_have(
     if is_cut:
         monkeypatch.setattr(pending_counts, "FIRST", 2)
         monkeypatch.setattr(pending_counts, "TOGETHER", 0)
-    ids = read_inbox(boss.pk, InboxQuery(part)).ids
-    counts = count_parts(boss.pk, names_of(boss), part, ids)
+    counts = count_parts(boss.pk, names_of(boss), part)
     found = {one: len(read_inbox(boss.pk, InboxQuery(one)).prompts) for one in counts}
     assert counts == found
     assert min(found.values()) > 0
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("part", [part for part in Part if part != Part.ANSWERED])
+def test_notes_that_ask_nothing_are_listed_but_not_counted(
+    boss: User, part: Part, is_cut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_cut:
+        monkeypatch.setattr(pending_counts, "FIRST", 2)
+        monkeypatch.setattr(pending_counts, "TOGETHER", 0)
+    listed = read_inbox(boss.pk, InboxQuery(part)).ids
+    Interaction.objects.filter(pk=listed[0]).update(
+        prompt=NotificationPrompt(text="Told.").model_dump(mode="json"), name="notification"
+    )
+    assert read_inbox(boss.pk, InboxQuery(part)).ids == listed
+    assert count_parts(boss.pk, names_of(boss), part)[part] == len(listed) - 1
+    if part == Part.ALL:
+        waiting = count_waiting([boss.pk])[boss.pk]
+        assert (waiting.prompts, waiting.ids) == (len(listed) - 1, frozenset(listed))
 
 
 def test_what_is_due_first_comes_first_and_what_is_never_due_comes_last() -> None:
@@ -95,9 +114,10 @@ def test_counts_and_groups_take_no_more_statements_than_one_count(
     with CaptureQueriesContext(connection) as queries:
         names = names_of(boss)
         page = read_inbox(boss.pk, InboxQuery(part), MOST_ALIKE, names)
-        count_parts(boss.pk, names, part, page.ids)
+        count_parts(boss.pk, names, part)
         group_alike(make_entries(page.prompts, boss.pk), boss.pk, page.ids)
     with CaptureQueriesContext(connection) as plain_queries:  # without groups, with one count
         make_entries(read_inbox(boss.pk, InboxQuery(part)).prompts, boss.pk)
         count_waiting([boss.pk])
-    assert len(queries) <= len(plain_queries)
+    # The count of prompts for others leaves out the notes that the part lists.
+    assert len(queries) <= len(plain_queries) + (2 if part == Part.OTHERS else 0)

@@ -49,6 +49,7 @@ from sessions_app.errors import Refused, StorageUnavailable, TooMany
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
+from sessions_app.prompts import seen_types
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import attachments, reads
 from sessions_app.storage.spool import pieces, spool
@@ -365,8 +366,10 @@ def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
 
 
 def _read_waiting(reader: UserId) -> list[Entry]:
-    """Return the first questions of a person's inbox."""
-    return make_entries(read_inbox(reader, InboxQuery()).prompts[:MOST_WAITING], reader)
+    """Return the first questions of a person's inbox, without notes that ask nothing."""
+    prompts = read_inbox(reader, InboxQuery()).prompts
+    questions = [prompt for prompt in prompts if prompt.name not in seen_types()]
+    return make_entries(questions[:MOST_WAITING], reader)
 
 
 def _accepted_types() -> str:

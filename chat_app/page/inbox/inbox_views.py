@@ -79,7 +79,7 @@ async def show(request: HttpRequest) -> HttpResponse:
         look_ahead = MOST_ALIKE if is_answerable else pending_counts.CAP
         inbox_query, inbox_page = _read_page(person, wanted_query, look_ahead, names)
         shown_part, number = inbox_query.part, inbox_query.page
-        counts = count_parts(person.id, names, shown_part, inbox_page.ids)
+        counts = count_parts(person.id, names, shown_part)
         entries = make_entries(inbox_page.prompts, person.id, may_answer=is_answerable)
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {

@@ -14,8 +14,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import (
+    BooleanField,
     Count,
     Exists,
+    ExpressionWrapper,
     F,
     IntegerChoices,
     Min,
@@ -30,7 +32,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.feed.selectors import pending_interactions
-from chat_app.inbox.inbox_query import any_pending, begins_card
+from chat_app.inbox.inbox_query import any_pending, asks, begins_card
 from chat_app.inbox.pending_counts import CAP, count_waiting
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Conversation, Event, Interaction, Run
@@ -67,8 +69,8 @@ class Section(IntegerChoices):
 class Entry:
     """A conversation in the list; an empty `state` shows nothing.
 
-    `question` is the waiting question with the next deadline; `other_count` is the number of
-    further waiting questions.
+    `question` is the waiting question with the next deadline, or a note if nothing is asked;
+    `other_count` is the number of further waiting questions.
     """
 
     conversation_id: str
@@ -110,7 +112,7 @@ class Sidebar:
     """The list of conversations.
 
     `next_limit` is the number of entries to request next, 0 at the end of the list.
-    `waiting_count` counts the prompts in the person's inbox.
+    `waiting_count` counts the questions in the person's inbox.
     """
 
     entries: list[Entry]
@@ -132,7 +134,10 @@ class Sidebar:
 
 @dataclass(frozen=True, slots=True)
 class _WaitingCount:
-    """The number of a conversation's waiting prompts, and the next deadline."""
+    """The number of a conversation's waiting questions, and the next deadline.
+
+    A conversation with a note alone, which asks nothing, has the count 0.
+    """
 
     count: int
     deadline: datetime | None
@@ -160,7 +165,8 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str =
         waiting_count = count_waiting([owner])[owner].prompts
     elif query or len(waiting_counts) > limit:
         asking = conversations.filter(waiting__gt=0)
-        waiting_count = pending_interactions(begins_card(), conversation__in=asking)[:CAP].count()
+        pending = pending_interactions(begins_card(), asks(), conversation__in=asking)
+        waiting_count = pending[:CAP].count()
     else:
         waiting_count = min(sum(count.count for count in waiting_counts.values()), CAP)
     return Sidebar(
@@ -191,7 +197,7 @@ def _asking_conversations(
     """Return conversations that need the person, next deadline first, without deadline last."""
     pending = pending_interactions(begins_card(), conversation__in=conversations)
     groups = pending.values("conversation_id").annotate(
-        count=Count("pk"), deadline=Min("expires_at"), since=Min("created_at")
+        count=Count("pk", filter=asks()), deadline=Min("expires_at"), since=Min("created_at")
     )
     rows = groups.order_by(F("deadline").asc(nulls_last=True), "since")[:limit]
     return {row["conversation_id"]: _WaitingCount(row["count"], row["deadline"]) for row in rows}
@@ -222,7 +228,8 @@ def _entries(
     """
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     pending = pending_interactions(conversation=OuterRef("pk"))
-    first = pending.order_by(F("expires_at").asc(nulls_last=True), "sequence")
+    is_note = ExpressionWrapper(~asks(), BooleanField())
+    first = pending.order_by(is_note, F("expires_at").asc(nulls_last=True), "sequence")
     for_others = Interaction.objects.filter(
         conversation=OuterRef("pk"), status=Interaction.Status.PENDING, for_owner=False
     )
@@ -258,7 +265,7 @@ def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
         state=state,
         words=words,
         question=question_title(row)[:QUESTION] if unanswered else "",
-        other_count=unanswered.count - 1 if unanswered else 0,
+        other_count=max(unanswered.count - 1, 0) if unanswered else 0,
         deadline=unanswered.deadline if unanswered else None,
     )
 

@@ -22,6 +22,7 @@ from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
     FormPrompt,
+    NotificationPrompt,
     OAuthPrompt,
     Option,
     TextPrompt,
@@ -172,6 +173,20 @@ def test_without_deadlines_the_earliest_question_is_shown(ann: User) -> None:
     assert (entry.question, entry.other_count) == ("First?", 1)
 
 
+@pytest.mark.parametrize("query", ["", "log"])
+def test_a_note_that_asks_nothing_is_shown_after_questions_and_not_counted(
+    ann: User, query: str
+) -> None:
+    log = StoredLog(ann, "c")
+    log.ask(log.message(), NotificationPrompt(text="Told.", timeout=60))
+    side = sidebar(ann.pk, query=query)
+    assert (side.entries[0].question, side.waiting_count) == ("Told.", 0)
+    log.ask(log.message(), TextPrompt(text="Name?"))
+    side = sidebar(ann.pk, query=query)
+    assert (side.entries[0].question, side.entries[0].other_count) == ("Name?", 0)
+    assert side.waiting_count == 1
+
+
 async def test_a_request_for_consent_names_the_host(client: AsyncClient, ann: User) -> None:
     def store() -> None:
         log = StoredLog(ann, "c")
@@ -237,6 +252,22 @@ async def test_an_empty_page_says_what_waits_and_what_may_be_asked(
     section = html[html.index('id="elsewhere"') :]
     assert re.search(r'href="/c/waits/"\s+aria-label="Open: Deploy now\?"', section)
     assert "Asks to go beyond its limit" in section
+
+
+async def test_an_empty_page_shows_questions_and_no_notes(
+    client: AsyncClient, log: StoredLog
+) -> None:
+    async def section() -> str:
+        html = (await client.get(reverse("chat:conversation", args=["new"]))).content.decode()
+        return html[html.index('id="empty"') : html.index('class="workflows"')]
+
+    run = await asyncio.to_thread(log.message)
+    await asyncio.to_thread(log.ask, run, NotificationPrompt(text="Told."))
+    assert "waiting for you" not in await section()
+    await asyncio.to_thread(log.ask, run, TextPrompt(text="Name?"))
+    html = await section()
+    assert "1 question is waiting for you" in html
+    assert ("Name?" in html, "Told." in html) == (True, False)
 
 
 @pytest.mark.parametrize(

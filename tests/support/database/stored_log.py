@@ -104,6 +104,7 @@ class StoredLog:
             position=Interaction.objects.filter(run=run).count(),
             sequence=self.last + 1,
             prompt=prompt.model_dump(mode="json"),
+            name=prompt.kind,
             created_at=now,
             expires_at=now + timedelta(seconds=prompt.timeout) if prompt.timeout else None,
         )
