@@ -1,6 +1,7 @@
 """A test that one folder alone takes the rows of questions apart: all else formats its views."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,11 @@ PACKAGES = ("chat_app", "natproject", "sessions_app")
 READERS = tuple(f"sessions_app/{folder}" for folder in ("models", "prompts", "questions"))
 # What settles a question reads an answer by its prompt.
 WRITERS = ("sessions_app/interactions",)
+# A tag of a template, and what in it reads the row or the stored text of a question.
+TAG = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
+READS_ROW = re.compile(
+    r"\bassignment\b|\bprompt\.text\b|\b(?:interaction|asked|original)\.prompt\b"
+)
 # Has a function of that name, for rows.
 TITLES = "question_texts"
 
@@ -71,6 +77,41 @@ def test_nothing_but_the_view_of_a_question_takes_its_row_apart() -> None:
         for place in found(path)
     ]
     assert places == []
+
+
+def tags_that_read_a_row(template: str) -> list[str]:
+    return [tag for tag in TAG.findall(template) if READS_ROW.search(tag)]
+
+
+def test_no_template_takes_a_row_apart() -> None:
+    templates = [
+        path
+        for path in ROOT.rglob("templates/**/*")
+        if path.suffix in (".html", ".txt")
+        if path.relative_to(ROOT).parts[0] in (*PACKAGES, "templates")
+    ]
+    found_tags = {
+        path.relative_to(ROOT).as_posix(): tags
+        for path in templates
+        if (tags := tags_that_read_a_row(path.read_text()))
+    }
+    assert templates
+    assert found_tags == {}
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        '{% include "note.html" with note=card.interaction.assignment.note %}',
+        "{% if not asked.assignment.note %}",
+        "{{ entry.interaction.prompt.text|visible }}",
+        "{{ card.prompt.text }}",
+        "{% decision entry.interaction.prompt %}",
+        "{% decision\n  original.prompt beside_form=True %}",
+    ],
+)
+def test_a_template_that_takes_a_row_apart_is_found(template: str) -> None:
+    assert tags_that_read_a_row(template)
 
 
 @pytest.mark.parametrize(

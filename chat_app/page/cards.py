@@ -129,9 +129,9 @@ class Card:
         )
 
     @property
-    def workflow(self) -> str:
-        """The title of the workflow that asks."""
-        return QuestionView.of(self.interaction).workflow
+    def view(self) -> QuestionView:
+        """The view of the question, the same for all readers."""
+        return QuestionView.of(self.interaction)
 
 
 def cards(pending: Sequence[Interaction], typed_answer: TypedAnswer | None = None) -> list[Card]:

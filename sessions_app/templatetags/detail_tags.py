@@ -9,7 +9,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from sessions_app.json_types import JsonObject
-from sessions_app.prompts import AnyPrompt, load_prompt
+from sessions_app.prompts import AnyPrompt
 from sessions_app.prompts.details import is_misread, rows
 from sessions_app.prompts.forms.data import texts
 from sessions_app.prompts.hidden_characters import has_hidden, is_hidden, marks_in_words
@@ -20,14 +20,13 @@ QUOTED = '<span class="quote">"</span><bdi>{}</bdi><span class="quote">"</span>'
 
 
 @register.inclusion_tag("sessions_app/decision.html")
-def decision(prompt: AnyPrompt | JsonObject, *, beside_form: bool = False) -> JsonObject:
+def decision(prompt: AnyPrompt, *, beside_form: bool = False) -> JsonObject:
     """Render a prompt's details, and the arguments of a tool call.
 
     `beside_form` leaves out arguments that are fields of the prompt's form.
     """
-    loaded = load_prompt(prompt) if isinstance(prompt, dict) else prompt
-    arguments = [row for row in loaded.arguments_shown if not (beside_form and row.is_editable)]
-    return {"rows": rows(loaded.details), "arguments": arguments}
+    arguments = [row for row in prompt.arguments_shown if not (beside_form and row.is_editable)]
+    return {"rows": rows(prompt.details), "arguments": arguments}
 
 
 @register.filter

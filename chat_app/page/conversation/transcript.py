@@ -207,16 +207,6 @@ class Question(Item):
         """The outcome in words; None while the prompt is pending."""
         return self.view.outcome
 
-    @property
-    def asked(self) -> str:
-        """The question in a line."""
-        return self.view.title
-
-    @property
-    def waits_for(self) -> str:
-        """The people for whom the prompt waits, if not the reader."""
-        return self.view.waits_for
-
 
 @dataclass(frozen=True)
 class GivenFeedback:

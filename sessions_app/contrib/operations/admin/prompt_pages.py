@@ -352,7 +352,7 @@ class InteractionAdmin(ReadOnlyAdmin):
                 return HttpResponseRedirect(page)
         elif interaction.status != Interaction.Status.PENDING:
             self.message_user(request, gettext("It is settled already."), messages.WARNING)
-        context = {"original": interaction, "form": form, "buttons": view.prompt.buttons}
+        context = {"original": interaction, "view": view, "form": form}
         return self.form_page(request, "answer", view.text, **context)
 
     def _give(self, request: HttpRequest, interaction: Interaction, form: forms.BaseForm) -> bool:

@@ -60,7 +60,8 @@ def question(interaction: Interaction) -> str:
 @admin.display(description=_("details"))
 def details(interaction: Interaction) -> str:
     """Render the details and arguments that people see below the question."""
-    return render_to_string("sessions_app/decision.html", decision(interaction.prompt))
+    prompt = QuestionView.of(interaction).prompt
+    return render_to_string("sessions_app/decision.html", decision(prompt))
 
 
 @admin.display(description=_("answer type"))
