@@ -353,6 +353,11 @@ class Prompt(BaseModel, Generic[R]):
         return self.text.strip().partition("\n")[0]
 
     @property
+    def shown_text(self) -> str:
+        """The whole text in the reader's language, as far as this package wrote it."""
+        return self.text
+
+    @property
     def more(self) -> str:
         """The text below the heading."""
         return self.text.strip().partition("\n")[2].strip("\n")

@@ -259,6 +259,11 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     def question(self) -> str:
         return self.title({"text": self.text})
 
+    @property
+    def shown_text(self) -> str:
+        line, newline, more = self.text.strip().partition("\n")
+        return f"{self.title({'text': line})}{newline}{more}"
+
     @classmethod
     def title(cls, content: Content) -> str:
         line = super().title(content)

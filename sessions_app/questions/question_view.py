@@ -122,8 +122,13 @@ class QuestionView:
 
     @property
     def text(self) -> str:
-        """The whole text."""
+        """The whole text as stored, for programs."""
         return str(self.interaction.prompt.get("text", ""))
+
+    @property
+    def shown_text(self) -> str:
+        """The whole text for people, with the title of a tool call in the reader's language."""
+        return self.prompt.shown_text
 
     @property
     def more(self) -> str:

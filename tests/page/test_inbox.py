@@ -24,6 +24,7 @@ from sessions_app.prompts import (
     FormPrompt,
     OAuthPrompt,
     Option,
+    TextAnswer,
     TextPrompt,
     ToolCallPrompt,
 )
@@ -275,6 +276,25 @@ async def test_a_new_conversation_says_what_waits_in_the_inbox_alone(
     html = (await client.get(reverse("chat:conversation", args=["new"]))).content.decode()
     link = r'id="elsewhere">\s*<a href="/inbox/">\s*1 question is waiting for you\s*</a>'
     assert re.search(link, html)
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+async def test_a_tool_call_is_named_in_the_language_of_the_reader(
+    client: AsyncClient, log: StoredLog, run: Run, *, is_settled: bool
+) -> None:
+    call = ToolCallPrompt(text="May I do this: Write note?\n\nIt is new.", tool="write")
+    prompt = await asyncio.to_thread(log.ask, run, call)
+    if is_settled:
+        answer = await asyncio.to_thread(call.check, TextAnswer("reject"))
+        await asyncio.to_thread(log.settle, prompt, answer)
+    await User.objects.filter(username="ann").aupdate(is_staff=True, is_superuser=True)
+    page = f"/admin/sessions_app/interaction/{prompt.pk}/change/"
+    for path in (reverse("chat:conversation", args=["c"]), page):
+        response = await client.get(path, headers={"accept-language": "de"})
+        html = response.content.decode()
+        assert "„Write note“ erlauben?" in html
+        assert "It is new." in html
+        assert "May I" not in re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL)
 
 
 def ask_each_kind(ann: User) -> None:

@@ -284,6 +284,7 @@ def test_an_agent_asks_in_the_language_of_the_reader() -> None:
     assert asked.question == ToolCallPrompt.title(content) == "Allow “Write note milk”?"
     with override("de"):
         assert asked.question == ToolCallPrompt.title(content) == "„Write note milk“ erlauben?"
+        assert asked.shown_text == "„Write note milk“ erlauben?\n\nIt is new."
     assert asked.more == "It is new."
     assert FIXED.question == "Delete it?"  # as its author wrote it
 

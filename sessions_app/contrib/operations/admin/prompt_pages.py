@@ -353,7 +353,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         elif interaction.status != Interaction.Status.PENDING:
             self.message_user(request, gettext("It is settled already."), messages.WARNING)
         context = {"original": interaction, "view": view, "form": form}
-        return self.form_page(request, "answer", view.text, **context)
+        return self.form_page(request, "answer", view.shown_text, **context)
 
     def _give(self, request: HttpRequest, interaction: Interaction, form: forms.BaseForm) -> bool:
         """Give the operator's answer; on a refusal, add the error to the form and return False."""

@@ -51,7 +51,7 @@ def beginning(prompt: JsonObject) -> str:
 @admin.display(description=_("question"))
 def question(interaction: Interaction) -> str:
     """Show the whole question; empty where the title has all of it."""
-    text = QuestionView.of(interaction).text
+    text = QuestionView.of(interaction).shown_text
     if text == title(interaction):
         return ""
     return format_html('<div class="said">{}</div>', visible(text))
