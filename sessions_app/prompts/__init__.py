@@ -4,9 +4,11 @@
 """
 
 from sessions_app.prompts.base import (
+    APPROVE,
     MAX_NOTE,
     MAX_TEXT,
     MOST_TOGETHER,
+    REJECT,
     Answer,
     AnyPrompt,
     Content,
@@ -41,7 +43,7 @@ from sessions_app.prompts.choices import (
 )
 from sessions_app.prompts.details import literal
 from sessions_app.prompts.forms.data import PREFIX, as_posted, read_posted
-from sessions_app.prompts.forms.prompt import APPROVE, REJECT, FormPrompt, FormResponse
+from sessions_app.prompts.forms.prompt import FormPrompt, FormResponse
 from sessions_app.prompts.forms.schema_checks import (
     aargument_problems,
     acheck_schema,

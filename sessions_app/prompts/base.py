@@ -41,6 +41,8 @@ Files = Mapping[str, AttachedFile]
 PageFiles = Mapping[str, Attachment]
 # A prompt for clients: the stored JSON, with the remaining seconds as `timeout`.
 Content = JsonObject
+# Answers without data: approve a proposal unchanged, or reject it.
+APPROVE, REJECT = "approve", "reject"
 # Limit of prompts on one card: a person reads all of them before answering.
 MOST_TOGETHER = 20
 # NUL in JSON; an escaped backslash followed by "u0000" matches too.
@@ -404,6 +406,10 @@ class Prompt(BaseModel, Generic[R]):
     def answer_text(self, stored: JsonObject) -> str:
         """Return the stored answer for people to read, with labels for values."""
         return str(stored.get("value", "")) or gettext("(empty)")
+
+    def decision(self, stored: JsonObject) -> str:
+        """Return APPROVE or REJECT if the stored answer is such a decision, else an empty text."""
+        return ""
 
     def texts(self, stored: JsonObject) -> Sequence[FieldText]:
         """Return a form's stored answer for people to read, field by field."""

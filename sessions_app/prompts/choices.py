@@ -24,6 +24,8 @@ from pydantic import (
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject, load_json
 from sessions_app.prompts.base import (
+    APPROVE,
+    REJECT,
     Content,
     Given,
     PageAnswer,
@@ -256,6 +258,9 @@ class OneOption(_WithOptions[ChoiceResponse]):
         if option.needs_note and not note.strip():
             raise Invalid(format_lazy(_("“{option}” needs a note: say why."), option=option.label))
         return {"value": option.value, "note": note} if note else {"value": option.value}
+
+    def decision(self, stored: JsonObject) -> str:
+        return str(stored["value"]) if stored["value"] in (APPROVE, REJECT) else ""
 
     def default_answer(self) -> JsonObject | None:
         """Return the declared default for the deadline, without a note."""

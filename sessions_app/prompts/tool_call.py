@@ -29,6 +29,8 @@ from pydantic_core import ErrorDetails, to_jsonable_python
 from sessions_app.errors import Invalid
 from sessions_app.json_types import JsonObject, is_same_json, load_json
 from sessions_app.prompts.base import (
+    APPROVE,
+    REJECT,
     STORED,
     Content,
     FieldText,
@@ -64,7 +66,6 @@ from sessions_app.prompts.forms.fields import (
     use_native,
 )
 from sessions_app.prompts.forms.models import schema_fields
-from sessions_app.prompts.forms.prompt import APPROVE, REJECT
 from sessions_app.prompts.forms.schema_checks import argument_problems, check_schema
 from sessions_app.prompts.hidden_characters import mark
 from sessions_app.prompts.texts import plain_choice
@@ -345,6 +346,9 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         if stored["note"]:
             shown.append(FieldText(gettext("Note"), "", stored["note"], is_changed=False))
         return shown
+
+    def decision(self, stored: JsonObject) -> str:
+        return "" if stored["value"] == ANSWER else str(stored["value"])
 
     def answer_text(self, stored: JsonObject) -> str:
         """Return the decision, the note and the edits."""

@@ -60,7 +60,7 @@ def test_ten_of_thirty_questions_take_a_tap_each_after_the_first_is_open(
         expect(question).to_be_in_viewport()
         expect(phone.locator("#turns .heading")).to_have_text(f"1 of {30 - number}")
         tap(phone.locator("[data-over] button", has_text="Approve"))
-        confirmed = f"Approved: Give ann {number} days off? View"
+        confirmed = f"Answered “Approve”: Give ann {number} days off? View"
         expect(phone.locator("#done")).to_have_text(confirmed)
     assert tap.count == 11
     box = "each => each.getBoundingClientRect()"

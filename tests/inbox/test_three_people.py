@@ -316,7 +316,7 @@ def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> 
     expect(plain.locator("#done")).to_be_empty()
     plain.get_by_role("button", name="Approve").click()
     expect(plain.locator(".empty")).to_be_visible()
-    expect(plain.locator("#done")).to_have_text(f"Approved: {QUESTION} View")
+    expect(plain.locator("#done")).to_have_text(f"Answered “Approve”: {QUESTION} View")
     expect(plain.locator("h1")).to_have_text("Waiting for you")
     plain.get_by_role("link", name="Answered by me").click()
     expect(plain.locator("h1")).to_have_text("Answered by me")

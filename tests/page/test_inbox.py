@@ -24,6 +24,7 @@ from sessions_app.prompts import (
     FormPrompt,
     OAuthPrompt,
     Option,
+    RadioPrompt,
     TextAnswer,
     TextPrompt,
     ToolCallPrompt,
@@ -183,7 +184,7 @@ async def test_only_what_the_reader_did_is_confirmed(client: AsyncClient, ann: U
     response = await post(client, "answer_prompt", prompt.pk, value="yes")
     assert response["Location"] == f"{page}{prompt.pk}"
     html = (await client.get(response["Location"])).content.decode()
-    assert f"{confirmed}Approved:</strong> <bdi>c?</bdi>" in " ".join(html.split())
+    assert f"{confirmed}Answered “Approve”:</strong> <bdi>c?</bdi>" in " ".join(html.split())
     await client.aforce_login(ben)
     for forged in (prompt.pk, uuid4(), "Approved"):
         html = (await client.get(f"{page}{forged}")).content.decode()
@@ -263,6 +264,44 @@ async def test_what_is_refused_is_given_back_with_the_reason(
     await Candidate.objects.acreate(interaction=prompt, user=assignee, owner=ann, asked_at=NOW)
     response: Any = await client.post(path_of(door, prompt.pk), form, follow=True)
     assert said in response.content.decode()
+
+
+CALL = ToolCallPrompt(text="q?", tool="pay")
+ORDER = FormPrompt(
+    {"type": "object", "properties": {"town": {"type": "string"}}},
+    text="q?",
+    initial={"town": "Ulm"},
+    proposal=True,
+    submit="Order it",
+    reject="Leave it",
+)
+NAMED = RadioPrompt(text="q?", options=[Option(value="approve", label="Go"), "wait"])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "said"),
+    [
+        (CALL, "approve", "Approved"),
+        (CALL, "reject", "Rejected"),
+        (ORDER, "approve", "Approved"),
+        (ORDER, "reject", "Rejected"),
+        (NAMED, "approve", "Approved"),
+        (NAMED, "wait", "Answered “wait”"),
+        (TextPrompt(text="q?"), "approve", "Answered"),
+    ],
+)
+async def test_a_decision_is_confirmed_whatever_its_buttons_are_called(
+    client: AsyncClient, ann: User, prompt: AnyPrompt, answer: str, said: str
+) -> None:
+    def answer_it() -> Interaction:
+        log = StoredLog(ann)
+        asked = log.ask(log.message(), prompt)
+        log.settle(asked, prompt.check(TextAnswer(answer)), by=ann)
+        return asked
+
+    asked = await asyncio.to_thread(answer_it)
+    html = await text_of(client, "inbox", done=str(asked.pk))
+    assert f"<strong>{said}:</strong> <bdi>q?</bdi>" in " ".join(html.split())
 
 
 async def test_a_new_conversation_says_what_waits_in_the_inbox_alone(

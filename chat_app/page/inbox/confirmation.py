@@ -12,6 +12,7 @@ from chat_app.inbox.inbox_parts import find_prompt
 from chat_app.page.inbox.inbox_entries import Entry, make_entries
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId, full_name
+from sessions_app.prompts import APPROVE
 from sessions_app.storage.sql import is_uuid
 
 SHORT = 40  # characters shown of the answer
@@ -57,12 +58,10 @@ def _words(entry: Entry) -> str:
 
 
 def _answered(entry: Entry) -> str:
-    text = entry.prompt.answer_text({**(entry.interaction.response or {}), "note": ""})
-    answer = text.partition(";")[0]  # the changes to a proposal follow the semicolon
-    if answer in ("Approve", gettext("Approve"), gettext("Approved")):
-        return gettext("Approved")
-    if answer in ("Reject", gettext("Reject"), gettext("Rejected")):
-        return gettext("Rejected")
+    stored_answer = entry.interaction.response or {}
+    if decision := entry.prompt.decision(stored_answer):
+        return gettext("Approved") if decision == APPROVE else gettext("Rejected")
+    answer = entry.answer_text({**stored_answer, "note": ""})
     if entry.prompt.choices and len(answer) <= SHORT:
         return gettext("Answered “%(answer)s”") % {"answer": answer}
     return gettext("Answered")

@@ -19,6 +19,8 @@ from sessions_app.errors import FormChanged, Invalid
 from sessions_app.json_types import JsonObject, load_json
 from sessions_app.logs import Log
 from sessions_app.prompts.base import (
+    APPROVE,
+    REJECT,
     Answer,
     Content,
     FieldText,
@@ -63,9 +65,6 @@ T = TypeVar("T", covariant=True)
 M = TypeVar("M", bound=BaseModel)
 
 AnyForm = type[BaseForm] | type[BaseModel]
-
-# Answers without data: approve the proposal unchanged, or reject.
-APPROVE, REJECT = "approve", "reject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +283,11 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     def proposed(self) -> dict[str, str]:
         fields = self.fields if self.proposal else ()
         return {field.name: value_text(field, self.initial.get(field.name)) for field in fields}
+
+    def decision(self, stored: JsonObject) -> str:
+        if stored.get("rejected"):
+            return REJECT
+        return APPROVE if self.proposal else ""
 
     def answer_text(self, stored: JsonObject) -> str:
         """Return the changes of a proposal, else all given values."""
