@@ -27,7 +27,6 @@ from sessions_app.prompts import (
     PageAnswer,
     as_posted,
 )
-from sessions_app.questions.outcomes import LINE
 from sessions_app.questions.question_view import QuestionView
 
 log = Log(__name__)
@@ -94,7 +93,6 @@ class Part:
 class Card:
     """A pending question. `question` is the first line, `more` the remaining text.
 
-    `default` is the answer, in words, with which the run goes on at the deadline; empty if none.
     The card is number `number` of `total` on the page, counted from the top.
     `values` and `note` come from a refused answer, and `error` is the reason of the refusal.
     """
@@ -105,7 +103,6 @@ class Card:
     prompt: AnyPrompt
     values: Sequence[str]
     error: str
-    default: str
     note: str = ""
     number: int = 1
     total: int = 1
@@ -165,7 +162,6 @@ def card(
         prompt=prompt,
         values=typed_answer.answer.values if typed_answer else [],
         error=error,
-        default=view.default[:LINE],
         note=typed_answer.answer.note if typed_answer else "",
         form=form,
         parts=parts,

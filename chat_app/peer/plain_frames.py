@@ -133,9 +133,9 @@ def _assignment_update(event: EventRecord, view: View) -> list[Frame]:
         by, to = called(payload["by"]), ", ".join(payload.get("to") or ())
         state = "in_progress"
         name = {
-            "claimed": f"{by} is on it",
+            "claimed": f"Claimed by {by}",
             "released": "Waiting for somebody to take it",
-            "delegated": f"{called(payload.get('assignee'))} is on it",
+            "delegated": f"Claimed by {called(payload.get('assignee'))}",
             "voted": f"{payload.get('votes')} have answered",
         }.get(payload["change"], f"Waiting for {to}")
     else:

@@ -187,7 +187,7 @@ class QuestionView:
         if self.assignment is None:
             return ""
         if self.assignee is not None:
-            return gettext("%(name)s is on it") % {"name": self.assignee}
+            return gettext("Claimed by %(name)s") % {"name": self.assignee}
         return waiting_for(self.to)
 
     # The state of the question.
@@ -248,6 +248,12 @@ class QuestionView:
     def default(self) -> str:
         """The prompt's default answer at the deadline, in words; empty if there is none."""
         return self.answer_text(self.prompt.default_answer())
+
+    @property
+    def default_decision(self) -> str:
+        """The decision that the default answer is: `approve`, `reject`, or empty."""
+        default = self.prompt.default_answer()
+        return self.prompt.decision(default) if default else ""
 
     # The votes on the question.
 

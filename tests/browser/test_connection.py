@@ -59,8 +59,8 @@ def open_with_socket(open_page: OpenPage, path: str) -> tuple[Page, Sockets]:
 
 def go_offline(page: Page) -> None:
     page.context.set_offline(True)
-    expect(page.locator("#connection")).to_contain_text("Offline. Your text stays here.")
-    expect(page.locator("#alert")).to_have_text("Connection lost. Your text stays here.")
+    expect(page.locator("#connection")).to_contain_text("You’re offline. Your text is kept.")
+    expect(page.locator("#alert")).to_have_text("Connection lost. Your text is kept.")
 
 
 def go_online(page: Page, sockets: Sockets) -> None:
@@ -96,7 +96,7 @@ def test_try_now_says_that_it_tries_and_believes_the_socket_before_the_browser(
     # As on a computer without a network, whose server is its own.
     page.evaluate("Object.defineProperty(navigator, 'onLine', { value: false })")
     page.evaluate("dispatchEvent(new Event('offline'))")
-    expect(page.locator("#connection")).to_contain_text("Offline. Your text stays here.")
+    expect(page.locator("#connection")).to_contain_text("You’re offline. Your text is kept.")
     opened = len(sockets)
     page.get_by_role("button", name="Try now").click()
     until_connected(page)
@@ -111,7 +111,7 @@ def test_a_socket_that_was_lost_while_offline_is_opened_anew(
     go_offline(page)
     with sockets[0].expect_event("close"):
         server.kill()
-    expect(page.locator("#connection")).to_contain_text("Offline. Your text stays here.")
+    expect(page.locator("#connection")).to_contain_text("You’re offline. Your text is kept.")
     page.context.set_offline(False)
     expect(page.locator("#connection")).to_contain_text("Reconnecting in")
     server.restart()

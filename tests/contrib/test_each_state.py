@@ -111,26 +111,26 @@ TABLE: dict[str, tuple[str, ...]] = {
         "in_progress Waiting for boss, chef",
     ),
     "mine": (
-        "boss is on it",
+        "Claimed by boss",
         "card; delegate; release",
         "pending True boss None 0/1",
         "pending ['boss', 'chef'] boss",
         "sent Asked by ann",
-        "pending boss is on it",
-        "in_progress boss is on it",
+        "pending Claimed by boss",
+        "in_progress Claimed by boss",
     ),
     "taken": (
-        "chef is on it",
-        "chef is on it",
+        "Claimed by chef",
+        "Claimed by chef",
         "pending True chef None 0/1",
         "pending ['boss', 'chef'] chef",
         "settled",
-        "pending chef is on it",
-        "in_progress chef is on it",
+        "pending Claimed by chef",
+        "in_progress Claimed by chef",
     ),
     "voted": (
         "Waiting for boss, chef",
-        "card; delegate; Votes so far: 1",
+        "card; delegate; 1 of 2 votes",
         "pending True None None 1/2",
         "pending ['boss', 'chef'] None",
         "settled",
@@ -174,13 +174,13 @@ TABLE: dict[str, tuple[str, ...]] = {
         "complete The question was withdrawn.",
     ),
     "handed on": (
-        "chef is on it boss : Your turn",
-        "chef is on it boss : Your turn",
+        "Claimed by chef boss : Your turn",
+        "Claimed by chef boss : Your turn",
         "pending True chef {'by': 'boss', 'text': 'Your turn'} 0/1",
         "pending ['boss', 'chef'] chef",
         "settled",
-        "pending chef is on it",
-        "in_progress chef is on it",
+        "pending Claimed by chef",
+        "in_progress Claimed by chef",
     ),
 }
 TIME = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)?( UTC)?|in \d+\sminutes")
@@ -216,7 +216,7 @@ async def prompt_page(scene: Scene) -> str:
     html = await get(scene.reader, reverse("chat:prompt", args=[scene.prompt.pk]))
     page = between(html, "<main", "<section", "</main")
     changes = sorted(re.findall(r'name="change" value="(\w+)"', page))
-    votes = re.findall(r"Votes so far: \d", page)
+    votes = re.findall(r"\d of \d votes", page)
     shown = "card" if "<prompt-card" in page else words(page.partition("She asks.")[2])
     return "; ".join((shown, *changes, *votes))
 

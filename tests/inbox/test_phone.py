@@ -89,7 +89,7 @@ def test_a_question_is_handed_on_with_a_note_in_four_taps(phone: Page, server: S
     tap = Taps()
     tap(phone.locator(".permanent"))
     tap(phone.locator(".claims summary"))
-    to = phone.get_by_label("To (name or user name)")
+    to = phone.get_by_label("To", exact=True)
     expect(to).to_be_focused()
     # Who is asked, too, is offered before anything is typed.
     expect(phone.locator("#people option")).to_have_text("Max Meier")

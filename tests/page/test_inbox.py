@@ -230,12 +230,12 @@ async def test_the_note_of_several_answers_is_given_back_where_none_is_taken(
     await settled_rows.aupdate(status="answered", response={"value": "no"}, answered_by=ann)
     html = await send(client, {"prompt": str(prompt.pk), "note": "All due", **form})
     assert reason in html
-    assert "Your input was not used: All due" in html
+    assert "Your unsent note: All due" in html
 
 
 LONG = "yes " * 2000
 NOTE = {"change": "delegate", "to": "bne", "note": "She is away."}
-NOTE_BACK = "Your input was not used: She is away."
+NOTE_BACK = "Your unsent note: She is away."
 CLAIMED = "ben has claimed this question."
 
 

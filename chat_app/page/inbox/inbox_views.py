@@ -267,7 +267,8 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
 
 def _refuse(request: HttpRequest, reason: str, note: str) -> None:
     """Show why an action was refused, with the note that the person typed."""
-    unused = f"{gettext('Your input was not used:')} {note[:MAX_NOTE]}" if note else ""
+    words = gettext("Your unsent note: %(note)s")
+    unused = words % {"note": note[:MAX_NOTE]} if note else ""
     messages.warning(request, f"{reason} {unused}".strip())
 
 

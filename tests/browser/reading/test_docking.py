@@ -175,7 +175,7 @@ def test_one_of_several_questions_is_open_and_its_answer_leads_on_to_the_next(pa
     answers = card(page).get_by_role("button", name="Answer")
     expect(answers.filter(visible=True)).to_have_count(1)
     expect(card(page).first).to_contain_text("1 of 3")
-    expect(card(page).first.locator(".deadline")).to_have_text("Answers itself Abstain in 7 days")
+    expect(card(page).first.locator(".deadline")).to_have_text("Auto-answers Abstain in 7 days")
     card(page).first.get_by_role("button", name="Next").click()
     expect(card(page).nth(1).locator("h2")).to_be_focused()
     expect(card(page).nth(1).get_by_role("radio").first).to_be_visible()

@@ -65,7 +65,7 @@ def test_an_answered_question_folds_to_a_row_that_says_so_with_its_note(page: Pa
 def test_a_deadline_is_urgent_in_its_last_tenth(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review")
     deadline = card(page).first.locator(".deadline")
-    expect(deadline).to_have_text("Answers itself Abstain in 7 days", use_inner_text=True)
+    expect(deadline).to_have_text("Auto-answers Abstain in 7 days", use_inner_text=True)
     expect(deadline).to_have_attribute("title", re.compile(f"{timezone.now().year}.*:"))
     expect(deadline.locator("[urgent]")).to_have_count(0)
     asked = timezone.now() - timedelta(days=70)

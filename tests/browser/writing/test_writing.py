@@ -168,7 +168,7 @@ def test_missed_items_appear_after_a_reconnect(
     other = open_page(page.url)
     until_connected(other)
     page.context.set_offline(True)
-    expect(page.locator("#connection")).to_contain_text("Your text stays here")
+    expect(page.locator("#connection")).to_contain_text("Your text is kept")
     say(other, "stream(tokens=500)")
     state(other, "completed")
     page.context.set_offline(False)

@@ -126,7 +126,7 @@ async def test_a_refused_reassignment_says_why_and_keeps_the_note() -> None:
             assert "On leave</textarea>" in page
         own = await boss.post(PROMPTS, {**fields, "users": "ann"})
         assert "0 of these may answer" in own  # four eyes
-        assert "Your input was not used: On leave" in own
+        assert "Your unsent note: On leave" in own
 
 
 async def test_a_prompt_is_reassigned_to_its_owner() -> None:

@@ -306,7 +306,7 @@ class InteractionAdmin(ReadOnlyAdmin):
             refusal=_("It is settled already, or these people may not answer it."),
         )(self, request, queryset)
         if note and len(changed_ids) < queryset.count():
-            text = f"{gettext('Your input was not used:')} {note}"
+            text = gettext("Your unsent note: %(note)s") % {"note": note}
             self.message_user(request, text, messages.WARNING)
         return None
 
