@@ -69,8 +69,8 @@ async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) 
     """Record that a page with these prompts was sent to a person, once for each assigned prompt.
 
     `via` is the prompt's own page, which the person opened, or the inbox, where cards may be
-    folded. Nothing is written for recorded prompts. Callers check that the person may see the
-    prompts.
+    folded; the start page shows the first prompts of the inbox. Nothing is written for recorded
+    prompts. Callers check that the person may see the prompts.
     """
     if new := await reads.read_for(by.id, _not_shown, interactions, by):
 

@@ -17,7 +17,7 @@ from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.interactions.audit import first_line
-from sessions_app.models import Candidate, Interaction, Run, Vote
+from sessions_app.models import AuditEntry, Candidate, Interaction, Run, Vote
 from sessions_app.prompts import (
     AnyPrompt,
     BinaryPrompt,
@@ -315,6 +315,8 @@ async def test_a_new_conversation_says_what_waits_in_the_inbox_alone(
     html = (await client.get(reverse("chat:conversation", args=["new"]))).content.decode()
     link = r'id="elsewhere">\s*<a href="/inbox/">\s*1 question is waiting for you\s*</a>'
     assert re.search(link, html)
+    shown = AuditEntry.objects.filter(interaction=prompt.pk, action="shown")
+    assert [entry.by_name async for entry in shown] == ["ann"]
 
 
 @pytest.mark.parametrize("is_settled", [False, True])

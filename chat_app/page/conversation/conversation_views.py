@@ -46,6 +46,7 @@ from sessions_app.conversations import listing, workflow_access
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
 from sessions_app.conversations.messages import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
+from sessions_app.interactions import audit
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
@@ -327,14 +328,15 @@ async def _page(
         or edited_run
     )
 
-    def render() -> str:
+    def render() -> tuple[str, list[UUID]]:
         item_range = ItemRange(branch=branch, before=before)
         page = read_page(person.id, conversation_id, item_range, typed_answer=typed_answer)
         if page.deleted_conversation is not None:
             context = {**site_context(), "deleted": page.deleted_conversation, **(extra or {})}
-            return render_to_string("chat_app/deleted.html", context, request)
+            return render_to_string("chat_app/deleted.html", context, request), []
         side = _side_context(request, person.id, conversation_id)
         is_asked = page.conversation is None and side["side"].waiting_count
+        waiting = _read_waiting(person.id) if is_asked else []
         choices, picked = workflow_access.usable(person.id), request.GET.get("workflow")
         context = {
             **_context(page, choices),
@@ -349,14 +351,18 @@ async def _page(
             "file_types": _accepted_types(),
             "before": before,
             **side,
-            "waiting": _read_waiting(person.id) if is_asked else [],
+            "waiting": waiting,
             "just_deleted": _just_deleted(request, person.id),
             **(extra or {}),
         }
         context["words"] = WORDS | (FILES if context["takes_files"] else {})
-        return render_to_string("chat_app/page.html", context, request)
+        html = render_to_string("chat_app/page.html", context, request)
+        return html, [entry.interaction.pk for entry in waiting]
 
-    return HttpResponse(await make(render, reader=person.id), status=status)
+    html, shown_ids = await make(render, reader=person.id)
+    if shown_ids:
+        await audit.record_shown(shown_ids, by=person, via="inbox")
+    return HttpResponse(html, status=status)
 
 
 def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
