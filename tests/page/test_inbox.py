@@ -304,6 +304,16 @@ async def test_a_decision_is_confirmed_whatever_its_buttons_are_called(
     assert f"<strong>{said}:</strong> <bdi>q?</bdi>" in " ".join(html.split())
 
 
+@pytest.mark.parametrize(("default", "said"), [("reject", "Auto-rejects"), (None, "Expires")])
+async def test_a_card_says_what_comes_of_no_answer(
+    client: AsyncClient, log: StoredLog, run: Run, default: str | None, said: str
+) -> None:
+    call = CALL.model_copy(update={"default": default, "timeout": 600})
+    await asyncio.to_thread(log.ask, run, call)
+    html = await text_of(client, "conversation", "c")
+    assert re.search(rf'class="deadline"[^>]*>\s*{said}\s*<count-down', html)
+
+
 async def test_a_new_conversation_says_what_waits_in_the_inbox_alone(
     client: AsyncClient, ann: User
 ) -> None:
