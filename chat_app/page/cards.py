@@ -253,7 +253,7 @@ class _ValueForm(forms.Form):
         field.required = field.widget.is_required = prompt.is_required
         self.fields[key] = field
         if needed_for := getattr(prompt, "note_options", ""):
-            label = gettext("Note (needed for: %(options)s)") % {"options": needed_for}
+            label = gettext("Reason (required for: %(options)s)") % {"options": needed_for}
             area = forms.Textarea(attrs={"rows": 2, "maxlength": MAX_NOTE})
             self.fields[NOTE + key] = forms.CharField(label=label, required=False, widget=area)
         self._key, self._prompt = key, prompt

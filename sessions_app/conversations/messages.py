@@ -169,7 +169,7 @@ def submit_in(
     )
     offer = registry.get(workflow) if trusted else workflow_access.find(owner, workflow)
     if sent_files and not offer.workflow.takes_files:
-        raise Invalid(_("This workflow accepts no files. Remove them, and send it again."))
+        raise Invalid(_("This workflow can’t read files. Remove the files to send the message."))
     policy = offer.policy or message.second_message
     place = find_place(conversation, message.replaces, message.follows)
     message, files = _whole(message, place, sent_files) if place or sent_files else (message, [])

@@ -256,7 +256,7 @@ class OneOption(_WithOptions[ChoiceResponse]):
         option = self.find(answer)
         check_note(note)
         if option.needs_note and not note.strip():
-            raise Invalid(format_lazy(_("“{option}” needs a note: say why."), option=option.label))
+            raise Invalid(format_lazy(_("Give a reason for “{option}”."), option=option.label))
         return {"value": option.value, "note": note} if note else {"value": option.value}
 
     def decision(self, stored: JsonObject) -> str:

@@ -107,7 +107,7 @@ class _ElsewherePrompt(Prompt[ConsentResponse]):
 
     def from_text(self, text: str) -> JsonObject:
         if text not in (self.DONE, self.DECLINED):
-            raise Invalid(_("Say done once it is done there, or declined."))
+            raise Invalid(_("Answer “done” when it is done, or “declined”."))
         return {"value": text}
 
     def answer_text(self, stored: JsonObject) -> str:

@@ -246,7 +246,7 @@ def test_draw_inbox(inbox: Page, open_page: OpenPage, server: Server) -> None:
     expect(card(inbox)).to_have_count(6)
     draw(inbox, "inbox-2-questions")
     inbox.locator(".claims button", has_text="Claim").first.dispatch_event("click")
-    expect(inbox.locator(".holds")).to_have_count(1)
+    expect(inbox.locator(".mine")).to_have_count(1)
     inbox.locator(".group input").first.check()
     draw(inbox, "inbox-3-several")
     entry = inbox.locator(".entry", has_text="20 days")

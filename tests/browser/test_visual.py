@@ -92,7 +92,7 @@ def test_the_inbox(open_page: OpenPage, server: Server, size: tuple[int, int]) -
     entry = page.locator(".entry", has_text="20 days")
     entry.locator(".permanent").click()
     entry.get_by_role("button", name="Claim").click()
-    expect(entry.locator(".holds")).to_be_visible()
+    expect(entry.locator(".mine")).to_be_visible()
     entry.get_by_text("Reassign…").click()
     assert_looks_right(page)
     page.goto(str(entry.locator(".permanent").get_attribute("href")))

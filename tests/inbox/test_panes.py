@@ -40,7 +40,7 @@ def test_keys_lead_through_the_rows_and_to_the_selected_card(inbox: Page, server
     expect(shown).to_have_text("Give ann 3 days off?")
     expect(entry(inbox, "3 days off").locator(".permanent").first).to_be_focused()
     inbox.keyboard.press("e")
-    expect(inbox.locator(".holds:visible")).to_have_count(1)
+    expect(inbox.locator(".mine:visible")).to_have_count(1)
     inbox.keyboard.press("x")
     expect(inbox.locator(".selected")).to_have_text("1 selected")
     inbox.keyboard.press("a")

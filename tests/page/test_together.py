@@ -209,13 +209,13 @@ async def test_an_option_that_needs_a_note_can_be_chosen_on_a_card_of_several(
     ids = [str(prompt.pk) for prompt in await asyncio.to_thread(ask_together, log, asked)]
     html = await text_of(client, "conversation", "c")
     assert re.findall(r'<textarea name="f-([\w-]+)"', html) == [f"note-{ids[0]}", ids[1]]
-    assert "Note (needed for: refuse)" in html
+    assert "Reason (required for: refuse)" in html
     fields = {f"f-{ids[0]}": "refuse", f"f-{ids[1]}": ""}
     noted = fields | {f"f-note-{ids[0]}": "too dear"}
     refused, taken = [
         await post(client, "answer", "c", ids[0], **form, together=ids) for form in (fields, noted)
     ]
-    assert "needs a note: say why" in refused.content.decode()
+    assert "Give a reason for “" in refused.content.decode()
     assert taken.status_code == 303
     settled = await Interaction.objects.aget(pk=ids[0])
     assert settled.response == {"value": "refuse", "note": "too dear"}

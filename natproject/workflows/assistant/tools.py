@@ -48,7 +48,7 @@ def write_note(name: Name, text: Text, context: ToolContext) -> str:
         return f"There are {MAX_NOTES} notes already. Delete one first."
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / f"{name}.txt").write_text(text, encoding="utf-8")
-    return f"The note {name!r} is kept."
+    return f"Saved “{name}”."
 
 
 def delete_note(name: Name, context: ToolContext) -> str:

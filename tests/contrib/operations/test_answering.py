@@ -23,7 +23,7 @@ async def test_an_operator_writes_the_note_that_an_option_needs() -> None:
     async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
         run, prompt = await hosting.submit_until_prompt()
         page = answer_page(prompt.pk)
-        assert "needs a note: say why" in await boss.post(page, {"answer": "refuse"})
+        assert "Give a reason for “" in await boss.post(page, {"answer": "refuse"})
         await boss.post(page, {"answer": "refuse", "note": "too dear"})
         await hosting.until_ended(run)
         assert (await settled(prompt))[1] == "refuse – too dear"

@@ -248,7 +248,7 @@ async def test_a_workflow_without_files_refuses_them_with_the_reason(
 ) -> None:
     answer = await send(browser, text="x", workflow="t_no_files", files=[named_file("a.csv")])
     assert answer.status_code == 422
-    assert "This workflow accepts no files." in answer.content.decode()
+    assert "This workflow can’t read files." in answer.content.decode()
     await send(browser, text="x", workflow="t_no_files")
     await newest(hosting)
     assert 'type="file"' not in await page(browser)

@@ -83,9 +83,9 @@ async def test_a_note_is_written_by_the_form_and_read_in_the_history() -> None:
         await client.aforce_login(await users().aget(username="boss"))
         path = reverse("chat:prompt", args=[prompt.pk])
         html = (await client.get(path)).content.decode()
-        assert "Note (needed for: refuse)" in " ".join(html.split())
+        assert "Reason (required for: refuse)" in " ".join(html.split())
         refused = await press(client, html, "refuse", path)
-        assert "needs a note" in refused
+        assert "Give a reason" in refused
         after = await press(client, html, "refuse", path, note="too dear")
         assert "refuse – too dear" in after
         assert '<q dir="auto">too dear</q>' in after
