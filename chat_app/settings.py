@@ -20,7 +20,6 @@ SHORTEST_SECRET = 32  # bytes
 ORIGIN = re.compile(r"https?://[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 RATE = re.compile(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS)})")
-A_RATE = "a number and a time, such as 300/minute, or none"
 
 
 class PerTime(NamedTuple):
@@ -30,9 +29,13 @@ class PerTime(NamedTuple):
     seconds: int
 
 
-def rate(default: str) -> str:
-    """Declare a setting that is a rate."""
-    field: str = Field(default=default, pattern=rf"^({RATE.pattern}|none)$", description=A_RATE)
+def rate(default: str, limited: str) -> str:
+    """Declare a setting that is a rate of what `limited` names."""
+    field: str = Field(
+        default=default,
+        pattern=rf"^({RATE.pattern}|none)$",
+        description=f"a rate of {limited}, such as {default}, or none",
+    )
     return field
 
 
@@ -81,7 +84,10 @@ class SiteSettings(Section):
     """The settings of where people reach the site: the base of each section that makes links."""
 
     PUBLIC_URL: str = Field(
-        default="", description="what addresses in mails begin with, as https://chat.example.org"
+        default="",
+        description="what addresses in mails begin with, such as https://chat.example.org. Those "
+        "in webhooks and prompts for consent do, too. It ends with the path of the site, if there "
+        "is one: docs/host-projects.md#what-to-know",
     )
 
     @field_validator("PUBLIC_URL")
@@ -123,75 +129,156 @@ class ChatSettings(SiteSettings):
 
     secrets = frozenset({"JWT_KEY"})
 
-    # Other origins with pages that may open sockets, but may not send this site's forms.
     ALLOWED_ORIGINS: list[str] = Field(
-        default=[], description="origins with commas between them, such as https://ui.example.org"
+        default=[],
+        description="other origins, such as https://ui.example.org. Their "
+        "pages may open sockets, as those of `CSRF_TRUSTED_ORIGINS` may, and be guests over HTTP; "
+        "they may not send this site's forms",
     )
-    # Origins of images in answers; the content security policy must allow them, too.
     IMAGE_ORIGINS: list[str] = Field(
-        default=[], description="origins with commas between them, such as https://img.example.org"
+        default=[],
+        description="origins, such as https://img.example.org. Answers "
+        "show their images; any other image is a link. Such a host learns who reads, and what a "
+        "model writes into the address. Add them to `img-src` of your content security policy",
     )
     SESSION_IDLE_TIMEOUT: float = Field(
-        default=12 * 3600, ge=0, description="seconds, or 0 for no such end"
+        default=12 * 3600,
+        ge=0,
+        description="seconds without an action of its person after which a session ends, or 0 for "
+        "no such end. This and the next need a middleware: docs/access.md#session-length",
     )
     SESSION_ABSOLUTE_TIMEOUT: float = Field(
-        default=7 * 24 * 3600, ge=0, description="seconds, or 0 for no such end"
+        default=7 * 24 * 3600,
+        ge=0,
+        description="seconds after which a session ends in any case, or 0 for no such end",
     )
-    GUESTS: bool = Field(default=False, description=YES_NO)
-    JWT_KEY: str = Field(default="", description="the key that signs tokens: PEM or a secret")
-    JWT_JWKS_URL: WebAddress = Field(default="", description="the URL of a JSON Web Key Set")
+    GUESTS: bool = Field(
+        default=False,
+        description=f"{YES_NO}. Lets clients in with a token of their own, without a password: "
+        "docs/access.md#guests",
+    )
+    JWT_KEY: str = Field(
+        default="",
+        description="the key that signs tokens: PEM or a secret. A PEM public key may be on one "
+        r"line with `\n`; a secret has 32 bytes or more. See docs/access.md#json-web-tokens",
+    )
+    JWT_JWKS_URL: WebAddress = Field(
+        default="",
+        description="the URL of a JSON Web Key Set: the issuer's, in place of `JWT_KEY`. It is "
+        "fetched within 5 s and has at most 1 MiB, else tokens are refused",
+    )
     JWT_AUDIENCE: list[str] = Field(
-        default=[], description="what tokens must be for, such as https://chat.example.org"
+        default=[],
+        description="the audience of tokens, such as https://chat.example.org. One of the two "
+        "above needs it",
     )
-    JWT_ISSUER: str = Field(default="", description="who must have issued tokens")
+    JWT_ISSUER: str = Field(default="", description="the issuer that tokens must have")
     JWT_ALGORITHMS: list[str] = Field(
-        default=["RS256"], description=f"some of {', '.join(JWT_ALGORITHMS)}"
+        default=["RS256"],
+        description=f"some of {', '.join(JWT_ALGORITHMS)}. A shared secret needs HS256",
     )
     JWT_USERNAME_CLAIM: str = Field(
-        default="sub", description="the claim of a token that is the user's name, such as sub"
+        default="sub",
+        description="the claim of a token that is the user's name, such as sub. It is compared "
+        "with `USERNAME_FIELD`",
     )
-    JWT_CREATE_USERS: bool = Field(default=False, description=YES_NO)
-    API_DOCS_PUBLIC: bool = Field(default=False, description=YES_NO)
+    JWT_CREATE_USERS: bool = Field(
+        default=False,
+        description=f"{YES_NO}. Creates users that do not exist, in place of refusing their tokens",
+    )
+    API_DOCS_PUBLIC: bool = Field(
+        default=False,
+        description=f"{YES_NO}. Shows `docs` and `openapi.json` of the HTTP interface to people "
+        "who are not signed in, too",
+    )
     BASE_TEMPLATE: str = Field(
-        default="chat_app/base.html", description="the name of a template with the page's blocks"
+        default="chat_app/base.html",
+        description="the name of a template with the page's blocks. The pages extend it: "
+        "docs/look.md#your-templates",
     )
     BRAND: Brand = Field(
         default={},
         validate_default=True,
-        description='a dict such as {"name": "Acme", "mark": "acme/mark.svg", "accent": "#6b21a8"}',
+        description='a dict such as {"name": "Acme", "mark": "acme/mark.svg", "accent": "#6b21a8"}'
+        ". The name, mark and colour of the pages: docs/look.md",
     )
     PASSWORD_URL: str = Field(
-        default="", description="a URL or the name of one, where people change their password"
+        default="",
+        description="a URL or the name of one, where people change their password. The page links "
+        "it",
     )
     SIGN_OUT_URL: str = Field(
-        default="", description="a URL or the name of one, that takes a POST to sign out"
+        default="",
+        description="a URL or the name of one, that takes a POST to sign out. The page has a "
+        "button for it",
     )
-    # Memory of one process for data that sockets' clients have not read.
-    UNREAD_MB: int = Field(default=128, ge=1, description="MiB, 1 or more, such as 128")
-    UNREAD_MB_PER_USER: int = Field(default=32, ge=1, description="MiB, 1 or more, such as 32")
-    SWEEP_SECONDS: float = Field(default=3, gt=0, le=30, description="seconds, 30 at most")
+    UNREAD_MB: int = Field(
+        default=128,
+        ge=1,
+        description="MiB, 1 or more, that a web process keeps for sockets whose clients do not "
+        "read. Beyond it some are closed: docs/limits.md#sockets-that-do-not-read",
+    )
+    UNREAD_MB_PER_USER: int = Field(
+        default=32,
+        ge=1,
+        description="MiB, 1 or more, that it keeps for the sockets of one user",
+    )
+    SWEEP_SECONDS: float = Field(
+        default=3,
+        gt=0,
+        le=30,
+        description="seconds, 30 at most, between two looks of a web process for events whose news "
+        "was lost",
+    )
 
     PROXIES: int = Field(
-        default=0, ge=0, le=10, description="how many proxies a request comes through, such as 1"
+        default=0,
+        ge=0,
+        le=10,
+        description="how many proxies a request comes through, such as 1. Each adds to "
+        "`X-Forwarded-For`, where a request's address is read. With 0 the header is not believed",
     )
-    RATE_PASSWORDS: str = rate("20/hour")
-    RATE_PASSWORDS_USER: str = rate("100/hour")
-    RATE_PASSWORDS_ADDRESS: str = rate("200/hour")
-    RATE_GUESTS_ADDRESS: str = rate("60/hour")
-    RATE_MESSAGES_USER: str = rate("300/minute")
-    RATE_MESSAGES_ADDRESS: str = rate("3000/minute")
-    # Bytes of sockets' frames and of HTTP bodies.
-    RATE_BYTES_USER: str = rate("30000000/minute")
-    RATE_CONVERSATIONS_USER: str = rate("1000/hour")
-    RATE_CONVERSATIONS_ADDRESS: str = rate("10000/hour")
-    RATE_CLAIMS_USER: str = rate("300/minute")
-    RATE_API_USER: str = rate("600/minute")
-    RATE_API_ADDRESS: str = rate("6000/minute")
-    RUNS_PER_USER: int = Field(default=1000, ge=0, description="a number, or 0 for no limit")
-    SOCKETS_PER_USER: int = Field(default=100, ge=1, description="a number, such as 100")
-    SOCKETS_PER_ADDRESS: int = Field(default=1000, ge=1, description="a number, such as 1000")
-    STREAMS_PER_USER: int = Field(default=50, ge=1, description="a number, such as 50")
-    STREAMS_PER_ADDRESS: int = Field(default=500, ge=1, description="a number, such as 500")
+    RATE_PASSWORDS: str = rate("20/hour", "wrong passwords for one user from one address")
+    RATE_PASSWORDS_USER: str = rate("100/hour", "wrong passwords for one user, from everywhere")
+    RATE_PASSWORDS_ADDRESS: str = rate("200/hour", "wrong passwords from one address")
+    RATE_GUESTS_ADDRESS: str = rate("60/hour", "new guests from one address")
+    RATE_MESSAGES_USER: str = rate("300/minute", "messages of one user")
+    RATE_MESSAGES_ADDRESS: str = rate("3000/minute", "messages from one address")
+    RATE_BYTES_USER: str = rate(
+        "30000000/minute", "bytes of one user's socket frames and HTTP bodies"
+    )
+    RATE_CONVERSATIONS_USER: str = rate("1000/hour", "new conversations of one user")
+    RATE_CONVERSATIONS_ADDRESS: str = rate("10000/hour", "new conversations from one address")
+    RATE_CLAIMS_USER: str = rate(
+        "300/minute", "claims, releases and reassignments of prompts by one user"
+    )
+    RATE_API_USER: str = rate("600/minute", "HTTP requests of one user")
+    RATE_API_ADDRESS: str = rate("6000/minute", "HTTP requests from one address")
+    RUNS_PER_USER: int = Field(
+        default=1000,
+        ge=0,
+        description="the number of unfinished runs of one user, or 0 for no limit. Waiting runs "
+        "count. It may be exceeded by 20 in each web process",
+    )
+    SOCKETS_PER_USER: int = Field(
+        default=100,
+        ge=1,
+        description="the number of sockets of one user in a web process",
+    )
+    SOCKETS_PER_ADDRESS: int = Field(
+        default=1000,
+        ge=1,
+        description="the number of sockets from one address in a web process",
+    )
+    STREAMS_PER_USER: int = Field(
+        default=50,
+        ge=1,
+        description="the number of one user's requests in a web process that wait for a run, "
+        "stream or download",
+    )
+    STREAMS_PER_ADDRESS: int = Field(
+        default=500, ge=1, description="the number of such requests from one address"
+    )
 
     @field_validator("ALLOWED_ORIGINS")
     @classmethod

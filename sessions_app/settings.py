@@ -1,7 +1,7 @@
 """The settings: one dict, `HITL`, in the project's settings. Every name has a default.
 
 An application declares its settings as a `Section`, named by `settings_section` of the `AppConfig`.
-docs/install.md lists all settings.
+docs/settings.md lists all settings, with their descriptions.
 """
 
 from functools import cache
@@ -18,12 +18,13 @@ ENDINGS = (
     *("png", "jpg", "jpeg", "gif", "webp", "heic", "pdf", "txt", "md", "csv", "tsv", "json"),
     *("docx", "xlsx", "pptx", "odt", "ods", "odp", "mp3", "m4a", "wav"),
 )
-CHARACTERS = "a number of characters, such as 262144"
 
 
 class Section(BaseModel):
-    """A section of `HITL`: the names that one application takes. A field's description says what to
-    write.
+    """A section of `HITL`: the names that one application takes.
+
+    The first sentence of a field's description says what to write and ends an error's text; all of
+    it is in docs/settings.md, whose links are written as paths: docs/access.md.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -47,48 +48,125 @@ class RuntimeSettings(Section):
     secrets = frozenset({"REDIS_URL"})
 
     REDIS_URL: str = Field(
-        default="", description="a Redis URL, such as redis://redis.example:6379/0"
+        default="",
+        description="the URL of a cluster's Redis, such as redis://redis.example:6379/0. Without "
+        "it there is one process",
     )
     CHANNEL_LAYER: str = Field(
-        default="default", description="an alias of CHANNEL_LAYERS, such as default"
+        default="default",
+        description="an alias of CHANNEL_LAYERS, such as default. See "
+        "docs/install.md#choose-a-channel-layer",
     )
-    WORKFLOWS_FILE: Path | None = Field(default=None, description="the path of a YAML file")
-    # Workflows in addition to the file's, in the same form.
-    EXTRA_WORKFLOWS: dict[str, dict[str, Any]] = Field(default={}, description="a dict by name")
-    PARK_AFTER: float = Field(default=60, ge=0, description="seconds, 0 or more, such as 60")
-    # Longest time that a run's code may block the event loop; then the run is suspended.
+    WORKFLOWS_FILE: Path | None = Field(
+        default=None,
+        description="the path of a YAML file with the workflows that are offered, and their "
+        "options. Without it all are offered. See docs/writing-workflows.md",
+    )
+    EXTRA_WORKFLOWS: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="a dict of workflows in addition to the file's, in the same form, such as "
+        '{"report": {}}',
+    )
+    PARK_AFTER: float = Field(
+        default=60,
+        ge=0,
+        description="seconds, 0 or more, after which a waiting run leaves memory",
+    )
     MAX_BLOCKING: float = Field(
-        default=3, ge=0, description="seconds, such as 3, or 0 for any time"
+        default=3,
+        ge=0,
+        description="seconds for which a run may block the event loop, or 0 for any "
+        "time. Then it is suspended: docs/operations.md#a-run-is-suspended",
     )
-    # Working time of one run, without waits for people and sleeps.
-    MAX_RUN_SECONDS: float = Field(default=86400, gt=0, description="seconds, such as 86400")
-    # Time for a run's cleanup after a person has stopped the run.
-    MAX_STOPPING: float = Field(default=30, ge=0, description="seconds, such as 30")
-    # Limit of a run's context calls, each of which is a journal entry; and of its output.
-    MAX_CALLS: int = Field(default=10_000, ge=1, description="a number, such as 10000")
-    MAX_OUTPUT: int = Field(default=16 * 2**20, ge=1, description="characters, such as 16777216")
-    KEEP_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep all conversations")
-    # Retention of the audit of assigned prompts, independent of the conversations' retention.
-    KEEP_AUDIT_DAYS: int = Field(default=0, ge=0, description="days, or 0 to keep the audit")
+    MAX_RUN_SECONDS: float = Field(
+        default=86400,
+        gt=0,
+        description="seconds for which a run may work. Then it fails "
+        "(`TookTooLong`). Waits for people, sleeps and turns do not count; each replay counts anew",
+    )
+    MAX_STOPPING: float = Field(
+        default=30,
+        ge=0,
+        description="seconds for which a run may clean up once a person has stopped it. Then "
+        "it is ended",
+    )
+    MAX_CALLS: int = Field(
+        default=10_000,
+        ge=1,
+        description="the number of context calls that a run may make, each a journal entry. "
+        "Then it is suspended (`TooManyCalls`)",
+    )
+    MAX_OUTPUT: int = Field(
+        default=16 * 2**20,
+        ge=1,
+        description="characters that a run may put out. Then it fails (`TooLarge`)",
+    )
+    KEEP_DAYS: int = Field(
+        default=0,
+        ge=0,
+        description="days after which a conversation without events is deleted, or 0 to keep all "
+        "conversations. See docs/operations.md#what-is-deleted-and-when",
+    )
+    KEEP_AUDIT_DAYS: int = Field(
+        default=0,
+        ge=0,
+        description="days after which entries of the audit of prompts are deleted, or 0 to keep "
+        "the audit. Their conversations do not matter",
+    )
     # Sizes in characters of JSON, without JSON's own punctuation.
-    MAX_STEP_RESULT: int = Field(default=4 * 1024**2, ge=1, description=CHARACTERS)
-    MAX_SHOWN: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
-    MAX_PROMPT: int = Field(default=256 * 1024, ge=1, description=CHARACTERS)
-    MAX_PROMPTS_AT_ONCE: int = Field(default=100, ge=1, description="a number, such as 100")
-    # Files attached to a message: number, size, total size per user, and extensions.
-    MAX_FILES: int = Field(default=10, ge=0, le=100, description="a number, or 0 to take none")
-    MAX_FILE_MB: float = Field(default=10, gt=0, description="MiB, such as 10")
-    FILES_MB_PER_USER: float = Field(default=1000, ge=0, description="MiB, or 0 for any number")
+    MAX_STEP_RESULT: int = Field(
+        default=4 * 1024**2,
+        ge=1,
+        description="characters of JSON that a step's result, or all pieces of a stream, may "
+        "have. Then the step fails (`TooLarge`). Each number, and each part of a "
+        "list or object, counts as four more",
+    )
+    MAX_SHOWN: int = Field(
+        default=256 * 1024,
+        ge=1,
+        description="characters that a step shows of its result. `context.show` "
+        "of more raises `TooLarge`",
+    )
+    MAX_PROMPT: int = Field(
+        default=256 * 1024,
+        ge=1,
+        description="characters that a prompt may have with its options and details. "
+        "`ask` of more raises `TooLarge`",
+    )
+    MAX_PROMPTS_AT_ONCE: int = Field(
+        default=100,
+        ge=1,
+        description="the number of prompts that one `ask_all`, or one answer of an agent's model, "
+        "may ask. `ask_all` of more raises `TooLarge`, the model is told to call "
+        "again, and a call of an MCP tool that asks more is given up",
+    )
+    MAX_FILES: int = Field(
+        default=10,
+        ge=0,
+        le=100,
+        description='the number of files of a message, or 0 to take none. `STORAGES["default"]` '
+        "has them, which all processes must share",
+    )
+    MAX_FILE_MB: float = Field(default=10, gt=0, description="MiB that a file may have")
+    FILES_MB_PER_USER: float = Field(
+        default=1000,
+        ge=0,
+        description="MiB that all files of one user may have, or 0 for any number. The files of a "
+        "deleted conversation count for another day",
+    )
     FILE_TYPES: list[str] = Field(
-        default=list(ENDINGS), description="endings with commas between them, such as pdf,png"
+        default=list(ENDINGS),
+        description="the endings of files that people may attach, such as pdf and png",
     )
     CALLBACKS_URL: str = Field(
         default="",
-        description="where other sites reach /callbacks/, such as https://site.example/callbacks/",
+        description="where other sites reach /callbacks/, such as https://site.example/callbacks/. "
+        "Only `context.callback_url()` needs it",
     )
     HEALTH_URL: str = Field(
         default="",
-        description="where this site answers /health, such as http://127.0.0.1:8000/health",
+        description="where this site answers /health, such as http://127.0.0.1:8000/health. "
+        "`manage.py doctor` asks there",
     )
 
     @field_validator("FILE_TYPES")
@@ -154,8 +232,12 @@ def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) ->
     # A problem within a secret value is identified by its path only.
     place = ".".join(map(str, problem["loc"]))
     setting = place if name in secrets else f"{name}={problem['input']}"
-    field = section.model_fields[name]
-    return f"{setting} cannot be used ({reason}). Write {field.description}."
+    return f"{setting} cannot be used ({reason}). Write {what_to_write(section, name)}."
+
+
+def what_to_write(section: type[BaseModel], name: str) -> str:
+    """Return the first sentence of a setting's description, which says what to write."""
+    return str(section.model_fields[name].description).partition(". ")[0]
 
 
 def _sections() -> list[type[Section]]:

@@ -28,7 +28,7 @@ OPENAI_MODEL = environment.OPENAI_MODEL
 # Agents of other frameworks; `make dev` installs the packages.
 EXAMPLE_AGENTS = environment.EXAMPLE_AGENTS
 
-# Settings of the applications, listed in docs/install.md.
+# Settings of the applications, listed in docs/settings.md.
 HITL = {
     "EXTRA_WORKFLOWS": {"shop_agent": {}, "refund_graph": {}, "travel": {}}
     if EXAMPLE_AGENTS

@@ -1,6 +1,7 @@
 """The settings from the environment, or from a `.env` file in the project root.
 
-Each field's description names a valid value, and is shown when a value is wrong.
+Each field's description names a valid value, and is shown when a value is wrong. All are in
+docs/settings.md.
 """
 
 import os
@@ -19,7 +20,7 @@ from chat_app.contrib.oauth.settings import OAuthSettings
 from chat_app.settings import YES_NO, ChatSettings, check_origins
 from natproject.serving import EVERY_ADDRESS, host_in_url
 from sessions_app.json_types import JsonObject
-from sessions_app.settings import RuntimeSettings, sentence
+from sessions_app.settings import RuntimeSettings, sentence, what_to_write
 from sessions_app.storage.databases import check_postgresql_url
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,47 +43,85 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
         validate_default=False,
     )
 
-    DEBUG: bool = Field(default=False, description=YES_NO)
+    DEBUG: bool = Field(
+        default=False,
+        description=f"{YES_NO}. Shows Django's error pages: not where others can reach it",
+    )
     SECRET_KEY: str = Field(
         default="",
-        description="a long random text (one process may leave it out and have one made)",
+        description="a long random text (one process may leave it out and have one made). It signs "
+        "cookies and links",
     )
-    DATA_DIR: Path = Field(default=ROOT / "var", description="a directory that can be written")
+    DATA_DIR: Path = Field(
+        default=ROOT / "var",
+        description="a directory that can be written. It has the database, the secret key and "
+        "files of one process",
+    )
     FILES_DIR: Path | None = Field(
-        default=None, description="a directory that all processes share, for what people attach"
+        default=None,
+        description="a directory that all processes share, for what people attach. One process "
+        "takes `DATA_DIR/files`; several take no files without it",
     )
     DATABASE_URL: str = Field(
         default="",
-        description="a PostgreSQL URL, such as postgresql://chat:secret@db.example:5432/chat",
+        description="a PostgreSQL URL, such as postgresql://chat:secret@db.example:5432/chat. With "
+        "`REDIS_URL` it chooses the cluster: docs/deployment.md",
     )
     HOST: str = Field(
-        default="127.0.0.1", description="an address of this machine, such as 127.0.0.1"
+        default="127.0.0.1",
+        description="an address of this machine, such as 127.0.0.1. The server listens there; "
+        "0.0.0.0 is every address",
     )
     PORT: int = Field(
         default=8000, ge=1, le=65535, description="a number from 1 to 65535, such as 8000"
     )
-    HTTPS: bool = Field(default=False, description=YES_NO)
+    HTTPS: bool = Field(
+        default=False,
+        description=f"{YES_NO}. True behind a proxy that ends TLS: only HTTPS is served. See "
+        "docs/deployment.md#put-a-proxy-in-front",
+    )
     HSTS_SECONDS: int = Field(
-        default=365 * 24 * 3600, ge=0, description="seconds, or 0 for no such header"
+        default=365 * 24 * 3600,
+        ge=0,
+        description="seconds, or 0 for no such header. For so long browsers come by HTTPS alone, "
+        "to this host and those below it",
     )
     PUBLIC_URL: str = Field(
-        default="", description="the address that people type, such as https://chat.example.org"
+        default="",
+        description="the address that people type, such as https://chat.example.org. Without "
+        "it links begin with the first of `ALLOWED_HOSTS`, if `HTTPS` is true. Else sign-in links "
+        "begin with `HOST` and `PORT`, and mails and webhooks cannot be sent",
     )
-    ALLOWED_HOSTS: list[str] = Field(default=[], description="host names with commas between them")
+    ALLOWED_HOSTS: list[str] = Field(
+        default=[],
+        description="host names with commas between them. Without them this machine's and `HOST`",
+    )
     CSRF_TRUSTED_ORIGINS: list[str] = Field(
-        default=[], description="origins with commas between them, such as https://chat.example.org"
+        default=[],
+        description="origins with commas between them, such as https://chat.example.org. Their "
+        "pages may post and open sockets",
     )
     WORKFLOWS_FILE: Path = Field(
         default=ROOT / "natproject" / "workflows.yaml", description="the path of a YAML file"
     )
     OPENAI_BASE_URL: str = Field(
-        default="", description="where a model is served, such as http://127.0.0.1:11434/v1"
+        default="",
+        description="where a model is served, such as http://127.0.0.1:11434/v1. Any endpoint of "
+        "OpenAI's form",
     )
     OPENAI_API_KEY: str = Field(default="", description="the key of whoever serves the model")
-    OPENAI_MODEL: str = Field(default="", description="the name of a model")
-    EXAMPLE_AGENTS: bool = Field(default=False, description=YES_NO)
+    OPENAI_MODEL: str = Field(
+        default="",
+        description="the name of a model. The workflow `assistant` asks it; without it a script "
+        "plays the model",
+    )
+    EXAMPLE_AGENTS: bool = Field(
+        default=False,
+        description=f"{YES_NO}. Offers the example agents of Pydantic AI, LangGraph and MCP, whose "
+        "packages `make dev` installs",
+    )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
-        default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
+        default="WARNING", description="DEBUG, INFO, WARNING, ERROR or CRITICAL. Logs go to stderr"
     )
 
     @field_validator(
@@ -139,7 +178,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
                 present, missing = missing, present
             raise ValueError(
                 f"{present} is set, and {missing} is not. More than one process needs both: write "
-                f"{Env.model_fields[missing].description}. One process needs neither."
+                f"{what_to_write(Env, missing)}. One process needs neither."
             )
         if self.DATABASE_URL and not self.SECRET_KEY:
             raise ValueError(
@@ -183,7 +222,7 @@ def load() -> Env:
     except OSError as error:
         raise SystemExit(
             f"DATA_DIR: {error.strerror}: {error.filename or env.DATA_DIR}. "
-            f"Write {Env.model_fields['DATA_DIR'].description}, and has room on its disk."
+            f"Write {what_to_write(Env, 'DATA_DIR')}, and has room on its disk."
         ) from None
     return env.model_copy(update={"SECRET_KEY": secret_key})
 

@@ -13,13 +13,18 @@ class NotificationSettings(SiteSettings):
     secrets = frozenset({"WEBHOOK_SECRET"})
 
     MAIL: Literal["", "off", "now", "daily"] = Field(
-        default="", description="off, now or daily, for those who have not chosen; empty: no mail"
+        default="",
+        description="when people who have not chosen get mail: off, now or daily; empty for no "
+        "mail. They choose at /settings/mail/, which is there unless this is empty",
     )
     WEBHOOK_URL: WebAddress = Field(
-        default="", description="a URL that is told of questions by a POST"
+        default="",
+        description="a URL that gets a POST for each question that is asked, assigned or settled. "
+        "See docs/notifications.md#webhook",
     )
     WEBHOOK_SECRET: str = Field(
-        default="", description="what signs that: whsec_ and base64, or any text"
+        default="",
+        description="the secret that signs these requests: whsec_ and base64, or any text",
     )
 
     @model_validator(mode="after")

@@ -71,9 +71,11 @@ class OAuthSettings(SiteSettings):
 
     # Providers by name; the name is part of the URL to which a provider sends people back.
     OAUTH_PROVIDERS: dict[str, OAuthProvider] = Field(
-        default={}, description="a dict by name, as in docs/oauth.md"
+        default={},
+        description="a dict by name, as in docs/oauth.md. The sites at which people let workflows "
+        "act for them",
     )
-    RATE_CONSENTS_USER: str = rate("30/minute")
+    RATE_CONSENTS_USER: str = rate("30/minute", "tries of one user to connect an account")
 
     @field_validator("OAUTH_PROVIDERS")
     @classmethod
