@@ -87,7 +87,7 @@ class SiteSettings(Section):
         default="",
         description="what addresses in mails begin with, such as https://chat.example.org. Those "
         "in webhooks and prompts for consent do, too. It ends with the path of the site, if there "
-        "is one: docs/host-projects.md#what-to-know",
+        "is one: docs/install.md#settings-and-packages-that-were-tried",
     )
 
     @field_validator("PUBLIC_URL")

@@ -1,21 +1,21 @@
-"""The table of docs/host-projects.md, made of the lines. Run as a program it writes the table."""
+"""The list of docs/install.md, made of the lines. Run as a program it writes the list."""
 
 import re
+import textwrap
 from pathlib import Path
 
 from tests.support.host_site.lines import LINES
 from tests.support.processes.environment import ROOT
 
-PAGE = ROOT / "docs" / "host-projects.md"
-TABLE = re.compile(r"^\| A project with \|.*?(?=\n\n)", re.M | re.S)
+PAGE = ROOT / "docs" / "install.md"
+TABLE = re.compile(r"^The chat works with: .*?\n\n\| Refused \|.*?(?=\n\n)", re.M | re.S)
 
 
 def table() -> str:
-    rows = [
-        f"| {line.name} | {f'refused by `{line.refused}`' if line.refused else 'works'} |"
-        for line in LINES
-    ]
-    return "\n".join(["| A project with | The chat |", "| --- | --- |", *rows])
+    works = "; ".join(line.name for line in LINES if not line.refused)
+    text = textwrap.wrap(f"The chat works with: {works}.", 150, break_on_hyphens=False)
+    rows = [f"| {line.name} | `{line.refused}` |" for line in LINES if line.refused]
+    return "\n".join([*text, "", "| Refused | Check, with a hint |", "| --- | --- |", *rows])
 
 
 def write(page: Path = PAGE) -> None:
