@@ -1,7 +1,7 @@
 """The times that keep a silent host apart from the host that replaces it, and their order.
 
-All are in seconds. See docs/cluster.md, "When a worker is dead, frozen or cut off", for the events
-of each time.
+All are in seconds. See docs/architecture.md, "A worker that is dead, frozen or cut off", for the
+events of each time.
 """
 
 # Interval of workers' heartbeats, and of their checks of the database.

@@ -24,12 +24,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from natproject.settings.env import ROOT
 from sessions_app.errors import Fenced, NonDeterminism, StorageUnavailable
 from sessions_app.hosting import run_task, run_writes
 from sessions_app.hosting.lease import Lease, LeaseFreshness
 from sessions_app.hosting.run_selection import ConversationRecord, StartedRun
-from sessions_app.hosting.run_states import ROWS, TABLE, THROWN_OUT, RunEvent, RunState
+from sessions_app.hosting.run_states import TABLE, THROWN_OUT, RunEvent, RunState
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.journal.journal import Journal
 from sessions_app.journal.stop_point import StopPoint
@@ -46,13 +45,6 @@ OVER = {*ENDS, RunState.ENDED, RunState.LEFT}
 # What takes a run out of memory, so that it never completes there.
 LEAVES = [Event.PARK, Event.DRAIN, Event.LOST, Event.TOO_LONG, Event.TOO_MANY, Event.REPLAY]
 MISMATCH = partial(NonDeterminism, 1, "it differs", recorded_call="step a", new_call="step b")
-
-
-def test_the_table_of_the_documentation_is_that_of_the_code() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    table = text.partition("| States | Events | Next state |\n| --- | --- | --- |\n")[2]
-    lines = table.partition("\n\n")[0].splitlines()
-    assert [line.strip("| ") for line in lines] == ROWS.strip().splitlines()
 
 
 def test_code_that_comes_to_its_end_leaves_no_state_as_it_was() -> None:
