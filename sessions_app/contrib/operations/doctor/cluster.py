@@ -69,7 +69,7 @@ def _connections() -> Findings:
     if used > limit * FULL:
         yield Error(fact, "Raise max_connections, or run fewer processes.")
     elif demand > limit:
-        yield Warning(fact, "Raise max_connections; see docs/deployment.md, Sizing.")
+        yield Warning(fact, "Raise max_connections; see docs/deployment.md, Size a deployment.")
     else:
         yield Info(fact)
 
