@@ -1,4 +1,4 @@
-"""The gateway of the peer's web UI, and what its page shows of what came through (docs/nat-ui.md).
+"""The gateway of the peer's web UI, and what its page shows of what came by (docs/protocol.md).
 
 What a browser asks of the UI goes on to the backend with another `Host`, and with the browser's
 `Origin` and cookies.
