@@ -105,7 +105,7 @@ class RuntimeSettings(Section):
         default=0,
         ge=0,
         description="days after which a conversation without events is deleted, or 0 to keep all "
-        "conversations. See docs/operations.md#what-is-deleted-and-when",
+        "conversations. See docs/operations.md#deletion",
     )
     KEEP_AUDIT_DAYS: int = Field(
         default=0,
