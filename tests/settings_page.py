@@ -48,7 +48,10 @@ def _default(section: type[BaseModel], name: str) -> str:
 
 
 def _text(section: type[BaseModel], name: str) -> str:
-    text = str(section.model_fields[name].description)
+    field = section.model_fields[name]
+    text = str(field.description)
+    if field.default:  # the column before has the same example
+        text = text.replace(f", such as {field.default}", "")
     return LINK.sub(r"[\1](\1\2)", text[0].upper() + text[1:])
 
 
