@@ -32,7 +32,7 @@ def load(code: str) -> dict[str, Any]:
     return module.__dict__
 
 
-PAGES = ("writing-workflows", "prompts", "assignment", "steps", "conversations", "replay")
+PAGES = ("writing-workflows", "prompts", "steps", "conversations", "replay")
 # The first block of this page is a workflow, the second its test.
 AGENT = blocks("docs/agents.md")
 CODE = blocks("README.md") + [code for page in PAGES for code in blocks(f"docs/{page}.md")]
@@ -69,8 +69,6 @@ def test_every_block_declares_a_workflow(code: str) -> None:
 
 PARTY: dict[str, Answer] = {
     "Whose": "Eve",
-    "day": "sun",
-    "Where": "room 3",
     "shall": ["pizza", "salad"],
     "Order": "order",
     "kitchen": "ok",
