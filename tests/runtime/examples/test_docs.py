@@ -32,7 +32,7 @@ def load(code: str) -> dict[str, Any]:
     return module.__dict__
 
 
-PAGES = ("writing-workflows", "prompts", "steps", "conversations", "replay")
+PAGES = ("writing-workflows", "prompts", "steps", "replay")
 # The first block of this page is a workflow, the second its test.
 AGENT = blocks("docs/agents.md")
 CODE = blocks("README.md") + [code for page in PAGES for code in blocks(f"docs/{page}.md")]
