@@ -1,6 +1,5 @@
 """The code in the documents runs."""
 
-import asyncio
 import inspect
 import re
 import sys
@@ -33,10 +32,10 @@ def load(code: str) -> dict[str, Any]:
 
 
 PAGES = ("writing-workflows", "prompts", "steps", "replay")
-# The first block of this page is a workflow, the second its test.
-AGENT = blocks("docs/agents.md")
+# This page has a workflow, its test, and an agent that uses an MCP server.
+AGENT, AGENT_TEST, MCP_AGENT = blocks("docs/agents.md")
 CODE = blocks("README.md") + [code for page in PAGES for code in blocks(f"docs/{page}.md")]
-CODE += AGENT[:1]
+CODE.append(AGENT)
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +104,7 @@ async def test_each_example_of_the_documents_runs_as_documented(
         assert re.search(output, await hosting.converse(text, answers, by=boss), re.S)
 
 
-TESTS = blocks("docs/testing-workflows.md") + AGENT[1:]
+TESTS = [*blocks("docs/testing-workflows.md"), AGENT_TEST]
 
 
 @pytest.mark.parametrize("code", TESTS, ids=lambda code: code.split("test_")[1].split("(")[0])
@@ -141,12 +140,10 @@ async def test_agent_in_the_document_is_hosted(
 
 @pytest.mark.slow
 async def test_agent_with_tools_of_an_mcp_server_in_the_document_is_hosted(
-    host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, helper = blocks("docs/mcp.md")
-    await asyncio.to_thread((tmp_path / "shop_server.py").write_text, server)
-    monkeypatch.chdir(tmp_path)
-    load(helper)
+    monkeypatch.chdir(Path(__file__).parent)  # shop_server.py is there
+    load(MCP_AGENT)
     async with host_workflow("shop_helper") as hosting:
         output = await hosting.converse("Pay Eve back", {"Shop refund 17": "approve"})
     assert output == "It is paid back."
