@@ -1,6 +1,6 @@
 """The session API: a `SessionManager` opens sessions on one workflow, and a `Session` runs it.
 
-The names are those of the NeMo Agent Toolkit's runtime; docs/session-api.md maps them. This API is
+The names are those of the NeMo Agent Toolkit's runtime; docs/nat.md maps them. This API is
 for scripts and tests; hosting and `replay` use the underlying pool.
 """
 

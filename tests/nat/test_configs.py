@@ -212,7 +212,7 @@ async def test_sign_in_is_that_of_this_site(
 
 
 async def test_configuration_of_the_page_asks(host_workflow: NewHosting, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "nat-configs.md").read_text()
+    page = (ROOT / "docs" / "nat.md").read_text()
     exec(page.split("```py\n")[1].split("```")[0], {"__name__": __name__})  # noqa: S102 - it is ours
     config = tmp_path / "shop.yml"
     config.write_text(page.split("```yaml\n")[1].split("```")[0])

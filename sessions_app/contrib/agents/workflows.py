@@ -16,7 +16,7 @@ class NatSource(WorkflowSource):
     key: ClassVar[str] = "nat"
     # The toolkit's configuration; a relative path starts at the file that names it.
     nat: Path
-    # Signs people in for the toolkit's functions; see docs/nat-configs.md.
+    # Signs people in for the toolkit's functions; see docs/nat.md.
     authenticate: ImportString[Callable[..., Any]] | None = None
 
     def declare(self, name: str, folder: Path) -> None:

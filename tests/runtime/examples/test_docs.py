@@ -31,7 +31,7 @@ def load(code: str) -> dict[str, Any]:
     return module.__dict__
 
 
-PAGES = ("writing-workflows", "prompts", "steps", "replay")
+PAGES = ("writing-workflows", "prompts", "steps", "replay", "nat")
 # This page has a workflow, its test, and an agent that uses an MCP server.
 AGENT, AGENT_TEST, MCP_AGENT = blocks("docs/agents.md")
 CODE = blocks("README.md") + [code for page in PAGES for code in blocks(f"docs/{page}.md")]

@@ -1,4 +1,4 @@
-"""docs/session-api.md has all names of the toolkit's, and what it says of them is so."""
+"""docs/nat.md has all names of the toolkit's, and what it says of them is so."""
 
 import inspect
 import re
@@ -67,7 +67,10 @@ CLASSES: dict[str, Any] = {
     "Context": Context,
     "RequestMetadata": RequestMetadata,
 }
-ROW = re.compile(r"\| `(\w+)(?:\(([^)]*)\))?` \| (same|better|other|left out) \| (.*?) ?\|")
+# A row has several names that do the same; a private one may name its class.
+ROW = re.compile(r"\| (`.+`) \| (same|better|other|left out) \| (.*?) ?\|")
+NAME = re.compile(r"`(?:(\w+)\.)?(\w+)(?:\(([^)]*)\))?`")
+OWNERS = {"Private names": "SessionManager"}
 
 
 @dataclass(frozen=True)
@@ -84,23 +87,19 @@ class Row:
 def rows() -> list[Row]:
     """Return the rows of all tables about a class. Each line of such a table must be one."""
     all_rows, owner = [], ""
-    for line in (ROOT / "docs/session-api.md").read_text().splitlines():
-        if line.startswith("## "):
-            owner = line[3:]
+    for line in (ROOT / "docs/nat.md").read_text().splitlines():
+        if line.startswith("### "):
+            owner = OWNERS.get(line[4:], line[4:])
         if owner in CLASSES and line.startswith("| ") and not line.startswith(("| Name", "| ---")):
             match = ROW.fullmatch(line)
             assert match is not None, line
-            name, arguments, verdict, why = match.groups()
-            argument_names = None if arguments is None else arguments.replace("*", "").split(", ")
-            all_rows.append(
-                Row(
-                    owner,
-                    name,
-                    argument_names and [one for one in argument_names if one],
-                    verdict,
-                    why,
-                )
-            )
+            cell, verdict, why = match.groups()
+            assert NAME.sub("", cell).strip(", ") == "", line
+            for one in NAME.finditer(cell):
+                named_owner, name, arguments = one.groups()
+                if arguments is not None:
+                    arguments = [word for word in re.split(r"[*, ]+", arguments) if word]
+                all_rows.append(Row(named_owner or owner, name, arguments, verdict, why))
     return all_rows
 
 
