@@ -16,7 +16,6 @@ NOT_CLONED = shutil.ignore_patterns(".*", "var", "__pycache__")
 # What the workflow says at each `make run` behind the first.
 SAYS = [
     "I look into it: The mug",
-    "Order 1042 is a mug for 12.50 €.",
     "Order 1042 is a mug for 12.50 €. It is broken",
 ]
 STAGE = """
