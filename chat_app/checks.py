@@ -62,7 +62,7 @@ def _is_kept(application: Any, kind: str) -> bool:
     try:
         with closing(application(scope, receive, send)) as connection:
             copy_context().run(connection.send, None)
-            return False  # the application waits, so the result is unknown
+            return False  # the ASGI application waits for events; unknown
     except StopIteration:
         pass
     except RuntimeError as error:

@@ -214,7 +214,7 @@ class ChatConsumer(AsyncConsumer):
             if feed is None:  # new conversation: send all events, including another tab's
                 await self._subscriptions.follow(name, after=0)
         except (Error, StorageUnavailable):
-            if feed is None:  # if stored after all, all events are new
+            if feed is None:  # the message may be stored; the client has seen no event of it
                 self._subscriptions.awaited_names.add(name)
             raise
         outcome = "duplicate" if submitted_message.duplicate else "accepted"

@@ -78,7 +78,10 @@ class Failure(Exception):
 
 
 def response(request: HttpRequest, failure: Failure) -> HttpResponse:
-    """Build the response of a failure: problem details and the peer's fields, or those fields."""
+    """Build the response of a failure: problem details (RFC 9457) with NAT's error fields.
+
+    NAT's own paths get NAT's fields alone.
+    """
     if request.resolver_match and request.resolver_match.url_name in RUNS:
         return JsonResponse(failure.error, status=failure.status, headers=failure.headers)
     content = Problem(

@@ -155,7 +155,7 @@ class Generate:
         return [f"event: {type_}\n{dump(error)}\n{data(content)}"]
 
     def restart(self, content: Json) -> list[str]:
-        """Write that the output is cut, and restarts."""
+        """Write that the run begins again: the output so far is void from a given event on."""
         return [f"event: restart\n{data(content)}"]
 
     def error(self, content: Json) -> str:

@@ -117,10 +117,10 @@ def _usage(run: Run) -> dict[str, int]:
 
 
 def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
-    """Return the run that logged the event of a sequence.
+    """Return the run that logged the event with a sequence number.
 
     Raises:
-        NotFound: the owner has no such event.
+        NotFound: the owner's conversation has no such event.
     """
     run: UUID | None = (
         Event.objects.filter(

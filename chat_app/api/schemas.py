@@ -336,7 +336,7 @@ class ChosenOption(BaseModel):
 Selection = ChosenOption | list[ChosenOption]
 
 
-# The types that fit prompts: for text, for one option, for several options.
+# Examples of the answer to a prompt: a text, one option, several options, a form.
 ANSWERS: list[JsonValue] = [
     {"response": {"text": "yes"}},
     {"response": {"selected_option": {"value": "approve"}}},

@@ -141,7 +141,7 @@ async def recheck(follower: Follower) -> None:
 
 
 async def look(follower: Follower) -> None:
-    """Check the logs of one follower's conversations now."""
+    """Read new events of one follower's conversations now, and not at the next sweep."""
     try:
         await _sweep([follower])
     except DatabaseError as error:  # the sweeper tries again

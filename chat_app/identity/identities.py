@@ -23,8 +23,8 @@ IDS = 500  # per query
 # Seconds for which a check is valid. A signed-out user can neither send nor approve after that,
 # even if the hint of the sign-out was lost.
 GOOD_FOR = 1.0
-# Age from which a check is repeated together with that of another identity. Fresher ones are
-# skipped, however many requests arrive at once.
+# Seconds after its last check at which an identity joins the recheck of another. Identities checked
+# more recently are left out, so that a burst of requests rechecks nobody repeatedly.
 OLD = GOOD_FOR / 2
 # Seconds without a request after which an identity is no longer checked with others.
 GOES_ON = 2 * GOOD_FOR

@@ -25,7 +25,7 @@ class AuditEntry(models.Model):
 
     Append-only is enforced by this class and the admin, not by database triggers: a role that may
     drop tables may also drop triggers, and triggers would keep a project's tests from emptying the
-    tables. Only `operations.retention` deletes entries, by plain SQL.
+    tables. Only `lifecycle.retention` deletes entries, by plain SQL.
     """
 
     class Action(models.TextChoices):

@@ -28,9 +28,9 @@ ABOUT_PROMPTS = (
     Event.Type.ASSIGNMENT_UPDATE,
 )
 
-# Seconds between two hints to other processes that prompts have changed: readers there count
-# prompts no more often. Seconds after the first change, so that more urgent messages go first.
+# Seconds between two hints to other processes that prompts have changed; each makes them count.
 HINT_EVERY = 0.3
+# Seconds from a change to its hint, so that more urgent messages are sent first.
 HINT_AFTER = 0.01
 
 log = Log(__name__)
@@ -46,7 +46,7 @@ class Notifier:
     def __init__(self) -> None:
         self._gathered: dict[UUID, list[EventRecord]] = {}
         self._messages: list[tuple[str, LayerMessage]] = []
-        self._hint: asyncio.TimerHandle | None = None  # the next hint
+        self._hint: asyncio.TimerHandle | None = None  # sends the next hint to processes
         self._hinted_at = -HINT_EVERY  # the loop's time of the last hint
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()

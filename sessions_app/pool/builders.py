@@ -69,7 +69,7 @@ class BuiltObject:
         return await asyncio.shield(self._ready)
 
     def end(self) -> None:
-        """Close the object without waiting for that; cancel a build under way."""
+        """Start closing the built object, or cancel its build; do not wait for either."""
         self._end.set()
         if self._is_building:
             self.task.cancel()

@@ -1,4 +1,4 @@
-"""The pool of a workflow: its shared builder, the builders of its users, and its open uses."""
+"""The pool of one workflow: the shared builder, a builder for each user, and their sessions."""
 
 import asyncio
 import time

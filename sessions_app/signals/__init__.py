@@ -27,7 +27,8 @@ interaction_assigned = Signal()
 # A pending question is due soon: a reminder declared by the author. `about["before"]` is the
 # number of seconds until then.
 interaction_due_soon = Signal()
-# A notice that a receiver has scheduled with `pending_signals.put_off`; `about` is the notice's.
+# A notice is due that a receiver has scheduled with `pending_signals.put_off`; `about` is the
+# dictionary that was passed there.
 notice_due = Signal()
 
 SIGNALS = {

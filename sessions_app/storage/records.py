@@ -41,7 +41,7 @@ class EventRecord(NamedTuple):
     type: str
     payload: JsonObject
     created_at: datetime
-    # Characters of the payload as JSON, if the event was just written.
+    # The number of characters of the payload as JSON; 0 for events read from the database.
     size: int = 0
 
 

@@ -21,7 +21,7 @@ STALLED_AFTER = 7.0
 
 
 def check_order() -> None:
-    """Raise AssertionError if a host could still write, or keep a builder, when another begins."""
+    """Raise AssertionError if a host could write, or keep a builder, after it was taken over."""
     if not HEARTBEAT < IDLE_TRANSACTION < SILENCE < STALLED_AFTER:
         raise AssertionError("a worker drops its hosts before others take them over")
     if not max(WRITE_PATIENCE, CONNECTION_PATIENCE, LOCK_TIMEOUT) < STALLED_AFTER:

@@ -106,9 +106,9 @@ def check_size(subject: str, value: object, setting: str, *, each: int = 1) -> N
 
 
 def measure(value: object, limit: int, *, each: int = 1) -> int:
-    """Measure a JSON value: the length of its texts, and `each` for its parts and other values.
+    """Return the size of a JSON value: characters of its strings, and `each` for all else in it.
 
-    The measurement stops at `limit`, and never copies the value.
+    An element of a list or dict counts `each`, as does a number. Counting stops at `limit`.
     """
     size, values = 0, [value]
     while values and size <= limit:

@@ -33,7 +33,7 @@ class _Work:
         self._loop = asyncio.get_running_loop()
         # Resolves to the result or the error.
         self.done: asyncio.Future[tuple[object, BaseException | None]] = self._loop.create_future()
-        # True once its thread counts as free.
+        # True once the pool counts this job's thread as free.
         self.over = False
 
     def run(self) -> None:

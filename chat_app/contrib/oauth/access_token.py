@@ -99,7 +99,7 @@ async def access_token(
 async def _look_up(run: str, user: UserId, provider: str, scopes: list[str]) -> Lookup:
     if (grant := await grants.find_usable(user, provider, scopes)) is not None:
         return Lookup(grant)
-    # Use a thread: a worker's first link imports all views, which must not block other runs.
+    # Use a thread: the first `reverse()` of a worker imports all views, and would block other runs.
     nonce = secrets.token_urlsafe(16)
     link = OAuthSettings.load().public_link
     return Lookup(None, await asyncio.to_thread(link, "chat:consent", run, nonce))

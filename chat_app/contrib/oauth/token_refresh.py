@@ -76,8 +76,8 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
             }
             if await writer.write(lambda tx: claimed.update(**columns)):
                 return new_tokens
-            # Revoke the new tokens only if the grant is gone: a newer grant may share the consent,
-            # and many providers revoke that as a whole.
+            # Revoke the new tokens only if the person has no grant left: many providers revoke the
+            # whole consent with a token, and so a newer grant that rests on the consent.
             if not await reads.read(OAuthGrant.objects.filter(pk=row.pk).exists):
                 await client.revoke(new_tokens)
     except BaseException as error:

@@ -322,7 +322,7 @@ def _pending(interrupt: Interrupt) -> PendingInterrupt:
 def _output(values: Any, start: Any) -> str:
     """Return the output of a graph: its last message, or else all values as JSON.
 
-    Empty if the last message is the person's, as part of the input.
+    Empty if the last message is one of the person's input, so that the graph has added none.
     """
     messages = values.get("messages") if isinstance(values, dict) else None
     if not messages:

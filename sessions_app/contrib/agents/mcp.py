@@ -200,7 +200,7 @@ class McpServer(Toolset):
                 params = PaginatedRequestParams(cursor=cursor)
                 try:
                     page = await client.session.list_tools(params=params)
-                except ValidationError as error:  # the error's text can be longer than the list
+                except ValidationError as error:  # its text quotes the list
                     raise ValueError(f"{error.error_count()} faults in the list") from None
                 listed += page.tools
                 cursor = page.next_cursor
@@ -291,7 +291,7 @@ class McpServer(Toolset):
                 return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
             return self._refused(error, resumed)
-        except ValidationError as error:  # the error's text can be longer than the answer
+        except ValidationError as error:  # its text quotes the answer
             log.warning("mcp.broken_promise", server=self.name, problems=error.error_count())
             return BROKEN_PROMISE
         if isinstance(result, CallToolResult):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 
-# Parts of a JSON string, which does not span lines.
+# An escape in a JSON string, and a string without escapes. JSON strings have no line breaks.
 ESCAPE, STRING = re.compile(rb"\\[^\r\n]"), re.compile(rb'"[^"\r\n]*"')
 PIECE = 2**16
 

@@ -151,7 +151,7 @@ def nat_workflow(config_path: str | Path, *, name: str, title: str = "", **optio
 
 
 class HostedConfig:
-    """A configuration of the toolkit whose runs are durable."""
+    """A configuration of the NeMo Agent Toolkit, hosted as a workflow with durable runs."""
 
     def __init__(
         self,

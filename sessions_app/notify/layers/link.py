@@ -55,7 +55,7 @@ class Publisher:
             redis.RedisError: Redis is unreachable, or does not let this client switch answers off.
         """
         await self._connection.connect()
-        await self._connection.send_command("CLIENT", "REPLY", "ON")  # Redis answers this command
+        await self._connection.send_command("CLIENT", "REPLY", "ON")  # the only one with a reply
         await self._connection.read_response()
         await self._connection.send_command("CLIENT", "REPLY", "OFF")
 
