@@ -42,7 +42,7 @@ def send(tx: Transaction, run_id: UUID, name: str, payload: object, sent_id: str
 
 
 def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
-    """Take the run's first untaken arrival of the call's name; return None if there is none."""
+    """Take the run's first untaken arrival with the name in the call; None if there is none."""
     tx.lock(run.conversation_id)
     came = Arrival.objects.filter(run_id=run.id, name=call.name, position=None)
     first = came.order_by("pk").first()

@@ -48,7 +48,7 @@ class ReturnValue:
 
 
 def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, sequence: int) -> None:
-    """Insert a child run, ordered after that sequence, and wake its host."""
+    """Insert a child run, ordered after a sequence number of the log, and wake its host."""
     run = RunRecord(
         child.id,
         parent.conversation_id,
@@ -83,10 +83,10 @@ def end(
 
 
 def _is_cut(parent: Run, call: ParentCall) -> bool:
-    """Return whether a stop of the parent ends this call.
+    """Return whether a stop of the parent ends this call of a child.
 
-    If the same stop has ended the child first, on a faster host, the parent must not handle that as
-    a failure. Clean-up code does wait for its children.
+    A child on a faster host may end first by the same stop, which is no failure for the parent to
+    handle. Calls of the parent's clean-up code do wait for their children.
     """
     stop = parent.stop_point
     begun_before = stop is None or call.position <= stop["position"]
@@ -116,7 +116,7 @@ def _open(run: UUID, position: int) -> "QuerySet[JournalEntry]":
 def _finish(
     tx: Transaction, parent: Run, entry: JournalEntry, result: object, error: dict[str, str] | None
 ) -> None:
-    child_record: Any = entry.result  # a `NewChild.journal_record`
+    child_record: Any = entry.result  # made by `NewChild.journal_record`
     if title := child_record["title"]:
         state, payload = ("failed", error["message"]) if error else ("complete", "")
         step = step_payload(parent.id, entry.position, title, state, payload)

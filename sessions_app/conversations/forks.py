@@ -30,8 +30,8 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 
 Payload = JsonObject
-# Functions that take a run and its last position for a fork, and return that or an earlier one. An
-# application with state of runs outside the journal appends one in `ready()`.
+# Each function takes a run and the last position from which to fork, and returns that position or
+# an earlier one. An application with state of runs outside the journal appends one in `ready()`.
 limits: list[Callable[[Run, int], int]] = []
 
 
@@ -48,7 +48,7 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
     if source.parent_id is not None:
         raise Invalid("Another run started this one: fork that one.")
     lock_kept(tx, source.conversation_id)
-    source = find_run(run)  # the run may have been stopped while this waited for the lock
+    source = find_run(run)  # the run may have been stopped before the lock was free
     conversation = source.conversation
     for run_id, _ in sql.fetch(SUBMITTED, (conversation.id, key)):
         return sql.read_uuid(run_id)
@@ -72,8 +72,8 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
         payload["files"] = [shown_file(file) for file in files]
     tx.append(record, Event.Type.USER_MESSAGE.value, payload)
     _copy(tx, past, fork)
-    # All copied questions are settled, but the events of a reassigned one do not balance; so
-    # restore the count of open questions.
+    # All copied questions are settled, but the copied events of a reassigned question change the
+    # conversation's count of open questions; so restore the count.
     columns = {"branched": True, "waiting": conversation.waiting}
     Conversation.objects.filter(pk=conversation.id).update(**columns)
     announce(tx, fork.key)
@@ -142,7 +142,7 @@ class _Past:
         return {str(row.id): row for row in rows}
 
     def events(self) -> list[tuple[str, Payload]]:
-        """Return the events of that past, in the order of the log."""
+        """Return the events of the kept past, in the order of the log."""
         kept_events: list[tuple[int, str, Payload]] = []
         for part in read_parts(read_records(self.source.events.all())):
             if part.type == Event.Type.MESSAGE:
@@ -163,9 +163,9 @@ class _Past:
 
 
 def _calls_around(run: Run, position: int) -> set[int]:
-    """Return the positions of nested calls that a call from this position on may be part of.
+    """Return the positions of nested calls that may contain a call at `position` or later.
 
-    Those are the nested calls that ended after the first of these calls had begun.
+    A nested call may do so if it ended after the first of the later calls had begun.
     """
     gather = run.journal.filter(kind=JournalEntry.Kind.GATHER, name=NESTED_CALLS).first()
     if gather is None:

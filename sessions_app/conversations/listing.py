@@ -87,8 +87,8 @@ def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
 def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
     """Find and lock a conversation, even a deleted one.
 
-    The lock orders this against each message: an earlier message's run is stopped, a later message
-    is refused.
+    The lock puts the change in order with messages: the run of an earlier message is stopped, a
+    later message is refused.
 
     Raises:
         NotFound: there is no such conversation.

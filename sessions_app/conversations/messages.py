@@ -37,7 +37,7 @@ MAX_NAME = 200
 TITLE = 80
 STOPPABLE = (*Run.UNFINISHED, Run.Status.SUSPENDED)
 
-# A front end's choice beside the policies: interrupt only a run that waits for a person.
+# A policy that only front ends choose: interrupt an active run only if it waits for a person.
 OnlyAsking = Literal["interrupt_asking"]
 
 CONVERSATION = """
@@ -65,10 +65,10 @@ class IncomingMessage:
     `message_id` is the client's id; a repetition with the same id starts nothing. `model` is the
     model of an OpenAI client: a workflow's name, or any other text. `files` are ids of files that
     were uploaded for the conversation. `second_message` is the policy for active runs if the
-    workflow does not set one. `replaces` is the run whose message this is another version of,
-    including the files; without a text, the old text is sent again. `follows` is the run of a
-    branch that this message continues. The last two begin a new branch, and stop active runs on
-    other branches.
+    workflow does not set one. `replaces` is the run of an earlier message: this one is a new
+    version, with the same files, and without a text also with the same text. `follows` is the run
+    that this message continues. `replaces` and `follows` begin a new branch, and stop active runs
+    on other branches.
     """
 
     message_id: str
@@ -85,7 +85,7 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedMessage:
-    """The stored message; `duplicate` means an earlier message of that id, and no change now."""
+    """The stored message; `duplicate`: a message with this id was stored before, and is kept."""
 
     conversation: UUID
     run: UUID
@@ -207,7 +207,7 @@ def _open(
     trusted: bool,
 ) -> tuple[UUID, str, int]:
     """Return the conversation, its workflow and last sequence; create a missing conversation."""
-    # Locks the row, like `Transaction.lock`.
+    # The query locks the conversation's row, like `Transaction.lock`.
     query = sql.add_lock(CONVERSATION, "FOR UPDATE")
     rows = sql.fetch(query, (owner, conversation_id))
     if not rows:
@@ -227,10 +227,10 @@ def _open(
 def _whole(
     message: IncomingMessage, place: Place | None, sent_files: list[Attachment]
 ) -> tuple[IncomingMessage, list[JsonObject]]:
-    """Complete the message with the text and files of a replaced message, and with its own files.
+    """Complete the message with its files, and with text and files of the message it replaces.
 
     Returns:
-        The message, with the files in its metadata for each execution of the run; and these files.
+        The message, with the files in the metadata for each execution of the run; and the files.
     """
     text, files = message.text, []
     if place and place.replaces:
@@ -275,7 +275,7 @@ def _check_free(conversation: UUID, message: IncomingMessage, place: Place | Non
         Busy: a run is active.
     """
     active = sql.fetch(ACTIVE, (conversation,))
-    if place:  # runs on other branches will be stopped
+    if place:  # a new branch stops the runs on other branches
         active = [row for row in active if sql.read_uuid(row[0]) in place.before]
     if active and not sql.fetch(SUBMITTED, (conversation, message.message_id)):
         raise Busy
@@ -290,7 +290,7 @@ def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
     interrupt(tx, run, only_asking=False, spared=place.before)
     if place.replaces is None:
         return {}
-    request_stop(tx, place.replaces)  # includes a suspended run
+    request_stop(tx, place.replaces)  # also stops a suspended run
     by = Conversation.objects.select_related("owner").get(pk=run.conversation_id).owner
     fork = {"run": str(place.replaces.id), "position": 1, "by": by.get_username()}
     return {"fork": fork}
@@ -299,7 +299,7 @@ def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
 def interrupt(
     tx: Transaction, by: RunRecord, *, only_asking: bool, spared: Container[UUID] = ()
 ) -> None:
-    """Stop the other active runs of the conversation, in favour of a new one."""
+    """Stop the other active runs of the conversation, in favour of the new run `by`."""
     for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
         if sql.read_uuid(run) != by.id and (asks or not only_asking):
             root = Run.objects.get(pk=run).root
@@ -315,7 +315,7 @@ def insert_run(
     message: IncomingMessage,
     place: Place | None = None,
 ) -> bool:
-    """Insert the run, ordered after that sequence; return False if the message already has one."""
+    """Insert the run, ordered after a sequence number; False if its message already has a run."""
     parent = {} if run.parent is None else run.parent._asdict()
     return sql.insert_new(
         Run,
@@ -368,7 +368,7 @@ def request_stop(tx: Transaction, run: Run) -> None:
 
 
 def stop_all(tx: Transaction, runs: QuerySet[Run]) -> list[UUID]:
-    """Ask the unfinished ones among the runs to stop; return the ids in order."""
+    """Ask the unfinished and suspended runs among these to stop; return their ids in order."""
     stoppable = list(runs.filter(status__in=STOPPABLE).order_by("sequence"))
     for run in stoppable:
         request_stop(tx, run)

@@ -56,15 +56,15 @@ def _reopen(run: Run) -> None:
     Cancelled interactions keep their status, and lose their position in the journal.
     """
     run.finished_at = None
-    if run.stop_point is None:  # otherwise the run is cleaning up, and goes on with that
+    if run.stop_point is None:  # else the run goes on with its clean-up
         run.stop_requested_at = None
     last = last_positions(run.id)
     unfold(run.id, run.conversation_id)
     cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled_interactions.update(position=None)
-    run.journal.filter(kind=RUN, finished_at=None).delete()  # stopped together with the run
+    run.journal.filter(kind=RUN, finished_at=None).delete()  # children that stopped with the run
     failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS).exclude(
-        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # effects are possible
+        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # with possible effects
     )
     failed_steps.filter(
         pk__in=[step.pk for step in failed_steps if _was_last(run, step, last)]
@@ -72,7 +72,7 @@ def _reopen(run: Run) -> None:
 
 
 def _was_last(run: Run, entry: JournalEntry, last: Mapping[str, int]) -> bool:
-    """Return whether no call followed the failed one, in its track or after its outer gathers."""
+    """Return whether a failed call is the last of its track, and each gather around it likewise."""
     track, position = track_of(entry.place), entry.last_position or 0
     while track and last[track] <= position:
         position = gather_of(track)

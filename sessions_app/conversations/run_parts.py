@@ -51,7 +51,7 @@ class Part:
 
 
 def read_parts(events: Sequence[EventRecord]) -> Iterable[Part]:
-    """Yield the parts of these events, which are in log order; each part where it begins."""
+    """Yield the parts of events in log order; the first event of a part decides its place."""
     restarts: dict[UUID, list[TakenBack]] = {}
     open_texts: dict[UUID, int] = {}  # start of the text that each run is writing
     parts: dict[Hashable, list[EventRecord]] = {}
