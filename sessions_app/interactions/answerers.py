@@ -29,7 +29,7 @@ GRANTS = ("has_perm", "get_all_permissions", "get_user_permissions", "get_group_
 
 
 class PromptAudience(NamedTuple):
-    """The facts of a prompt that decide who may answer; `for_owner` is set if its owner may."""
+    """The facts that decide who may answer a prompt; `for_owner`: the conversation's owner may."""
 
     interaction: UUID
     owner: UserId
@@ -65,7 +65,7 @@ def answerers(
     """Return the people allowed to answer the prompt now, ignoring claims.
 
     The rule: an active person with one of the prompt's names, except the owner under four eyes.
-    Without `among`, at `most` so many users that fulfil `matching` are examined.
+    Without `among`, only `most` of the users that fulfil `matching` are examined.
     """
     candidate_names = _names_of(audience)
     if among is None:
@@ -121,12 +121,12 @@ def is_named(username: str, assignees: Iterable[Assignee]) -> bool:
 
 
 def heeds_four_eyes(user: UserId) -> Q:
-    """Return the condition on assigned prompts that the four-eyes rule does not exclude a user."""
+    """Return a query condition: assigned prompts with no four-eyes rule against the user."""
     return ~Q(conversation__owner=user) | Q(assignment__four_eyes=False)
 
 
 def somebody_may_answer() -> Q:
-    """Return the condition on assigned prompts that at least one person may answer now."""
+    """Return a query condition: assigned prompts that at least one person may answer now."""
     active = active_users()
     permitted = permitted_but_owner = Q(pk__in=[])
     for name in permissions():

@@ -122,11 +122,11 @@ async def answer(
 async def answer_together(
     *, by: Person, conversation_id: str | None, answers: Sequence[IncomingAnswer]
 ) -> AnswerResult:
-    """Settle all of several interactions, or none and return the result of one answer too late.
+    """Settle all interactions, or none if an answer is too late; return that answer's result then.
 
     Raises:
-        Invalid: a prompt refuses its answer; the keys of `errors` are the interaction, for a form
-            followed by a dash and the field.
+        Invalid: a prompt refuses its answer; the keys of `errors` are interaction ids, for a form
+            each followed by a dash and the field.
     """
     checked_answers = [
         await _in_turn(by, partial(_check, by, conversation_id, answer)) for answer in answers
@@ -385,7 +385,7 @@ def _find(
         if records := find_answerable(interaction=UUID(name)):
             return records[0]
         if find_interactions(owner=by.id, interaction=UUID(name), locked=False):
-            return None  # an id of another conversation is not meant for the one pending here
+            return None  # an answer for another conversation's prompt
     pending = find_answerable(pending=True)
     if len(pending) > 1:
         raise Invalid(

@@ -138,7 +138,7 @@ def assign(tx: Transaction, resolved: ResolvedAssignment, about: AuditedPrompt) 
 
 
 def change(interaction: UUID, candidates: Candidates, *, only: bool = False) -> None:
-    """Add candidates to the prompt; with `only`, they replace the present ones."""
+    """Add candidates to the prompt; with `only`, they replace the present candidates."""
     rows = Candidate.objects.filter(interaction=interaction)
     if only:
         rows.delete()

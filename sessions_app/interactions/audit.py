@@ -23,8 +23,8 @@ ADDRESS = 100
 
 T = TypeVar("T")
 
-# Function that returns the client address of the present request. A door that knows the address
-# sets the variable; the function is called only when an entry is written.
+# Function that returns the client address of the present request. A front end that knows the
+# address sets the variable; the function is called only when an entry is written.
 address: ContextVar[Callable[[], str]] = ContextVar("address", default=str)
 
 
@@ -39,7 +39,7 @@ class AuditedPrompt:
 
 
 def from_here(work: Work[T]) -> Work[T]:
-    """Keep the present request's address for the work's audit entries: the writer is a thread."""
+    """Wrap work so that audit entries of the writer's thread get this request's address."""
     request_address = address.get()
 
     def with_address(tx: Transaction) -> T:
@@ -69,8 +69,8 @@ async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) 
     """Record that a page with these prompts was sent to a person, once for each assigned prompt.
 
     `via` is the prompt's own page, which the person opened, or the inbox, where cards may be
-    folded; the start page shows the first prompts of the inbox. Nothing is written for recorded
-    prompts. Callers check that the person may see the prompts.
+    folded; the start page shows the first prompts of the inbox. A prompt that is recorded already
+    gets no second entry. Callers check that the person may see the prompts.
     """
     if new := await reads.read_for(by.id, _not_shown, interactions, by):
 
@@ -81,7 +81,7 @@ async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) 
 
         try:
             await writer.write(from_here(work))
-        except StorageUnavailable as error:  # the prompts are shown all the same
+        except StorageUnavailable as error:  # show the prompts even without an entry
             log.warning("audit.not_stored", by=str(by.id), error=str(error))
 
 

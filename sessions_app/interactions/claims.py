@@ -126,7 +126,7 @@ def holder(prompt: InteractionRecord, by: Person) -> UserId | None:
 
 
 def lost_claims(most: int) -> list[UUID]:
-    """Return at `most` so many pending prompts with a claim that is no longer valid."""
+    """Return up to `most` pending prompts with a claim that is no longer valid."""
     prompts = Interaction.objects.select_related("conversation__owner").filter(
         status=Interaction.Status.PENDING, assignee__isnull=False
     )
@@ -146,7 +146,7 @@ def release_lost(tx: Transaction, interaction: UUID) -> None:
 
 
 async def find_people(interaction: str, query: str, by: Person) -> list[Person]:
-    """Find delegates with a matching name for `by`; nobody for a guest.
+    """Find people with a matching name to whom `by` can delegate the prompt; empty for a guest.
 
     Raises:
         NotFound: there is no such prompt, or this person may not answer it.
@@ -183,6 +183,6 @@ def _find_to_hand_on(interaction: str, by: Person) -> tuple[InteractionRecord, b
 
 
 def claim_state(prompt: InteractionRecord) -> ClaimState:
-    """Return the prompt's current claim state, as one without a change."""
+    """Return the prompt's current claim state, for a request that changed nothing."""
     assignee = prompt.assignee and users().filter(pk=prompt.assignee).first()
     return ClaimState(False, prompt.status, assignee.get_username() if assignee else None)

@@ -30,8 +30,8 @@ Action = AuditEntry.Action
 
 MOST_FOUND = 10
 SHORTEST = 2  # characters: a shorter query would match everybody
-MOST_ALIKE = 50  # namesakes read from the database
-LONGEST = 150  # characters
+MOST_ALIKE = 50  # limit of namesakes read from the database
+LONGEST = 150  # characters of a name or a query
 MOST_WORDS = 5  # each word costs a scan of all users
 # Limit of matching people whose permissions are checked: a check may cost two queries.
 MOST_ASKED = 1000
@@ -93,7 +93,7 @@ def find_delegate(prompt: InteractionRecord, name: str) -> Person:
 
 
 def is_closed(prompt: InteractionRecord) -> bool:
-    """Return whether only candidates may get the prompt, as one person could be several users."""
+    """Return whether only candidates may get the prompt: a person could have a second account."""
     assignment = assignment_of(prompt)
     return assignment is not None and (assignment.four_eyes or assignment.votes > 1)
 

@@ -24,7 +24,7 @@ from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
 
-# {is_active} is a column of the project's user model, or 1.
+# The placeholder {is_active} is for a column of the project's user model, or for 1.
 SELECT = """
     SELECT i.id, i.run_id, r.key, r.workflow, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
@@ -58,7 +58,7 @@ class InteractionRecord(NamedTuple):
     at: datetime | None
     via: str
     answer_id: str
-    # Null if only the owner may answer.
+    # The stored assignment; None if only the conversation's owner may answer.
     assignment: JsonObject | None
     for_owner: bool
     assignee: UserId | None
@@ -74,11 +74,11 @@ class InteractionRecord(NamedTuple):
 
     @property
     def audited_prompt(self) -> AuditedPrompt:
-        """The prompt as the audit names it."""
+        """The facts about the prompt for audit entries."""
         return AuditedPrompt(self.id, self.run_id, self.workflow, self.prompt)
 
     def represented_by(self, person: Person | None) -> list[str]:
-        """Return the names of the assignees that a person represents: none for an assignee."""
+        """Return the assignees that a person answers for, by name; none if named as an assignee."""
         assignment = assignment_of(self)
         if person is None or assignment is None or assignment.has_named(person.username):
             return []
@@ -232,7 +232,7 @@ def _select() -> str:
     meta, is_active = users().model._meta, "1"  # noqa: SLF001 - Django's documented _meta
     if any(column.name == "is_active" for column in meta.concrete_fields):
         field = meta.get_field("is_active")
-        meta, is_active = field.model._meta, f'u."{field.column}"'  # noqa: SLF001 - as above
+        meta, is_active = field.model._meta, f'u."{field.column}"'  # noqa: SLF001 - documented
     return SELECT.format(users=f'"{meta.db_table}"', key=f'"{meta.pk.column}"', is_active=is_active)
 
 

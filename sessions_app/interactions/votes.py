@@ -58,7 +58,7 @@ def withdraw(user: UserId, interaction: UUID) -> None:
 
 
 def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
-    """Return votes by prompt, for prompts that need several: the valid ones, once settled all."""
+    """Return the votes on prompts that need several: all if settled, else the valid votes."""
     voted_on = [
         prompt for prompt in prompts if (rules := assignment_of(prompt)) and rules.votes > 1
     ]
@@ -84,7 +84,7 @@ def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonO
 
 
 def _counting_votes(audience: PromptAudience) -> list[Vote]:
-    """Return the votes of current answerers, and vouched votes of active people."""
+    """Return votes of people who may answer now, and `vouched` votes of active people."""
     votes = _all(audience.interaction)
     answerer_ids = answerers(audience, users().filter(pk__in=[vote.by_id for vote in votes]))
     return [
