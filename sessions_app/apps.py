@@ -12,7 +12,7 @@ from sessions_app.storage.connections import prepare, prepare_to_migrate
 
 
 class SessionsAppConfig(AppConfig):
-    """The configuration of the application, which discovers `workflows` modules like the admin's.
+    """The configuration of the application, which imports each application's `workflows` module.
 
     Only workflows named in the configuration are offered; without a configuration, all.
     """

@@ -14,7 +14,7 @@ class Log:
     """A named log, such as a module's; events have structured `fields`."""
 
     def __init__(self, name: str) -> None:
-        self._structured = structlog.get_logger(name)  # noqa: TID251 - the one place
+        self._structured = structlog.get_logger(name)  # noqa: TID251 - the only use
         self._plain = logging.getLogger(name)
 
     def debug(self, event: str, **fields: object) -> None:

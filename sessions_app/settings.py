@@ -195,7 +195,7 @@ class RuntimeSettings(Section):
 
     @property
     def cluster(self) -> bool:
-        """Return whether this is a cluster of workers, and web processes that host no runs."""
+        """Return whether this is a cluster: workers, and web processes that host no runs."""
         return bool(self.REDIS_URL)
 
 

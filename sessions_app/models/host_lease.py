@@ -68,7 +68,7 @@ class Process(models.Model):
     """A process and its last report, for operators only; no decision depends on it."""
 
     class Kind(models.TextChoices):
-        WEB = "web", _("web")  # serves pages and sockets, hosts nothing
+        WEB = "web", _("web")  # serves pages and sockets, hosts no runs
         WORKER = "worker", _("worker")  # hosts runs
         BOTH = "both", _("web and worker")  # the one process of the local form
 
@@ -76,7 +76,7 @@ class Process(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
     # Id of the worker in Procrastinate, whose heartbeats decide about take-over.
     job_worker = models.BigIntegerField(null=True, blank=True)
-    queues = models.JSONField(default=list, blank=True)  # empty: all
+    queues = models.JSONField(default=list, blank=True)  # empty: all queues
     concurrency = models.PositiveIntegerField(default=0)
     hosts = models.PositiveIntegerField(default=0)
     draining = models.BooleanField(default=False)

@@ -25,13 +25,13 @@ class Interaction(models.Model):
     """
 
     class Status(models.TextChoices):
-        # Open for an answer.
+        # The question is open for an answer.
         PENDING = "pending", _("pending")
         # A person answered; the `answered_…` columns have the details.
         ANSWERED = "answered", _("answered")
         # The deadline passed; `response` is the declared default, if any.
         EXPIRED = "expired", _("expired")
-        # The run ended first.
+        # The run ended before anybody answered.
         CANCELLED = "cancelled", _("cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,9 +44,9 @@ class Interaction(models.Model):
     )
     # Position in the run's journal; None if the run ended before the answer and was resumed.
     position = models.PositiveIntegerField(null=True, blank=True)
-    # Place in a track, as for a journal entry.
+    # Number of the call in its track; see `JournalEntry.place`.
     place = models.CharField(max_length=40, blank=True, db_default="")
-    # Sequence in the conversation's log.
+    # Sequence number of the question's event in the conversation's log.
     sequence = models.BigIntegerField()
     prompt = OrderedJSONField()
     # name: answer type, compared on replay. difference: how a later replay's prompt differed;
@@ -214,7 +214,7 @@ class Vote(models.Model):
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
     )
-    # Same form as an interaction's response.
+    # The vote, in the same form as an interaction's response.
     response = models.JSONField()
     at = models.DateTimeField()
     via = models.CharField(max_length=20)

@@ -54,4 +54,4 @@ class _JsonbLookup:
     """A lookup that compares its left side as `jsonb`."""
 
     def __init__(self, lhs: Any, rhs: Any) -> None:
-        super().__init__(Cast(lhs, models.JSONField()), rhs)  # type: ignore[call-arg] # the lookup's
+        super().__init__(Cast(lhs, models.JSONField()), rhs)  # type: ignore[call-arg] # of the lookup class

@@ -31,7 +31,7 @@ class PendingSignal(models.Model):
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="+", null=True, blank=True
     )
-    # Further arguments for the receivers.
+    # Further arguments of the signal for its receivers.
     about = models.JSONField(default=dict, verbose_name=_("about"))
     # Number of attempts to send.
     attempts = models.PositiveIntegerField(default=0, verbose_name=_("attempts"))

@@ -17,9 +17,9 @@ from django.db import models
 
 # A user's primary key, as given by a project's code.
 AnyUserId: TypeAlias = int | str | UUID
-# The same type inside of the runtime; 0 is for nobody. Django's type stubs assume the user model of
-# the checked project, which has integer keys, so the union would fit no lookup. At run time, code
-# that reads types, such as a recorded history, gets the union.
+# A user's primary key inside of the runtime; 0 stands for nobody. Django's type stubs assume the
+# user model of the checked project, which has integer keys, so a union would fit no lookup. At run
+# time, code that reads types, such as a recorded history, gets the union.
 if TYPE_CHECKING:
     UserId: TypeAlias = int
 else:
@@ -31,7 +31,7 @@ GUEST = re.compile(rf"{GUEST_PREFIX}[0-9a-f]{{40}}")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user: the owner of a conversation, or who answers. `id` is the primary key."""
+    """A user: the owner of a conversation, or a person who answers. `id` is the primary key."""
 
     id: UserId
     username: str
@@ -56,13 +56,13 @@ class Person:
 
 
 def full_name(user: AbstractBaseUser) -> str:
-    """Return the name of a user, or the user name of who has none."""
+    """Return the full name of a user, or the user name if there is none."""
     person = Person.of(user)
     return person.name or person.username
 
 
 def name_of(user: AnyUserId) -> str:
-    """Return the user's part in names of keys and groups: letters, digits, `-` and `_` only."""
+    """Return a user's id for names of keys and groups: letters, digits, `-` and `_` only."""
     text = str(user)
     return text if PLAIN.fullmatch(text) else sha256(text.encode()).hexdigest()
 
@@ -91,7 +91,7 @@ def is_guest(username: str) -> bool:
 
 
 def called(username: str | None) -> str:
-    """Return the subject of an English sentence about the user; a guest has no name."""
+    """Name a user as the subject of an English sentence; a guest is "A guest"."""
     if not username:
         return "Somebody"
     return "A guest" if is_guest(username) else username
@@ -111,6 +111,6 @@ def session_model() -> type[AbstractBaseSession] | None:
         return None
     try:
         rows: type[AbstractBaseSession] = store.get_model_class()
-    except RuntimeError:  # the application of that model is not installed
+    except RuntimeError:  # the application of the session model is not installed
         return None
     return rows

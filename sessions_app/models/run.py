@@ -141,7 +141,7 @@ class Run(models.Model):
                 name="run_replay_problem",
                 condition=~models.Q(replay_problem=""),
             ),
-            # Contains child runs only, which are few.
+            # This index contains child runs only, which are few.
             models.Index(
                 fields=["parent"], name="run_parent", condition=models.Q(parent__isnull=False)
             ),
@@ -229,7 +229,7 @@ class Arrival(models.Model):
     sent_id = models.CharField(max_length=200)
     name = models.CharField(max_length=200)
     payload = OrderedJSONField(null=True)
-    # Position of the journal entry that holds it; None until the run takes it.
+    # Position of the journal entry that holds the data; None until the run takes the arrival.
     position = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
 

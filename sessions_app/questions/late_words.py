@@ -31,7 +31,7 @@ def claimed_words(name: str | None) -> str:
 
 
 def claim_refusal(claim_state: ClaimState, username: str) -> str:
-    """Explain to a person why a claim did not change; empty if it is as requested."""
+    """Explain to a person why a claim was refused; empty if the claim is as requested."""
     if claim_state.outcome == "stale":
         return str(NOT_WAITING)
     if not claim_state.changed and claim_state.assignee not in (None, username):

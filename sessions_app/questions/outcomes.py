@@ -13,7 +13,7 @@ from sessions_app.prompts import AnyPrompt, FieldText, FormPrompt
 
 @dataclass(frozen=True, slots=True)
 class OutcomeText:
-    """`line` is the short form; `full` is the whole answer, if too long for `line`."""
+    """The outcome of a question in words: `line` in short; `full` the whole of a long answer."""
 
     status: str
     line: str
@@ -62,7 +62,7 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
     if interaction.status == Interaction.Status.CANCELLED:
         line = gettext("Cancelled – the conversation was stopped.")
     elif interaction.response is None:
-        line = prompt.error and gettext(prompt.error)  # gettext("") is the catalog's header
+        line = prompt.error and gettext(prompt.error)  # gettext("") returns the catalog's header
     else:
         default = prompt.answer_text(interaction.response)[:LINE]
         line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}

@@ -138,7 +138,7 @@ class _Cursor:
         later = Event.objects.filter(run_id=self._run, sequence__gt=self._after)
         records = read_records(later, limit=PAGE)
         if not records:
-            # The final event, if there is one, was returned before.
+            # No new events: a final event, if the run has one, was returned by an earlier call.
             self.ended = _status(self._run) in Run.FINISHED and not later.exists()
         page = [event for record in records if (event := _had(record, self._after)) is not None]
         for last in records[-1:]:

@@ -283,7 +283,7 @@ async def acall_back(token: str, payload: object) -> Outcome:
         Invalid: the payload cannot be stored.
     """
     to = read_callback(token)
-    name = to.name.replace("%", "%25").replace(":", "%3A")  # names end at the next colon
+    name = to.name.replace("%", "%25").replace(":", "%3A")  # in the id, a colon ends the name
     return await asend(to.run, to.name, payload, id=f"callback:{name}:{to.id}")
 
 

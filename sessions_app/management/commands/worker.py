@@ -68,7 +68,7 @@ class Command(BaseCommand):
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         if options["alive_file"] is not None:
-            options["alive_file"].unlink(missing_ok=True)  # left by an earlier worker
+            options["alive_file"].unlink(missing_ok=True)  # a file of an earlier worker
         duty = Duty(options["queues"], options["concurrency"], options["drain"])
         asyncio.run(self._work(duty, options["alive_file"]))
 
