@@ -238,7 +238,7 @@ class Prompt(BaseModel, Generic[R]):
 
     # Name of the accepted kind of answer; the admin translates the name.
     takes: ClassVar[str] = gettext_noop("a text")
-    # Class of the workflow's response.
+    # Class of the response that the workflow gets.
     response: ClassVar[type[Response]] = Response
     # True if a press of a button answers at once.
     acts: ClassVar[bool] = False

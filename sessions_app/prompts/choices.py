@@ -97,9 +97,9 @@ class _ChoiceWithNote(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ChoiceResponse(Response):
-    """`value` is the chosen option's value, with the type given in the prompt.
+    """The answer to a prompt for one option, with the person's note on the choice.
 
-    `note` is the person's note on the choice.
+    `value` is the chosen option's value, with the type given in the prompt.
     """
 
     option: Option
@@ -113,7 +113,7 @@ class ChoiceResponse(Response):
 
 @dataclass(frozen=True, slots=True)
 class CheckboxResponse(Response):
-    """`values` are the chosen options' values in the prompt's order; `value` is a joined text."""
+    """The chosen options: `values` in the order of the prompt; `value` joins them as a text."""
 
     value: str
     options: tuple[Option, ...]
@@ -214,7 +214,7 @@ class OneOption(_WithOptions[ChoiceResponse]):
 
     @property
     def kind(self) -> str:
-        """The same text for all classes, as the controls for a choice may change."""
+        """The kind of all prompts for one option, so that new code may use other controls."""
         return "choice"
 
     def field(self) -> forms.Field:

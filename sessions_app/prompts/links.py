@@ -65,7 +65,7 @@ def _is_plain_host(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ConsentResponse(Response):
-    """A person's own statement of the result elsewhere; only the other site can confirm it."""
+    """A person's statement about a task on another site, which only that site can confirm."""
 
     value: str
 

@@ -17,7 +17,7 @@ from sessions_app.storage.storable import check_storable
 
 
 def plain_text(content: Content, text: str, *, placeholder: str, required: bool) -> Content:
-    """Build a text prompt in place of one without controls in a plain client."""
+    """Build a text prompt in place of a prompt for which a plain client has no controls."""
     fields = {"input_type": "text", "text": text, "placeholder": placeholder, "required": required}
     return {**_in_common(content), **fields}
 
@@ -25,7 +25,7 @@ def plain_text(content: Content, text: str, *, placeholder: str, required: bool)
 def plain_choice(
     content: Content, text: str, labels: Mapping[str, str], input_type: str = "radio"
 ) -> Content:
-    """Build a choice, of labels by value, in place of a prompt without controls in a client."""
+    """Build a choice of `labels`, by value, for a prompt without controls in a plain client."""
     options = [{"id": value, "label": label, "value": value} for value, label in labels.items()]
     return {**_in_common(content), "input_type": input_type, "text": text, "options": options}
 
@@ -37,7 +37,7 @@ def _in_common(content: Content) -> Content:
 
 @dataclass(frozen=True, slots=True)
 class TextResponse(Response):
-    """A text as response: `value`."""
+    """The response to a text prompt; `value` is the text."""
 
     value: str
 

@@ -216,7 +216,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             raise Invalid(_("Choose one of the decisions that the buttons name."))
         arguments = self.arguments
         if isinstance(decision, Approve) and (edited := decision.arguments) is not None:
-            arguments = {  # unchanged ones keep the exact value
+            arguments = {  # an unchanged argument keeps its exact value
                 name: arguments[name] if self._is_kept(name, edited) else value
                 for name, value in edited.items()
             }
@@ -275,7 +275,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     @property
     def kind(self) -> str:
-        """The type and the tool: the approval of one tool is not that of another."""
+        """The type with the tool's name, so that no recorded answer fits a call of another tool."""
         return f"{self.input_type} {self.tool}"
 
     @property
@@ -456,7 +456,7 @@ def _problem(error: ErrorDetails) -> str:
 
 
 def _has_field(name: str) -> bool:
-    """Return whether a form can have a field of that name; browsers change line ends in it."""
+    """Return whether a form can have a field of that name; browsers change line ends in names."""
     return name != NOTE and is_kept_by_browsers(name) and "\n" not in name
 
 

@@ -38,8 +38,8 @@ OPTIONS: dict[str, Any] = {
     "validate_formats": True,
     "formats": dict.fromkeys(LENIENT, lambda _: True),
 }
-# The first engine is linear. Patterns with a look-around or a back-reference, which libraries use
-# for email addresses, need the second engine, with a bounded number of steps.
+# The first regex engine takes linear time. Patterns with a look-around or a back-reference, which
+# libraries use for email addresses, need the second engine, with a bounded number of steps.
 ENGINES: tuple[RegexOptions | FancyRegexOptions, ...] = (
     RegexOptions(),
     FancyRegexOptions(backtrack_limit=10_000),
@@ -53,8 +53,8 @@ def main(descriptor: int) -> None:
     which the kernel kills this process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the server
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # kills the process, even within one C call
-    with suppress(ValueError, OSError):  # the system has no such limit, or a lower one
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the timer kills the process, even in C code
+    with suppress(ValueError, OSError):  # the system knows no such limit, or has a lower one
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):

@@ -121,7 +121,7 @@ def check_posted(form: BaseForm) -> None:
 
 
 def _is_posted(form: BaseForm, bound_field: BoundField) -> bool:
-    """Return whether a form's data has a field in the way of a browser."""
+    """Return whether a form's data has a field as a browser sends it."""
     widget, name = bound_field.field.widget, bound_field.html_name
     values = form.data.getlist(name)  # type: ignore[attr-defined] # `data` is a MultiValueDict
     if isinstance(widget, forms.CheckboxInput):
@@ -203,7 +203,7 @@ class Upload(AnyFile):
         self.content_type_extra = None
 
     @cached_property
-    def file(self) -> IO[Any]:  # type: ignore[override] # a plain attribute there
+    def file(self) -> IO[Any]:  # type: ignore[override] # a plain attribute of the base class
         """The content of the file."""
         return self.attachment.open()
 
@@ -215,7 +215,7 @@ class Upload(AnyFile):
 
 def check_storable_values(values: object) -> None:
     """Raise Invalid if an answer is nested too deeply, or has a text or number not storable."""
-    if is_too_deep(values, MAX_DEPTH + 1):  # 1 for the object with all fields
+    if is_too_deep(values, MAX_DEPTH + 1):  # one level more, for the object of all fields
         raise Invalid(_("The answer has too many levels of lists and objects: send fewer of them."))
     check_finite(values)
     if storable(values) != values:

@@ -45,7 +45,7 @@ NOT_JSON = _(
     "Enter valid JSON, with at most 180 levels of lists and objects, and numbers of at most 4,300 "
     "digits."
 )
-# Widgets for which browsers have controls, with ISO 8601; Django's use the reader's language.
+# Widgets of browsers, with values in ISO 8601; Django's widgets use the reader's language.
 NATIVE: dict[type[Widget], tuple[str, str]] = {
     forms.DateInput: ("date", "%Y-%m-%d"),
     forms.TimeInput: ("time", "%H:%M"),
@@ -130,7 +130,7 @@ def _clean_value(field: Field, value: object) -> object:
         return value
     try:
         return field.to_python(value)
-    except forms.ValidationError:  # the form shows the value with its error
+    except forms.ValidationError:  # keep an invalid value: the form shows it with an error
         return value
 
 
@@ -188,11 +188,11 @@ def _offers(field: ChosenField, value: Any) -> bool:
 
 def _comes_back(field: Field, value: Any) -> bool:
     is_time = isinstance(field, forms.fields.BaseTemporalField)
-    # Django reformats durations.
+    # A form returns a duration in another format.
     if isinstance(field, forms.DurationField) or (is_time and not isinstance(value, str)):
         return False
     field = copy(field)
-    field.required = False  # an empty value may come back
+    field.required = False  # accept an empty value
     if isinstance(field, forms.CharField):
         field.strip = False
     try:

@@ -69,8 +69,9 @@ AnyForm = type[BaseForm] | type[BaseModel]
 
 @dataclass(frozen=True, slots=True)
 class FormResponse(Response, Generic[T]):
-    """`value` is a dict of the form's cleaned data, or the pydantic model; None for a rejection.
+    """The answer to a form prompt.
 
+    `value` is a dict of the form's cleaned data, or the pydantic model; None for a rejection.
     `before` and `after` have the proposed and the given Python values by field. `changed` names
     the fields that differ.
     """

@@ -26,13 +26,13 @@ from sessions_app.prompts.forms import checker
 from sessions_app.storage.storable import measure
 
 MAX_SCHEMA = 32_000  # bytes of JSON
-MAX_PROPERTIES = 200  # each property is a field of the form
+MAX_PROPERTIES = 200  # properties: each is a field of the form
 MAX_VALUE = 1 << 20  # bytes of JSON
 # Seconds of processor time for a check; typical schemas and values take some milliseconds.
 SCHEMA_SECONDS = 0.05
 VALUE_SECONDS = 0.2
 PROCESSES = 2
-# Seconds until a process that does not start counts as failed.
+# Seconds for a process to start; after that, the process counts as failed.
 START = 10.0
 # Seconds before each retry of a run's check.
 PAUSES = (0.5, 2.0, 8.0)
@@ -240,7 +240,7 @@ class _Child:
         try:
             self._connection.send(request)
             if not self._connection.poll(patience):
-                raise TimeoutError  # a busy machine; too much work would have ended the process
+                raise TimeoutError  # the machine is busy: too much work would end the process
             reply: Reply = from_json(self._connection.recv_bytes())
         except (OSError, EOFError) as error:
             if self.end() in {-signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV}:
