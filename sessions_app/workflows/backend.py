@@ -123,7 +123,7 @@ class FaultInStep(SessionsError):
 def attempt(
     function: BoundFunction, returns: ResultType, title: str, step: RunningStep
 ) -> Attempted:
-    """Call the function in the current transaction; its error undoes its own writes and no others.
+    """Call the function in the current transaction; an error undoes only the function's writes.
 
     Raises:
         FaultInStep: the transaction cannot go on; retry all of it.
@@ -133,8 +133,8 @@ def attempt(
             stored = returns.dump(function())
     except Unrecorded as error:
         return error
-    except BaseException as error:  # the writer thread must survive
-        if is_fault(error):  # a deadlock, a lost connection: retry the whole transaction
+    except BaseException as error:  # the writer thread must survive any error of the function
+        if is_fault(error):  # such as a deadlock or a lost connection: retry the whole transaction
             raise FaultInStep from error
         return CallResult.of_error(error, title)
     return outcome(stored, title)
@@ -151,7 +151,7 @@ class Backend(ABC):
 
     @abstractmethod
     def position_of(self, place: str, after: int) -> int:
-        """Return the position recorded for a place, or the next free one after `after`."""
+        """Return the position recorded for a place in a track, or the next one after `after`."""
 
     def next_call(self, call: Call) -> None:
         """Note the call that the workflow is about to make.
@@ -168,7 +168,7 @@ class Backend(ABC):
         return False
 
     def have_stopped(self, track: str) -> None:
-        """Note that a track learned of the stop, if there is one, through the calls it gathered."""
+        """Note that the calls gathered by a track have raised the stop, if there is one."""
 
     def check_complete(self, calls: Mapping[str, int]) -> None:
         """Check that the journal has no more calls of these tracks than were made.
@@ -185,7 +185,7 @@ class Backend(ABC):
         return None
 
     def patched(self, why: str, calls: int) -> bool:
-        """Return whether the run, after so many calls, has a change of the code.
+        """Return whether the run, after this number of calls, has the change `why` of the code.
 
         See `Context.patched`.
         """
@@ -213,17 +213,17 @@ class Backend(ABC):
         """Record the start of a step that must not be repeated; stored on return."""
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """Show a part of a call as its own step: its start, or its end if there is a payload."""
+        """Show a part of a call as a separate step: the start, or with a payload the end."""
 
     def is_replayed(self, calls: int) -> bool:
-        """Return whether the output that follows so many calls was put out before."""
+        """Return whether an earlier execution has shown the output after this number of calls."""
         return False
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
         """Show text to people. `is_repeat`: an earlier execution has already shown it."""
 
     def untold(self) -> list[str]:
-        """Return text shown since the last call, for readers of a script's results, or nothing."""
+        """Return texts that a script has shown since the last `untold()`; a hosted run has none."""
         return []
 
     def note(self, call: Call, record: CallResult) -> None:
@@ -267,15 +267,15 @@ class RecordedBackend(Backend):
         self.mismatch: NonDeterminism | None = None
 
     def position_of(self, place: str, after: int) -> int:
-        """Return the position of the call at a place, or the next one after `after`."""
+        """Return the position recorded for a place in a track, or the next one after `after`."""
         return self._journal.position_of(place, after)
 
     def has_stopped(self, track: str) -> bool:
-        """Return whether a track has learned of the stop."""
+        """Return whether a call of the track has raised the stop."""
         return self.stop is not None and self.stop.is_raised_in(track)
 
     def have_stopped(self, track: str) -> None:
-        """Note that a track has learned of the stop."""
+        """Note that the calls gathered by a track have raised the stop, if there is one."""
         if self.stop is not None:
             self.stop.have_raised_in(track)
 

@@ -32,7 +32,7 @@ class FairSemaphore(asyncio.Semaphore):
         self._held: Counter[str] = Counter()
         # Futures of waiting acquirers by user; after getting a slot, a user goes to the end.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        # Callback after each release.
+        # Called after each release of a slot.
         self.on_free: Callable[[], None] = _do_nothing
 
     @property
@@ -41,7 +41,7 @@ class FairSemaphore(asyncio.Semaphore):
         return self._held
 
     def of(self, user: str) -> "UserSlots":
-        """Return the slots as seen by one user."""
+        """Return the view of the slots for one user."""
         return UserSlots(self, user)
 
     def locked(self) -> bool:
@@ -60,7 +60,7 @@ class FairSemaphore(asyncio.Semaphore):
         try:
             await turn
         except BaseException:  # including GeneratorExit: a closed coroutine needs no slot
-            if turn.done() and not turn.cancelled():  # the slot was already handed out
+            if turn.done() and not turn.cancelled():  # the slot came before the cancellation
                 self.release(user)
             turn.cancel()
             raise
@@ -78,7 +78,7 @@ class FairSemaphore(asyncio.Semaphore):
     def _hand_out(self) -> None:
         while self._value:
             users = filter(self._may_hold_more, self._waiting)
-            user = min(users, key=self._held.__getitem__, default=None)  # ties: first in line
+            user = min(users, key=self._held.__getitem__, default=None)  # ties: the first in line
             if user is None:
                 return
             queue = self._waiting.pop(user)
@@ -238,7 +238,7 @@ class Slot:
             self._slots.release()
 
     def _look(self) -> None:
-        """Check whether the slot was held for too long; else check again when that may be so."""
+        """Check whether the slot was held for too long; else plan the next check."""
         self._clock = None
         if self._overdue is None or not self._held:
             return

@@ -68,13 +68,13 @@ class WorkflowConfig(BaseModel):
         return config.set_source(source, {key: entry[key] for key in keys})
 
     def set_source(self, source: type[WorkflowSource], entry: JsonObject) -> Self:
-        """Remember the source of the workflow, and the source's part of the entry."""
+        """Remember the source of the workflow, and the source's keys of the configuration entry."""
         self._source = source, entry
         return self
 
     @property
     def source(self) -> "tuple[type[WorkflowSource], JsonObject] | None":
-        """The workflow's source and the source's part of the entry; None if code declares it."""
+        """The workflow's source with its keys of the entry; None for a declaration in code."""
         return self._source
 
     @property
@@ -174,7 +174,7 @@ def _repeated_keys(node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
     nodes, seen = [node], set()
     while nodes:
         node = nodes.pop()
-        if id(node) in seen:  # reached before through an alias
+        if id(node) in seen:  # a YAML alias has led to this node before
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):

@@ -91,13 +91,13 @@ class Execution:
         self.has_tracks = False
         self.has_left = self._has_ended = self._is_closed = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
-        # The reasoning that the workflow itself yields. No call has position 0.
+        # Steps for reasoning that the workflow itself yields, at position 0, which no call has.
         self.reasoning = ReasoningSteps(backend, Call(0, "yield", "reasoning"), REASONING)
         # Coroutines that calls have returned, which the workflow must await.
         self._expected: deque[tuple[Coro[object], str]] = deque()
         self._put_out_texts: list[str] = []
-        # The reason why a step or call could not be recorded. The run has to go on from there once
-        # the workflow's code is fixed, so each later call raises this error again.
+        # The reason why a step or call could not be recorded. Each later call raises this error
+        # again, so that the run goes on at that step or call once the workflow's code is fixed.
         self.mistake: Unrecorded | None = None
 
     @property
@@ -128,7 +128,7 @@ class Execution:
             raise NeverAwaited(unawaited[0][1])
 
     def has_put_out(self, result: object) -> bool:
-        """Return whether streams have already shown this result, as the end of their text."""
+        """Return whether the text that streams have shown ends with this result."""
         is_text = bool(self._put_out_texts and isinstance(result, str) and result)
         return is_text and "".join(self._put_out_texts).endswith(str(result))
 
@@ -138,13 +138,13 @@ class Execution:
         return any(stream.is_repeat for stream in self._streams)
 
     def leave(self) -> None:
-        """Evict an unfinished run: calls of its unwinding code only raise the cancellation."""
+        """Evict an unfinished run: calls made while its code unwinds only raise CancelledError."""
         self.has_left = True
         for stream in self._streams:
             stream.abandon()
 
     def interrupt(self) -> None:
-        """Cut streams at the pieces so far: a person stops the run."""
+        """Cut streams at the pieces so far, because a person stops the run."""
         for stream in self._streams:
             stream.leave()
 
@@ -157,7 +157,7 @@ class Execution:
     def close(self) -> None:
         """Give the builder back: no code of the run is active any more."""
         self.end()
-        with suppress(NeverAwaited, Unrecorded):  # the workflow had no chance to await its calls
+        with suppress(NeverAwaited, Unrecorded):  # the workflow could not await its calls
             self.check_awaited()
         self._is_closed = True
         self._builder = None
@@ -172,7 +172,7 @@ class Execution:
         step = running_step.get()
         if step is not None and step.caller is self:
             step.mistake = self.mistake = CalledInStep(step.name)
-        elif threading.get_ident() != self._thread:  # asyncio's futures cannot wake another thread
+        elif threading.get_ident() != self._thread:  # asyncio's futures wake no other thread
             self.mistake = CalledInThread()
         if self.mistake is not None:
             raise self.mistake
@@ -182,7 +182,7 @@ class Execution:
             raise RunEnded
 
     def expect(self, work: Coro[T], description: str) -> Coro[T]:
-        """Register a call's coroutine, which is an error of the run if never awaited."""
+        """Register a call's coroutine, so that the run fails if the workflow never awaits it."""
         try:
             self.check_may_call()
         except BaseException:
@@ -236,7 +236,7 @@ class Execution:
         return tracks
 
     def record_once(self, kind: Kind, draw: Callable[[], object]) -> Any:
-        """Return the recorded value of a call; the first time, draw and record the value."""
+        """Return the recorded value of a call; without a record, record the value of `draw`."""
         call = self.call(kind, kind.value)
         entry = self.backend.recall(call)
         if entry is not None:
@@ -321,7 +321,7 @@ class Execution:
 
         With `once`, a recorded start is enough to prevent the call.
         """
-        self.check_may_call()  # the call was made outside, but may be awaited inside of a step
+        self.check_may_call()  # check again: the await may be inside of a step
         returns = result_type(plain(function.func), call.name)
         entry = self.backend.recall(call)
         if entry is not None and entry.finished:
@@ -344,7 +344,7 @@ class Execution:
                 raise
             except (Exception, SystemExit) as error:
                 if isinstance(error, Unrecorded) or is_fault(error):
-                    raise  # the error is no outcome of the step: no record
+                    raise  # not an error of the step's own code: leave no record
                 failed = CallResult.of_error(error, title)
                 failed = replace(failed, attempts=running_step.attempts)
                 raise await self._fail(call, failed) from error
@@ -361,7 +361,7 @@ class Execution:
         try:
             return returns.load_refused(entry)
         except ResultRefused as error:
-            self.mistake = error  # even if the caller catches it
+            self.mistake = error  # kept even if the caller catches the error
             raise
 
     async def _fail(self, call: Call, failed: CallResult) -> StepFailed:
@@ -371,7 +371,7 @@ class Execution:
 
     async def transactional_step(self, call: Call, function: BoundFunction, title: str) -> Any:
         """Call the function in a transaction of the backend, unless its result is recorded."""
-        self.check_may_call()  # the call was made outside, but may be awaited inside of a step
+        self.check_may_call()  # check again: the await may be inside of a step
         returns = result_type(plain(function.func), call.name)
         call_result: Entry | Attempted | None = self._finished_entry(call)
         if call_result is None:

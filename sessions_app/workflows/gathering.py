@@ -105,7 +105,8 @@ async def _outcomes(
 
     def over(task: "asyncio.Task[object]") -> None:
         pending.remove(task)
-        # A failure ends the other tasks and the run, so then the run does not wait for people.
+        # A failed task still counts as active: as it ends the other tasks and the run, the run does
+        # not count as waiting for people.
         if pending and _error(task) is None:
             work_by(-1)
 

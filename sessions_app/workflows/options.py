@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sessions_app.errors import AmbiguousOption
 from sessions_app.json_types import JsonObject
 
-# A function of the author's, alone and bound to its arguments.
+# A workflow author's function, without its arguments and bound to them.
 Function: TypeAlias = Callable[..., Any]
 BoundFunction: TypeAlias = "partial[Any]"
 
@@ -64,5 +64,5 @@ def _takes(function: Function, args: int, name: str) -> bool:
 def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some built-in functions; they may take any keyword
+    except (TypeError, ValueError):  # a built-in function without a signature: assume any keyword
         return inspect.signature(lambda **_: None).parameters

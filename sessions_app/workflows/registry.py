@@ -17,7 +17,7 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
 from sessions_app.workflows.sources import WorkflowSource
 
-# A function of (message, context).
+# A workflow's function of (message, context).
 WorkflowFunction = Callable[[Any, Any], AsyncIterator[Any] | Awaitable[Any]]
 BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
@@ -185,7 +185,7 @@ def _check_declaration(declaration: Workflow) -> None:
         signature.bind("message", "context")
     except TypeError as error:
         raise ImproperlyConfigured(f"{place}: {SIGNATURE}: {error}.") from None
-    first, second, *_ = [*signature.parameters.values()] * 2  # `*arguments` alone counts as both
+    first, second, *_ = [*signature.parameters.values()] * 2  # a single `*arguments` takes both
     if _is_named(first, "Context") and not _is_named(second, "Context"):
         raise ImproperlyConfigured(f"{place}: {SIGNATURE}, and this takes {signature}.")
     if declaration.per_user_builder is not None and declaration.shared_builder is not None:
@@ -352,7 +352,7 @@ def get(name: str | None = None) -> OfferedWorkflow:
     """Return the offered workflow of that name, or the default one.
 
     Raises:
-        UnknownWorkflow: the workflow is not offered; lists the offered ones.
+        UnknownWorkflow: the workflow is not offered; the message lists those that are.
     """
     try:
         return _offered[name or _default[0]]

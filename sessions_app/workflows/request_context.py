@@ -174,7 +174,7 @@ class Trace:
 
 
 def _digest(text: str, size: int) -> int:
-    # Zero is not a valid id.
+    # W3C Trace Context forbids an id of zero.
     return int.from_bytes(blake2b(text.encode(), digest_size=size).digest()) or 1
 
 
@@ -289,7 +289,7 @@ async def open_request(
 
 
 def request_of(user_id: AnyUserId | None) -> RequestContext:
-    """Return the request that the task serves, for that user or for the context's user."""
+    """Return the request that the task serves, with the given user or else the context's user."""
     request = current_request.get() or RequestContext()
     identity = user_in_context()
     if user_id is not None and str(user_id) != identity[0]:
@@ -349,7 +349,7 @@ def _by_manager(user_manager: Any) -> tuple[str, Person]:
 
 
 async def user_of(connection: Connection) -> object:
-    """Return the user found by the authentication in front, or None."""
+    """Return the user found by the authentication of Django or channels, or None."""
     if isinstance(connection, HttpRequest):
         # `request.user` may query the database; `auser` does so without blocking.
         auser = getattr(connection, "auser", None)

@@ -41,7 +41,7 @@ from sessions_app.workflows.options import Function
 from sessions_app.workflows.threads import Begin, step_threads
 
 T = TypeVar("T")
-# The coroutine that a call of the context returns.
+# Type of the coroutine that a call of the context returns.
 Coro: TypeAlias = Coroutine[Any, Any, T]
 
 _END = object()
@@ -100,7 +100,7 @@ class Caller(Protocol):
 
 @dataclass(slots=True, eq=False)
 class RunningStep:
-    """A step that is being executed, as the code that it executes finds it."""
+    """A step under execution, as code inside of the step finds it in `running_step`."""
 
     caller: Caller
     name: str
@@ -112,7 +112,7 @@ class RunningStep:
         """Mark all code in the block, and its tasks and threads, as part of the step.
 
         Raises:
-            Unrecorded: it made a mistake, whatever it made of the error.
+            Unrecorded: a call in the step raised such an error, even if the step caught the error.
         """
         try:
             with bind({running_step: self}):
@@ -177,7 +177,7 @@ async def _try(function: Function, seconds: float | None) -> object:
     async with _until(None, seconds) as limit:
 
         def begin() -> None:
-            with suppress(RuntimeError):  # the timeout is already over
+            with suppress(RuntimeError):  # the timeout has passed already
                 limit.reschedule(loop.time() + seconds)
 
         return await _call(function, begin)
@@ -189,7 +189,7 @@ async def _until(deadline: float | None, seconds: float | None) -> AsyncIterator
         async with asyncio.timeout_at(deadline) as limit:
             yield limit
     except TimeoutError:
-        if limit.expired():  # otherwise the function's own TimeoutError
+        if limit.expired():  # else the function itself raised TimeoutError
             raise TimeoutError(f"it took longer than its timeout of {seconds:g} s") from None
         raise
 
@@ -402,7 +402,7 @@ def _changed_parts(
 
     `tuples`: a tuple may become a list, as with the annotation `Sequence`.
     """
-    if _equal(result, copy):  # fast, and true of most results
+    if _equal(result, copy):  # a fast check that most results pass
         return
     pairs = _pair_parts(result, copy, tuples=tuples)
     if pairs is not None:

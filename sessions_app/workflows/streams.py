@@ -17,7 +17,7 @@ from sessions_app.workflows.options import BoundFunction
 from sessions_app.workflows.steps import EACH_VALUE, ResultType, Retry, RunningStep, aside, iterate
 
 T = TypeVar("T")
-REASONING = "Reasoning"  # the title of its step
+REASONING = "Reasoning"  # the default title of steps that show reasoning
 
 
 class StreamedText(str):
@@ -69,7 +69,7 @@ class PutOut(Protocol):
 class ReasoningSteps:
     """The steps that show the reasoning of a call: pieces that follow each other are one step.
 
-    Of pieces that are repeats, which an earlier execution has shown, only the steps are counted.
+    Steps that an earlier execution has shown are counted, and not shown again.
     """
 
     def __init__(self, backend: Backend, call: Call, title: str) -> None:
@@ -80,7 +80,7 @@ class ReasoningSteps:
         self._is_repeat = False
 
     def add(self, text: str, *, is_repeat: bool = False) -> None:
-        """Take a piece, which begins a step unless it goes on with one."""
+        """Add a piece to the current step; begin a step if there is none."""
         if not self._pieces:
             self._number += 1
             self._is_repeat = is_repeat or not self._title
@@ -89,7 +89,7 @@ class ReasoningSteps:
         self._pieces.append(text)
 
     def end(self) -> None:
-        """End the step, if there is one."""
+        """End the current step, if there is one."""
         if self._pieces and not self._is_repeat:
             self._show_part(self._number, self._title, storable("".join(self._pieces)))
         self._pieces.clear()
@@ -130,7 +130,7 @@ class StreamedStep:
 
     async def read(self, pieces: ResultType) -> AsyncGenerator[Any, None]:
         """Yield the pieces from the journal, or else from the function."""
-        self._step.caller.check_may_call()  # the reader may be in a step, unlike the call
+        self._step.caller.check_may_call()  # a step must not read the stream
         entry = self._backend.recall(self._call)
         if entry is not None and entry.finished:
             self.is_repeat = True
@@ -153,7 +153,7 @@ class StreamedStep:
                             yield await self._give(piece, pieces)
                 except (Exception, SystemExit) as error:
                     if isinstance(error, Unrecorded) or is_fault(error):
-                        raise  # the error is no outcome of the stream: no record
+                        raise  # not an error of the stream's own code: leave no record
                     failure = error
                 record = replace(self._record(failure), attempts=self._step.attempts)
                 await self._backend.finish(self._call, record)
@@ -221,7 +221,7 @@ class StreamedStep:
 
 
 def _shown(piece: object) -> object:
-    """Mark a piece that is reasoning as seen: by its step, or not at all."""
+    """Return a piece; reasoning as StreamedReasoning, which its step alone shows, or nothing."""
     return StreamedReasoning(piece.reasoning) if isinstance(piece, Reasoning) else piece
 
 

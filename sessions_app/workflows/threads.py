@@ -52,7 +52,7 @@ class _Work:
         self._tell(partial(self._end, outcome))
 
     def _tell(self, call: Callable[[], object]) -> None:
-        with suppress(RuntimeError):  # the loop is closed
+        with suppress(RuntimeError):  # the caller's event loop is closed
             self._loop.call_soon_threadsafe(call)
 
     def _end(self, outcome: tuple[object, BaseException | None]) -> None:
@@ -118,7 +118,7 @@ class StepThreads:
             work.run()
             with self._changed:
                 ends = not self._give_back(work)
-                del work  # frees the step's arguments
+                del work  # frees the arguments of the step while the thread waits
         with suppress(Exception):  # a lost connection to another database; this thread ends anyway
             connections.close_all()
 
