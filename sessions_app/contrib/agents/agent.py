@@ -52,7 +52,7 @@ class Budget:
     """The limits of one answer, after which a person decides whether to go on; None is no limit.
 
     `turns` counts requests to the model, `tokens` both prompt and completion, `seconds` the time
-    since the agent began, without the time for that question.
+    since the agent began, without the wait for that person.
     """
 
     turns: int | None = 10
@@ -152,7 +152,7 @@ class Agent:
     def _beginning(
         self, past: Sequence[PastMessage], problems: Sequence[str]
     ) -> list[ModelMessage]:
-        """Return the instructions, and as many of the last messages as fit."""
+        """Return the first messages of a request: instructions, and the last messages that fit."""
         kept: list[ModelMessage] = []
         size = 0
         for one in reversed(past):
@@ -160,7 +160,7 @@ class Agent:
             if size > self.max_history:
                 break
             kept.append({"role": one.role, "content": _some(one.text)})
-        while kept and kept[-1]["role"] == "assistant":  # answers without their question
+        while kept and kept[-1]["role"] == "assistant":  # leave out answers without a question
             kept.pop()
         text = "\n\n".join(filter(None, [self.instructions, *problems]))
         first = [{"role": "system", "content": text}] if text else []
@@ -357,7 +357,7 @@ async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str
             context,
             tool.policy,
             tool.describe(arguments),
-            partial(function, arguments),  # a `partial`, as a tool may have any name
+            partial(function, arguments),  # a `partial` keeps options and arguments apart
             name=tool.name,
             once=not tool.repeatable,
         )

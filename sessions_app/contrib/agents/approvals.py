@@ -45,7 +45,7 @@ NOT_ASKED = ToolCallResponse(
 
 
 def too_many(already: int) -> str:
-    """Return "" if a question may join the `already` open ones, else a text for the model."""
+    """Return "" if another question may join the `already` open ones, else a text for the model."""
     limit = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
     if already < limit:
         return ""
@@ -53,7 +53,7 @@ def too_many(already: int) -> str:
 
 
 async def gather_all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Await all works at once, and return the results; a single work needs no tracks."""
+    """Await all works at once, and return the results; await a single work without a gather."""
     return [await works[0]] if len(works) == 1 else await context.gather(*works)
 
 
@@ -74,10 +74,10 @@ async def ask_approval(
 ) -> ToolCallResponse | None:
     """Ask people whether a tool may be called; None if the policy requires no approval.
 
-    The arguments of the call are validated already, and the call is made with these. Edited
-    arguments are validated like the tool's, and the policy is asked again. Approvers that it names
-    then are asked, too, unless the editor is one of them. A call that is not `approvable` can only
-    be rejected, or answered in the tool's place.
+    The arguments of `call` are already validated. Edited arguments are validated in the same way,
+    and passed to the policy again. Approvers that the policy then names are asked, too, unless the
+    editor is one of them. A call that is not `approvable` can only be rejected, or answered in the
+    tool's place.
     """
     approvers = policy.approvers(call.arguments, context.user)
     if approvers is False:
@@ -143,7 +143,7 @@ async def _suffices(
 
 
 def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallResponse:
-    """Return a decision with all edits since the model made the call in `changed`."""
+    """Return a decision whose `changed` names all arguments edited since the model's call."""
     if not decision.approved:
         return decision
     before, after = call.arguments, decision.arguments

@@ -116,7 +116,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store a task's writes since a checkpoint; ordinary ones that exist already are kept."""
+        """Store a task's writes since a checkpoint; ordinary writes that exist already are kept."""
         place = {**self._place(config), "checkpoint": config["configurable"]["checkpoint_id"]}
         rows = [
             (WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
@@ -146,11 +146,11 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         await self._store(work)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return the result of `aget_tuple`, for a thread of a node."""
+        """Return the result of `aget_tuple`, for a node that runs in a thread."""
         return self._wait(self.aget_tuple(config))
 
     def list(self, *args: Any, **options: Any) -> Iterator[CheckpointTuple]:
-        """Yield the results of `alist`, for a thread of a node."""
+        """Yield the results of `alist`, for a node that runs in a thread."""
 
         async def found() -> Sequence[CheckpointTuple]:
             return [one async for one in self.alist(*args, **options)]
@@ -158,15 +158,15 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         yield from self._wait(found())
 
     def put(self, *args: Any, **options: Any) -> RunnableConfig:
-        """Store a checkpoint as `aput` does, for a thread of a node."""
+        """Store a checkpoint as `aput` does, for a node that runs in a thread."""
         return self._wait(self.aput(*args, **options))
 
     def put_writes(self, *args: Any, **options: Any) -> None:
-        """Store writes as `aput_writes` does, for a thread of a node."""
+        """Store writes as `aput_writes` does, for a node that runs in a thread."""
         self._wait(self.aput_writes(*args, **options))
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete checkpoints as `adelete_thread` does, for a thread of a node."""
+        """Delete checkpoints as `adelete_thread` does, for a node that runs in a thread."""
         self._wait(self.adelete_thread(thread_id))
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
@@ -237,7 +237,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
 @contextmanager
 def _nothing_blocked() -> Iterator[None]:
-    """Raise Unrecorded if LangGraph reads something other than was stored, which it only logs."""
+    """Raise Unrecorded if LangGraph refuses to read a stored class, which LangGraph only logs."""
     blocked: list[str] = []
     thread = get_ident()
 

@@ -272,7 +272,7 @@ class _Superstep:
             context=self.context,
             stream_mode="messages",
             durability="sync",
-            # The value "*" would leave hidden nodes out.
+            # Name all nodes: the value "*" would leave hidden nodes out.
             interrupt_after=[node for node in self.graph.nodes if node != START_NODE],
             subgraphs=True,
         )
@@ -314,7 +314,7 @@ def _texts_of(value: Any) -> list[str]:
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:
-    schema = getattr(interrupt, "response_schema", None)  # missing in older versions
+    schema = getattr(interrupt, "response_schema", None)  # missing in older versions of LangGraph
     shown = as_json(schema) if isinstance(schema, dict) else {}
     return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown)
 

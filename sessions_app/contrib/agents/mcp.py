@@ -88,7 +88,7 @@ log = Log(__name__)
 INPUT_REQUIRED, CUT_OFF = "input_required", "cut_off"
 URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
 MAX_ROUNDS = 20
-# Fields that differ when a repeated call asks the same question.
+# Fields of a question that differ when a repeated call asks the same question.
 OF_ONE_CALL = {"elicitationId", "_meta"}
 PAUSE = 0.5  # seconds before a repetition that the server asks for
 BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
@@ -196,11 +196,11 @@ class McpServer(Toolset):
         listed: list[ListedTool] = []
         cursor: str | None = None
         with fail_after(self._timeout):
-            for _ in range(MAX_TOOLS):  # bounds the pages, which may be empty
+            for _ in range(MAX_TOOLS):  # a server could send empty pages for ever
                 params = PaginatedRequestParams(cursor=cursor)
                 try:
                     page = await client.session.list_tools(params=params)
-                except ValidationError as error:  # its text quotes the list
+                except ValidationError as error:  # the error's text quotes the list
                     raise ValueError(f"{error.error_count()} faults in the list") from None
                 listed += page.tools
                 cursor = page.next_cursor
@@ -255,7 +255,7 @@ class McpServer(Toolset):
         call: JsonObject = {"name": tool, "arguments": arguments, "_meta": {CALL_ID: call_id}}
         try:
             async with self._connect(allowance, question) as client:
-                # The list also tells the client which arguments go into headers.
+                # The client learns from the list which arguments go into headers.
                 listed = await self._listed(client, until=tool)
                 promise = next((one.output_schema for one in listed if one.name == tool), None)
                 is_sent = True
@@ -291,7 +291,7 @@ class McpServer(Toolset):
                 return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
             return self._refused(error, resumed)
-        except ValidationError as error:  # its text quotes the answer
+        except ValidationError as error:  # the error's text quotes the answer
             log.warning("mcp.broken_promise", server=self.name, problems=error.error_count())
             return BROKEN_PROMISE
         if isinstance(result, CallToolResult):
@@ -400,7 +400,7 @@ class _Call:
         answers: list[tuple[JsonObject, JsonObject]] = []
         resumed: JsonObject = {}
         for _ in range(MAX_ROUNDS):
-            # A `partial`, as a tool may have any name.
+            # A `partial` keeps the function's argument `name` apart from the step's option.
             call = partial(self._server.call, self._name, arguments, call_id, resumed)
             outcome: str | JsonObject = await make_call(
                 context, tool.policy, described, call, name=tool.name, once=not tool.repeatable
@@ -460,7 +460,7 @@ async def _broken(result: CallToolResult, promise: JsonObject) -> str:
     if "structured_content" not in result.model_fields_set:
         return "There are no values."
     values = result.structured_content
-    if not isinstance(values, dict):  # a schema with an `$id` keeps its references inside
+    if not isinstance(values, dict):  # an `$id` keeps the schema's references inside
         promise = {"properties": {"result": {"$id": "urn:result", **promise}}}
         values = {"result": values}
     problems = await aargument_problems(promise, values)

@@ -44,7 +44,7 @@ def main(max_bytes: str, max_values: str, *command: str) -> int:
     """Run a command, pass on its output up to the limits, and return its status."""
     meter, (reads, writes) = Meter(int(max_bytes), int(max_values)), os.pipe()
     try:
-        process = subprocess.Popen(command, stdout=writes)  # noqa: S603 - the author's
+        process = subprocess.Popen(command, stdout=writes)  # noqa: S603 - the author's command
     except OSError as error:
         sys.exit(f"The MCP server is not started: {error}")
     # A signal to the group is for the server; this process waits for its end, and reaps it.

@@ -29,7 +29,7 @@ MAX_BYTES, MAX_VALUES = 8 * 2**20, 100_000
 # Limit per message: elements that the client turns into objects, each of which takes up to a
 # hundred microseconds.
 MAX_ELEMENTS = 3_000
-# Fields whose values the client does not convert.
+# Fields whose values the client does not turn into objects.
 FREE = {"structuredContent", "inputSchema", "outputSchema", "_meta", "arguments"}
 
 
@@ -56,7 +56,7 @@ class Allowance:
 
     async def limit(self, response: Response) -> None:
         """Limit the body of a response to the remaining data; a hook of the HTTP client."""
-        response.encoding = "utf-8"  # the encoding that the meter assumes
+        response.encoding = "utf-8"  # the meter of JSON values reads UTF-8
         limit_body(response, self.take)
 
 
@@ -105,7 +105,7 @@ async def _open_http(
 
 
 async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
-    """Pass messages on until one is too large, which ends the connection for the client."""
+    """Pass messages on until a message is too large; then end the connection for the client."""
     async with passed_on:
         async for message in reads:
             if isinstance(message, SessionMessage) and _elements(message.message) > MAX_ELEMENTS:

@@ -89,7 +89,7 @@ CHOICES: dict[str, tuple[Callable[..., AnyPrompt], Any]] = {
 
 @dataclass(slots=True)
 class _RecordedRun:
-    """The run of the current code: its calls, and the ids of the recorded ones.
+    """The run that the current code belongs to, with the ids of its recorded function calls.
 
     `names` are the configuration's functions and groups, which all have the recorder.
     """
@@ -103,7 +103,7 @@ class _RecordedRun:
         """Suspend the run after a call of a function that has no recorder."""
         call = NatContext.get().active_function
         is_end = step.event_type == IntermediateStepType.FUNCTION_END
-        # Frameworks and other servers report such ends, too, under ids of their own.
+        # Frameworks and other servers also report ends of functions, under ids of their own.
         if not is_end or call.function_id != step.UUID or step.UUID in self.recorded_ids:
             return
         # A function that refuses its input has done nothing, and never reaches the recorder.
@@ -111,7 +111,7 @@ class _RecordedRun:
         if has_refused and call.function_name.partition("__")[0] in self.names:
             return
         if call.function_name != WORKFLOW_COMPONENT_NAME:
-            execution = self.context._execution  # noqa: SLF001 - no call of the context does that
+            execution = self.context._execution  # noqa: SLF001 - no public way
             execution.mistake = execution.mistake or CalledUnrecorded(call.function_name)
 
 
@@ -180,7 +180,7 @@ class HostedConfig:
     async def open(self, _options: object) -> AsyncIterator["SessionManager"]:
         """Build the resources that all runs share."""
         config = read(self._path)
-        # The toolkit creates builders of users by itself; these find the recorder by its name.
+        # The toolkit makes users' builders itself; by these names, they find the recorder.
         for configs in (config.functions, config.function_groups):
             configs.update({name: _with_recorder(one) for name, one in configs.items()})
         async with RecordingBuilder.from_config(config) as builder:
@@ -207,7 +207,7 @@ class HostedConfig:
         """Answer the run's message, and return the workflow's output as text."""
         manager: SessionManager = context.builder
         message = await self._input(context, manager)
-        calls = NestedCalls(context._execution)  # noqa: SLF001 - no step of the context makes calls
+        calls = NestedCalls(context._execution)  # noqa: SLF001 - steps cannot make calls
         state = ContextState.get()
         ids = {
             state.workflow_run_id: context.run_id,
@@ -447,7 +447,7 @@ async def _recorded(
         async for piece in source():
             yield piece
         return
-    if middleware_context.config is not None:  # a function's call, which is the active one
+    if middleware_context.config is not None:  # the active function's call, not a model's
         run.recorded_ids.add(NatContext.get().active_function.function_id)
 
     async def stored() -> AsyncGenerator[Any, None]:
@@ -462,13 +462,13 @@ async def _recorded(
 def _described(middleware_context: "FunctionMiddlewareContext", args: tuple[Any, ...]) -> NamedCall:
     """Describe a call for the journal and for people."""
     name = middleware_context.name
-    if middleware_context.config is None:  # a model's call: messages may have random ids
+    if middleware_context.config is None:  # a model's call; its messages may have random ids
         return NamedCall(name, title=_title(name, {}), text=_content, load=load)
     value = args[0] if args else None
     arguments = {} if value is None else {"input": value}
     if isinstance(value, BaseModel):
         arguments = {"input": str(value)}
-        with suppress(ValueError):  # bytes that are no text, for example
+        with suppress(ValueError):  # such as bytes that are no text
             arguments = value.model_dump(mode="json", fallback=str)
     return NamedCall(name, (value,), _title(name, arguments), _content, load)
 

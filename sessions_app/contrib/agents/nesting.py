@@ -54,7 +54,7 @@ class NamedCall:
 
 @dataclass(slots=True, eq=False)
 class _Frame:
-    """A call under execution, which counts as a step until it makes a call."""
+    """A call under execution, which counts as a step until it makes an inner call."""
 
     path: str
     track: str
@@ -82,7 +82,7 @@ class NestedCalls:
     """The nested calls of one execution of a workflow."""
 
     def __init__(self, execution: Execution) -> None:
-        """Make the workflow's next call, with which the tracks begin."""
+        """Make a gather the workflow's next call, so that nested calls get tracks under it."""
         self._execution = execution
         execution.has_tracks = True
         self._call = execution.call(Kind.GATHER, NESTED_CALLS)
@@ -122,7 +122,7 @@ class NestedCalls:
             call = self._execution.call(Kind.STEP, named_call.name, *named_call.arguments)
         entry = self._execution.backend.recall(call)
         if entry is not None and entry.finished and FOLLOWS not in (entry.error or {}):
-            del self._execution.calls[call.track]  # inner calls are not repeated
+            del self._execution.calls[call.track]  # a recorded call does not repeat its inner calls
             if entry.error is not None and REFUSED in entry.error:
                 self._execution.mistake = ResultRefused(entry.error["message"])
                 raise self._execution.mistake
@@ -152,7 +152,7 @@ class NestedCalls:
             except Unrecorded as error:
                 has_run = isinstance(error, NotJson) and not (frame.counts or is_recorded)
                 mistake = ResultRefused.at(call.position, error) if has_run else error
-                self._execution.mistake = mistake  # even if the caller catches it
+                self._execution.mistake = mistake  # kept even if the caller catches the error
                 if isinstance(mistake, ResultRefused):
                     await backend.finish(call, CallResult.refused(mistake, named_call.title))
                 raise mistake from None

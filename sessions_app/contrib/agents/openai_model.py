@@ -34,7 +34,7 @@ except ImportError as error:
 MAX_ANSWER = 8 * 1024**2
 # Fields for thoughts, absent in OpenAI's own API but used by servers of open models.
 THOUGHTS = ("reasoning_content", "reasoning")
-# Fields of OpenAI's own API; all others are the server's.
+# Fields of OpenAI's own API; all other fields are extensions of the server.
 OF_DELTA = {"role", "content", "refusal", "tool_calls", "function_call", "audio", *THOUGHTS}
 OF_CALL = {"index", "id", "type", "function"}
 OF_FUNCTION = {"name", "arguments"}
@@ -56,7 +56,7 @@ class OpenAIModel:
             AnswerCut: the answer broke off.
             OpenAIError: the endpoint refused the request, or cannot be reached.
         """
-        request: Any = {"messages": messages}  # the client's types name each kind of message
+        request: Any = {"messages": messages}  # the client has a type for each kind of message
         if tools:
             request["tools"] = tools
         chunks = await self._client.chat.completions.create(
@@ -82,7 +82,7 @@ class _Answer:
 
     def __init__(self) -> None:
         self._calls: list[_CallParts] = []
-        self._latest: dict[object, _CallParts] = {}  # the key is the index, or else the id
+        self._latest: dict[object, _CallParts] = {}  # by the call's index, or else id
         self._fields: dict[str, list[object]] = {}
         self._thoughts = ""
         self._usage: Usage | None = None

@@ -89,7 +89,7 @@ except ImportError as error:
 
 # Name of the step that keeps a run's messages for later runs.
 MESSAGES = "pydantic_ai messages"
-# Live pieces of a model's stream, for the step that records the stream.
+# Queue of live pieces of a model's stream, for the step that records the stream.
 _live: ContextVar["asyncio.Queue[str | Reasoning | None] | None"] = ContextVar(
     "_live", default=None
 )
@@ -184,7 +184,7 @@ class HostedAgent:
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
         )
         messages = partial(_dump, result.new_messages())
-        with suppress(StepFailed):  # the messages are too long; later runs get the texts
+        with suppress(StepFailed):  # messages too long to store: later runs get the texts
             await context.step(messages, name=MESSAGES)
         text = as_text(result.output)
         if isinstance(result.output, str) and "".join(durability.said).endswith(text):
@@ -221,7 +221,7 @@ class Durability(BaseDurabilityCapability[Any]):
         return Context.get().run_id if self.in_durable_context else None
 
     def get_default_conversation_id(self, run_id: str) -> str | None:
-        """Return an id derived from the run's."""
+        """Return an id derived from the id of the run."""
         return conversation_id_from_run_id(run_id) if self.in_durable_context else None
 
     async def get_run_start_time(self, run_id: str) -> datetime | None:
@@ -438,7 +438,7 @@ async def _validate(
 
     For a tool with only a JSON schema, the framework has no validator.
     """
-    manager: Any = ctx.tool_manager  # always set within a run
+    manager: Any = ctx.tool_manager  # set in every run of an agent
     try:
         validated = await _validated(manager, call, written)
         tool = validated.tool
@@ -504,7 +504,7 @@ async def _as_json(
     properties = tool.tool_def.parameters_json_schema.get("properties", {}) if tool else {}
     [first, *others] = [*dumped, ""]
     if others == [""] and first not in properties and isinstance(dumped[first], dict):
-        dumped = dumped[first]  # a single model, whose fields are the arguments
+        dumped = dumped[first]  # the tool takes one model: its fields are the arguments
     dumped |= {
         name: written[name] for name in written if is_same_json(dumped.get(name), written[name])
     }

@@ -100,7 +100,7 @@ HIDDEN = "{}: its JSON does not say all of it"
 
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
-# Marks an argument that the model has not written.
+# Mark of an argument that the model has not written.
 MISSING: Any = object()
 
 # Beginning of the message to the model when the arguments of a call are invalid.
@@ -286,7 +286,7 @@ def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any
         return written
     try:
         again = adapter.validate_python(dumped)
-    except Exception as error:  # an author's validator may accept only the models' form
+    except Exception as error:  # an author's validator may accept only the form that models write
         raise ValueError(f"{dumped!r} is not read") from error
     if not is_same_value(again, value):
         raise ValueError(f"{value!r} is not {again!r}")
@@ -313,7 +313,7 @@ async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[Js
         }
         problems = await aargument_problems(schema, filled)
         if problems and not await aargument_problems(schema, values):
-            return values, ""  # the invalid default is of an unused alternative
+            return values, ""  # the invalid default belongs to an unused alternative of the schema
     texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
     return filled, "; ".join(texts)
 
@@ -415,7 +415,7 @@ def as_text(result: object) -> str:
 
     Characters that cannot be stored, as in a binary file, are replaced.
     """
-    # Gives the value of a string enum.
+    # `str.__str__` returns the value of a string enum, `str()` would return the name.
     text = str.__str__(result) if isinstance(result, str) else _json_text(result)
     return str(storable(text))
 
@@ -423,7 +423,7 @@ def as_text(result: object) -> str:
 def _json_text(result: object) -> str:
     """Return a result as JSON, with descriptions of binary data and of values without JSON."""
     if isinstance(result, Iterator):
-        result = list(result)  # iterating does the work, and may fail
+        result = list(result)  # iterating executes a generator, and may raise
     try:
         return to_json(result, fallback=str).decode()
     except Exception as error:
