@@ -1,7 +1,7 @@
-"""A limit for the bodies of HTTP responses, in clients of httpx2. It needs that package.
+"""A limit for the bodies of HTTP responses, in clients of httpx2, which must be installed.
 
-A client decompresses a body as it reads it: a kilobyte of gzip can be a megabyte of zeros. What
-counts is the length that is kept in memory.
+A client decompresses a body while reading: a kilobyte of gzip can be a megabyte of zeros. So the
+limit is for the decompressed length, which is kept in memory.
 """
 
 import asyncio
@@ -11,16 +11,16 @@ from typing import TypeAlias
 from httpx2 import AsyncByteStream, Response, StreamError
 
 Hook: TypeAlias = Callable[[Response], Awaitable[None]]
-# Takes the next piece of a body, or raises BodyTooLong.
+# A function that takes the next piece of a body, or raises BodyTooLong.
 Take: TypeAlias = Callable[[bytes], None]
 
 
 class BodyTooLong(StreamError):
-    """The error that a server sends more than a client takes."""
+    """The error of a response that is longer than a client accepts."""
 
 
 def limit_each(limit: int) -> Hook:
-    """Return a hook for responses of a client, of which each may have that many bytes."""
+    """Return a hook that limits each response of a client to a number of bytes."""
 
     async def hook(response: Response) -> None:
         length = 0
@@ -37,7 +37,7 @@ def limit_each(limit: int) -> Hook:
 
 
 def limit_body(response: Response, take: Take) -> None:
-    """Have each piece of a response's body be taken, decompressed, before a client keeps it."""
+    """Pass each decompressed piece of a response's body to `take` before a client keeps it."""
     compressed = Response(response.status_code, headers=response.headers, stream=response.stream)
     response.stream = _Limited(compressed, take)
     response.headers.pop("Content-Encoding", None)
@@ -52,7 +52,7 @@ class _Limited(AsyncByteStream):
         async for piece in self._response.aiter_bytes():
             self._take(piece)
             yield piece
-            await asyncio.sleep(0)  # many pieces can come of one that was received
+            await asyncio.sleep(0)  # one received piece can decompress to many
 
     async def aclose(self) -> None:
         await self._response.aclose()

@@ -92,7 +92,7 @@ FORMATS = {"jsonl": as_json_lines, "csv": as_csv}
 
 
 def _harmless(text: str) -> str:
-    first = normalize("NFKC", text.lstrip(" ")[:1])  # folds full-width characters
+    first = normalize("NFKC", text.lstrip(" ")[:1])  # a full-width sign becomes a plain one
     return f"'{text}" if first in FORMULA else text
 
 

@@ -38,7 +38,7 @@ from sessions_app.workflows.context import Message
 from sessions_app.workflows.history import PastMessage, read_messages
 from sessions_app.workflows.request_context import RequestContext
 
-# Seconds for an execution, which never waits for its context.
+# Timeout in seconds of an execution; calls of its context take no time, or never return.
 PATIENCE = 10.0
 # Rounds of the event loop without a call after which an execution counts as finished.
 ROUNDS = 50
@@ -159,7 +159,7 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
                 continue
             name = history.workflow
             if name not in pools:
-                try:  # the same way as hosts build it
+                try:  # build the pool as hosts do
                     pools[name] = await WorkflowPool(registry.get(name)).build()
                 except SessionsError as error:
                     pools[name] = error
@@ -202,7 +202,7 @@ class ReplayBackend(RecordedBackend):
         return super().recall(call)
 
     def is_beyond(self, calls: Mapping[str, int]) -> bool:
-        """Return whether the record has no calls beyond these."""
+        """Return whether the record has no call beyond these numbers of calls by track."""
         return self._journal.first_beyond(calls) is None
 
     def patched(self, why: str, calls: int) -> bool:

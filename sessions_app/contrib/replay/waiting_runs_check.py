@@ -17,9 +17,10 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-# Seconds after the start: runs that can go on come first, and all processes have reported by then.
+# Seconds from the start of the process to the check: runs that can go on come first, and all
+# processes have reported by then.
 BEGINS_AFTER = 5.0
-# Idle seconds for each second of replay.
+# Seconds to pause for each second that a replay took.
 PAUSE = 20
 AT_ONCE = 100
 

@@ -47,8 +47,8 @@ class HostingDispatcher(Dispatcher, Protocol):
 class Hosting:
     """`async with Hosting("vacation") as hosting:` offers and hosts the workflow.
 
-    Each run is parked as soon as it waits, and replayed to resume. With cluster settings, the host
-    is a worker that acquires keys from the queue.
+    Each run is parked (taken out of memory) as soon as it waits, and replayed to resume. With
+    cluster settings, the host is a worker that acquires keys from the queue.
 
     Args:
         workflow: the workflow's name; `config` are the settings as in `workflows.yaml`, such as

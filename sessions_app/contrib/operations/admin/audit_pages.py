@@ -88,7 +88,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     time = column(_("time"), lambda entry: moment(entry.at), ordering="at")
     sentence = column(_("what happened"), lambda entry: entry.sentence.html)
-    # Empty where the prompt was deleted.
+    # The cell is empty if the prompt was deleted.
     prompt = column(
         _("question"),
         lambda row: question_texts.link(row.sentence.prompt) if row.sentence.prompt else "",
@@ -144,7 +144,7 @@ class Sentence:
 
     template: str
     values: dict[str, str]
-    # A deleted prompt is None.
+    # None if the prompt was deleted.
     prompt: Interaction | None
 
     @property

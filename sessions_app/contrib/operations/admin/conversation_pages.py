@@ -177,7 +177,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
     """The admin pages of attachments: properties without contents, the newest first."""
 
     bytes = column(_("size"), lambda row: filesizeformat(row.size))
-    # Empty while the file is not sent.
+    # The cell is empty until the file is sent.
     about = column(_("message"), lambda row: run_texts.link(row.run) if row.run else "")
     list_display = ("name", "content_type", "bytes", "owner", "about", "created_at")
     list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
@@ -194,7 +194,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
 class _EventColumns:
     what = column(_("type"), lambda event: cells.in_words(event.get_type_display(), event.type))
     at = column(_("time"), lambda event: cells.moment(event.created_at))
-    # The event's own page has all of the payload.
+    # The cell cuts the payload; the event's own page shows all of it.
     content = column(_("payload"), lambda event: cells.short(event.payload))
 
     @admin.display(description=_("sequence"))
@@ -223,7 +223,7 @@ class _ByRun(ReadOnlyAdmin):
         return lookup in lookups or super().lookup_allowed(lookup, value, request)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        """Offer the filters in the lists of a run and of a conversation: no index serves them."""
+        """Offer filters only in lists of one run or conversation, as no index serves a filter."""
         of_one = {"run__id__exact", "conversation__id__exact"} & request.GET.keys()
         return super().get_list_filter(request) if of_one else ()
 

@@ -112,7 +112,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return f"{row.owner}: {about}"
 
     def named(self, term: str) -> list[QuerySet[Any]]:
-        """Return also the keys of hosts found by their runs: each host has had a run."""
+        """Return also the keys of hosts whose runs match the term: each host has had a run."""
         runs = keys_by(Run, run_texts.NAMES, term)
         of_runs = [Run.objects.filter(pk__in=found).values("key") for found in runs]
         return [*super().named(term), *of_runs]

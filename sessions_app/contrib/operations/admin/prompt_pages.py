@@ -156,7 +156,7 @@ def _unify_lines(text: str) -> str:
 
 
 class ReassignForm(forms.Form):
-    """A form for users, groups and a permission; once valid, `assignees` has all of the named."""
+    """A form for users, groups and a permission; once valid, `assignees` lists all named."""
 
     users = forms.CharField(
         label=_("Users"), required=False, help_text=_("User names, with commas between them.")
@@ -264,8 +264,9 @@ class InteractionAdmin(ReadOnlyAdmin):
         return self.form_page(request, "answers", title, tables=tables)
 
     def applies(self, action: str, row: Interaction) -> bool:
-        """Return whether the interaction is pending, and escalates if that is the action; a row
-        without a run stands for a list of this status.
+        """Return whether the interaction is pending and, for `escalate`, has an escalation.
+
+        A row without a run stands for a list of interactions with its status.
         """
         escalates = row.run_id is None or bool(QuestionView.of(row).rules.escalate)
         return row.status == Interaction.Status.PENDING and (action != "escalate" or escalates)
@@ -375,7 +376,7 @@ class InteractionAdmin(ReadOnlyAdmin):
             self.message_user(request, text, messages.SUCCESS)
         else:
             unused = gettext("Your answer was: %(typed)s") % {"typed": answer.text}
-            # The reason may begin with a lower-case user name, so another text stands in front.
+            # The reason may begin with a lower-case user name, so put another text in front.
             self.message_user(request, f"{unused} – {_too_late(answer_result)}", messages.WARNING)
         return True
 

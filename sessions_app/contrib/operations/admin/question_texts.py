@@ -93,7 +93,7 @@ def whole_answer(interaction: Interaction) -> str:
 
 @admin.display(description=_("answered by, via, at"))
 def settled_by(interaction: Interaction) -> str:
-    """Show the person, the door and the time by which the prompt was settled."""
+    """Show the person and the front end that settled the prompt, and the time."""
     if not (text := QuestionView.of(interaction).outcome):
         return ""
     by = interaction.answered_by

@@ -56,7 +56,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     list_per_page = 50
     # Columns with an index; a sort of 200,000 rows without one takes seconds.
     sortable_by: ClassVar[tuple[Any, ...]] = ()
-    # Functions are allowed, too; Django's stubs leave them out.
+    # Fields may also be functions, which Django's stubs leave out.
     readonly_fields: ClassVar[Any] = ()
     fieldsets: ClassVar[Any] = None
     empty_value_display = ""
@@ -298,12 +298,12 @@ class DeclaredWorkflow(KnownValues):
 
 
 class Via(KnownValues):
-    """A filter by the door that was used, in words."""
+    """A filter by the front end that was used, in words."""
 
     known = staticmethod(lambda: VIA)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Yield the doors, each in words."""
+        """Yield the front ends, each in words."""
         for choice in super().choices(changelist):
             yield {**choice, "display": via_words(str(choice["display"])) or choice["display"]}
 

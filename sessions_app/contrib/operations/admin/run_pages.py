@@ -199,7 +199,7 @@ class RunAdmin(ReadOnlyAdmin):
         return self._form_page(request, "fork", run, form)
 
     def send_view(self, request: HttpRequest, run: Run) -> HttpResponse:
-        """Ask for the name and the payload, and send both."""
+        """Ask the operator for a name and a payload, and send them to the run."""
         form = SendForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
             name, payload, key = (form.cleaned_data[field] for field in ("name", "payload", "key"))

@@ -24,7 +24,7 @@ CONNECTIONS = """
         - current_setting('superuser_reserved_connections')::int,
         (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
 """
-# The query finds no row without the right to read all settings.
+# The query finds no row unless the database user may read all settings.
 DIRECTORY = """
     SELECT setting FROM pg_settings WHERE name = 'data_directory'
     AND (inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8'
@@ -110,7 +110,7 @@ async def _round_trip() -> float:
         async with asyncio.timeout(TIMEOUT):
             channel = await receiver.new_channel()
             await receiver.group_add(GROUP, channel)
-            for _ in range(2):  # the first message waits for connections
+            for _ in range(2):  # time the second: the first has to open connections
                 start = time.perf_counter()
                 await sender.group_send(GROUP, {"type": "doctor"})
                 await receiver.receive(channel)

@@ -55,7 +55,7 @@ SKIPPED_CHECKS = {f"security.W{number}" for number in ("004", "008", "021", "012
 AHEAD = 2.0
 # A worker with a free slot acquires a job within milliseconds.
 LONG = 5.0  # seconds
-# Runs with more recent changes are not forgotten: a host may be on the way.
+# Runs that changed more recently do not count as forgotten: a host may be about to start.
 PATIENCE = timedelta(seconds=15)
 KEYS_SHOWN = 5
 TAKE_TIMEOUT = 10.0  # seconds
@@ -83,13 +83,13 @@ def _settings() -> Findings:
 
 
 def _of_django() -> Findings:
-    """Run the checks of `manage.py check --deploy` that do not have our tag."""
+    """Run the checks of `manage.py check --deploy` without the tag of this runtime."""
     messages = _messages(tagged=False, databases=[])
     yield from _named(one for one in messages if one.id not in SKIPPED_CHECKS)
 
 
 def _of_applications() -> Findings:
-    """Run the checks that applications registered with our tag; these may query the database."""
+    """Run applications' checks with the tag of this runtime, which may query the database."""
     messages = _messages(tagged=True, databases=["default"])
     yield from _named(one for one in messages if not str(one.id).startswith("sessions_app."))
 
@@ -197,7 +197,7 @@ def _has_ended(name: str) -> bool:
     if host != socket.gethostname():
         return False
     try:
-        os.kill(int(pid), 0)  # sends nothing
+        os.kill(int(pid), 0)  # signal 0 only tests for the process
     except ProcessLookupError:
         return True
     except PermissionError:  # the process belongs to another user
@@ -383,5 +383,5 @@ OF_APPLICATIONS = Check(143, "applications", _of_applications, needs="migrations
 @checks.register(TAG, checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Run all checks, or only those without the database if Django passes no databases."""
-    made = (PROJECT, WORKFLOWS)  # the runtime's own checks already run these
+    made = (PROJECT, WORKFLOWS)  # the runtime's own checks already cover these two
     return list(examine([one for one in (CHECKS if databases else STATIC) if one not in made]))

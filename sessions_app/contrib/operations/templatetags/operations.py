@@ -70,7 +70,7 @@ def labelled(rows: Iterable[Sequence[str]], headers: Iterable[JsonObject]) -> li
     labels = [capfirst(strip_tags(header["text"])) for header in headers]
     return [
         [
-            # The attribute follows the name of the cell's element.
+            # A cell begins with `<td` or `<th`: insert the attribute after these three characters.
             format_html('{} data-label="{}"{}', SafeString(cell[:3]), label, SafeString(cell[3:]))
             for cell, label in zip(row, labels, strict=True)
         ]
@@ -172,5 +172,5 @@ def _versions() -> list[JsonObject]:
 def _jobs() -> str:
     try:
         return reverse("admin:procrastinate_procrastinatejob_changelist")
-    except NoReverseMatch:  # the local form has no jobs
+    except NoReverseMatch:  # no admin page of jobs, as without a cluster
         return ""

@@ -25,7 +25,7 @@ class Command(BaseCommand):
     """A command that exits with 1 on an error, but not on warnings."""
 
     help = "Check this deployment; say what is wrong and what to do."
-    requires_system_checks = ()  # OF_DJANGO runs the system checks
+    requires_system_checks = ()  # the check OF_DJANGO runs Django's checks
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
