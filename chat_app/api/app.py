@@ -34,7 +34,7 @@ AUTH: list[Any] = [Session(), Bearer(), ApiKey(), Guest()]
 
 
 def _may_read_docs(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Show the API documentation to signed-in users, or to everybody (a setting)."""
+    """Show the API documentation to signed-in users, or to everybody by API_DOCS_PUBLIC."""
 
     @csrf_exempt
     @require_GET
@@ -113,7 +113,7 @@ api = NinjaAPI(
     auth=AUTH,
     throttle=[Rates()],
     parser=BodyParser(),
-    # Disable the badge of an external validator.
+    # Disable the badge that Swagger UI gets from an external validator.
     docs=Swagger(settings={"validatorUrl": None}),
     docs_decorator=_may_read_docs,
 )

@@ -197,7 +197,8 @@ async def give_feedback(request: AuthenticatedRequest, body: schemas.FeedbackBod
 @router.get(
     "/mcp/client/tool/list",
     response=schemas.McpClients,
-    # Need no authentication: the UI's server calls this without cookies, and the list is public.
+    # Require no authentication: the server of NAT's UI calls this without cookies, and the list is
+    # public.
     auth=None,
     throttle=[],
     tags=["Monitoring"],

@@ -16,7 +16,7 @@ from sessions_app.lifecycle import processes, startup
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.storage import reads
 
-TIMEOUT = 5.0  # seconds
+TIMEOUT = 5.0  # seconds for the database's response
 NOT_MOUNTED = (
     "The chat is not served: no socket opens here, and no run continues. End asgi.py with "
     "application = with_chat(application), which is in chat_app.asgi, and serve it with an ASGI "
@@ -29,7 +29,7 @@ NOT_MOUNTED = (
 @require_GET
 @never_cache
 async def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200: this process is not stuck, and to restart it fixes nothing."""
+    """Answer 200: this process responds, so that a restart would fix nothing."""
     return JsonResponse({"status": "ok"})
 
 
@@ -38,8 +38,9 @@ async def live(request: HttpRequest) -> JsonResponse:
 @require_GET
 @never_cache
 async def health(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if the chat is served, links lead to it and the database takes writes; else 503
-    with the reason.
+    """Answer 200 if this process can serve the chat; else 503 with the reason.
+
+    The conditions: the chat is mounted, links lead to it, and the database takes writes.
     """
     if not startup.is_up():
         return _unavailable(NOT_MOUNTED)

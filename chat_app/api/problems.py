@@ -1,4 +1,4 @@
-"""The error responses: the peer's format on its paths, otherwise problem details (RFC 9457)."""
+"""The error responses: NAT's format on NAT's paths, otherwise problem details (RFC 9457)."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -27,7 +27,7 @@ log = Log(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 ANSWER = ("answer", "answer_prompt")
-# Views that start runs: their errors have the peer's three fields, as the peer allows no others.
+# Views that start runs: their errors have NAT's three fields, because NAT allows no others.
 RUNS = (
     *("generate", "generate_stream", "generate_full", "generate_async"),
     *("chat", "chat_stream", "completions"),
@@ -45,7 +45,7 @@ OPENAPI_EXTRA = {"responses": _response_schema(MEDIA_TYPE, Problem)}
 
 
 class ProblemRouter(Router):
-    """A router with problem details as the documented errors of operations that declare none."""
+    """A router that documents problem details as the errors of operations that declare none."""
 
     def add_api_operation(self, *args: Any, **options: Any) -> None:
         options["openapi_extra"] = options["openapi_extra"] or OPENAPI_EXTRA
@@ -72,7 +72,7 @@ class Failure(Exception):
 
     @property
     def error(self) -> Frame:
-        """The error in the peer's format: `code`, `message`, and `details` as a text."""
+        """The error in NAT's format: `code`, `message`, and `details` as a text."""
         content: Frame = error_content(self.code, str(self), self.details)["content"]
         return content
 
@@ -127,7 +127,7 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
-    if isinstance(error, BadCredentials):  # already logged
+    if isinstance(error, BadCredentials):  # the refusal is already logged
         detail = str(error)
     else:
         guest = guest_token(request.COOKIES, request.GET.dict())
@@ -150,7 +150,7 @@ def _answer_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Answer with the error's status; a refusal by `BodyParser` is the error's cause."""
+    """Answer an error of django-ninja, or the refusal by `BodyParser` that caused the error."""
     if isinstance(error.__cause__, Refused):
         return _runtime(request, error.__cause__)
     is_json = isinstance(error.__cause__, ValueError)
@@ -160,12 +160,12 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @csrf_exempt
 def unknown(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
-    """Answer that the URL leads to nothing."""
+    """Answer 404: the URL leads to nothing."""
     return response(request, Failure(404, "invalid_message", "There is no such thing here."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer that the URL leads to nothing: `handler404` of a project that serves the chat."""
+    """Answer 404: the `handler404` of a project that serves the chat."""
     if asks_for_page(request):
         return defaults.page_not_found(request, exception)
     return unknown(request)

@@ -1,8 +1,8 @@
-"""The form of a run for HTTP clients: results, stops at a prompt, failures, and streams. No reads.
+"""The form of a run for HTTP clients: results, stops at prompts, failures, streams. No queries.
 
 The `id` of a server-sent event is the sequence up to which a client with this event has the whole
-log. Therefore only the last of several server-sent events for one event of the log has its
-sequence.
+log. Therefore only the last of several server-sent events for one event of the log has the sequence
+of the event.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def _completion_object(run: Run, kind: str, choice: Json) -> Json:
 
 
 def result(execution: Execution, client_format: str) -> Json:
-    """Build the result of a run, in the form of a message of the given `client_format`."""
+    """Build the result of a run, in the form that `client_format` names."""
     if not client_format.startswith("chat"):
         return {"value": execution.output}
     message = {"role": "assistant", "content": execution.output}
@@ -85,7 +85,7 @@ def _reference(run: UUID) -> Json:
 def stop_at_frames(run: UUID, frames: list[Frame]) -> Json:
     """Build the response of a run that stops at prompts of its owner, from the prompts' frames.
 
-    The peer's fields are those of the first prompt; `interactions` contains all.
+    NAT's fields are those of the first prompt; `interactions` contains all prompts.
     """
     interactions = [_interaction(frame) for frame in frames]
     return {
@@ -121,14 +121,14 @@ DONE = "data: [DONE]\n\n"
 
 
 def data(content: Json) -> str:
-    """Write a plain event."""
+    """Write a server-sent event without a name."""
     return f"data: {dump(content)}\n\n"
 
 
 class Generate:
     """A stream of values, with steps and traces between them."""
 
-    # Whether the stream ends with the tokens that the workflow reported; and the tokens.
+    # True if the stream ends with the token counts that the workflow reported; and the counts.
     tells_usage = False
     usage: Mapping[str, int] = MappingProxyType({})
 
@@ -159,16 +159,15 @@ class Generate:
         return [f"event: restart\n{data(content)}"]
 
     def error(self, content: Json) -> str:
-        """Write an error as a line for the peer's clients, and as the data that OpenAI's clients
-        raise.
+        """Write an error twice: as a bare line for NAT's clients, and as data for OpenAI's clients.
 
-        SSE clients ignore a line that is not a field.
+        OpenAI's clients raise the data as an error. SSE clients ignore a line that is not a field.
         """
         return f"{dump(content)}\n{_openai_error(content)}"
 
 
 class Full(Generate):
-    """A stream of values, with steps in the form of the peer's evaluation events.
+    """A stream of values, with steps in the form of NAT's evaluation events.
 
     `types` are the event types to send, separated by commas; by default all.
     """

@@ -1,4 +1,4 @@
-"""The following of one run, as a socket follows a conversation: a feed, moved by group messages."""
+"""The feed of one run for a request, which follows the run as a socket follows a conversation."""
 
 import asyncio
 from collections import deque
@@ -58,7 +58,7 @@ async def follow(
     sweeper.add(reader)  # covers lost messages of the channel layer
     try:
         async with join_groups(*groups) as reader.receive:
-            await feed.acknowledge(after)  # makes the feed wait for its reader
+            await feed.acknowledge(after)  # the feed waits for its reader from now on
             await feed.start(FeedStart(after, after, [], place_lost=False))
             await look(reader)
             while True:
@@ -113,10 +113,10 @@ async def _send_nothing(data: bytes) -> None:
 
 
 class _Reader:
-    """A request that reads a run, as a follower for the sweeper."""
+    """A request that reads a run: one of the followers that the sweeper checks."""
 
     awaited_names: Collection[str] = ()
-    stalled = False  # the budget of the stream bounds the output
+    stalled = False  # the window of the feed bounds the output
 
     receive: Callable[[], Awaitable[LayerMessage]]
 

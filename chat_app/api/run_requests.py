@@ -30,9 +30,10 @@ HEARTBEAT = 15  # seconds without news between two heartbeats of a stream
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """A run started by this request or by an earlier repetition; its reader has all to `after`.
+    """A run that was started by this request, or by an earlier request with the same message id.
 
-    `client_format` is that of this request: the message may have used another path before.
+    The client has all events up to `after`. `client_format` is that of this request: the earlier
+    one may have used another path.
     """
 
     identity: Identity
@@ -43,7 +44,7 @@ class StartedRun:
     place: Place
 
     def follow(self) -> AsyncGenerator[FollowedEvent | None, None]:
-        """Yield the run's events after that sequence."""
+        """Yield the run's events after the client's last one."""
         return follow(self.identity, self.run, after=self.after, place=self.place)
 
     @property
@@ -53,7 +54,7 @@ class StartedRun:
             "execution-id": str(self.run.id),
             "conversation-id": self.run.conversation.conversation_id,
             "user-message-id": self.run.message_id,
-            # The trace, by which feedback on the answer names its run.
+            # The trace id, by which later feedback names the run.
             "observability-trace-id": self.run.metadata.get("trace_id", ""),
         }
         return {name: id_ for name, id_ in ids.items() if id_.isascii() and id_.isprintable()}
@@ -62,7 +63,7 @@ class StartedRun:
 async def begin(
     request: AuthenticatedRequest, headers: RunHeaders, message: IncomingMessage
 ) -> StartedRun:
-    """Submit the message of a request, or find the run of an earlier repetition.
+    """Submit the message of a request, or find the run that an earlier repetition started.
 
     Raises:
         TooMany: too many requests of that user, or from that address, already wait.
@@ -70,7 +71,8 @@ async def begin(
     owner, address = request.auth.person.id, address_of(request)
     place = take_stream(user=owner, address=address)
     message_id = headers.user_message_id or str(uuid4())
-    # Use the message id for a new conversation, too, so that a repetition finds the conversation.
+    # Derive a new conversation's id from the message id, so that a repetition finds the
+    # conversation.
     conversation_id = headers.conversation_id or str(uuid5(NAMESPACE_URL, message_id))
     last = headers.last_event_id if isinstance(headers, StreamHeaders) else None
     if last is not None and headers.user_message_id is None:
@@ -168,7 +170,7 @@ async def _pieces(started_run: StartedRun, form: results.Generate) -> AsyncGener
                 return
             if _is_rest(followed_event.event):
                 run = (await _execution(started_run)).run
-                if run.status == Run.Status.SUSPENDED:  # not resumed since then
+                if run.status == Run.Status.SUSPENDED:  # the run was not resumed since
                     _check_alive(run)
 
 

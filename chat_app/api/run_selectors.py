@@ -60,7 +60,7 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
 
 
 def read_job(owner: UserId, job_id: str) -> Run:
-    """Read the owner's newest run of a message; no index covers this among the owner's runs.
+    """Read the owner's newest run for a message id, which no index covers.
 
     Raises:
         NotFound: there is no such run.
@@ -139,7 +139,7 @@ def run_at(owner: UserId, conversation_id: str, sequence: int) -> UUID:
 
 
 def find_staff(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
-    """Return the user, if active staff with one of the permissions."""
+    """Return the user if the user is active staff with one of the permissions; else None."""
     user: Any = users().filter(pk=user_id).first()
     if user is None or not (user.is_active and getattr(user, "is_staff", False)):
         return None
@@ -148,7 +148,7 @@ def find_staff(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
 
 
 def read_monitor(user_id: str | None) -> JsonObject:
-    """Read the live builders of users, in the peer's form, or those of one user."""
+    """Read the live builders of all users, or of one user, in NAT's form."""
     leases = HostLease.objects.exclude(metrics={}).exclude(user_id="").order_by("key")
     if user_id is not None:
         leases = leases.filter(user_id=user_id)

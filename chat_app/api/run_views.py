@@ -1,4 +1,4 @@
-"""The paths that start runs, and answer at once, or later as the peer's jobs."""
+"""The paths that start runs, and answer at once, or later in the form of NAT's jobs."""
 
 import asyncio
 from collections.abc import Callable
@@ -174,7 +174,7 @@ async def _single(started_run: StartedRun, response: HttpResponse) -> Status[obj
     try:
         code, content = await outcome(started_run)
     except Failure as failure:
-        # Return the started run's error as final, as OpenAI's clients would retry and start another
+        # Return the error as final: OpenAI's clients would retry the request, and start another
         # run.
         failure.headers = started_run.headers | {"x-should-retry": "false"}
         raise

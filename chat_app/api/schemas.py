@@ -110,7 +110,7 @@ class StreamOptions(BaseModel):
     include_usage: StrictBool = False
 
 
-# Roles of messages that may follow the user's.
+# Roles of messages that may follow the user's last message.
 INSTRUCTIONS = ("system", "developer")
 
 
@@ -145,7 +145,7 @@ class ChatBody(Content):
 
     @property
     def tells_usage(self) -> bool:
-        """True if a stream is to end with the tokens."""
+        """True if the stream ends with the numbers of tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
 
 
@@ -379,12 +379,12 @@ class InteractionResponse(BaseModel):
 
     @property
     def answered_type(self) -> str | None:
-        """The type of prompt that it is for; None if it does not say: each type takes a text."""
+        """The prompt type that the response is for; None for a text, which all types take."""
         return None if self.type == "text" and self.text is not None else self.type
 
     @property
     def answer(self) -> Answer:
-        """The answer, of the type that its field says."""
+        """The answer, in the type that belongs to the response's field."""
         if self.data is not None:
             return JsonAnswer(self.data)
         selection = self.selected_options if self.selected_option is None else self.selected_option
