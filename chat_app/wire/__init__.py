@@ -1,4 +1,4 @@
-"""The messages of the socket, both ways: parsed and checked, made from events, as a schema.
+"""The messages of the socket, both ways: checks of clients' messages, frames, and the schema.
 
 Nothing here waits or touches a connection. All that speaks to clients imports it.
 """

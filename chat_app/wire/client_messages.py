@@ -25,7 +25,7 @@ from sessions_app.prompts import (
 )
 from sessions_app.storage.storable import is_storable
 
-# A limit above every setting.
+# Number of file ids that are read from a message, above the maximum of any setting.
 MOST_FILES = 101
 
 
@@ -42,7 +42,7 @@ def _hashable(password: SecretStr) -> SecretStr:
     return password
 
 
-# Length limits belong before this validator: after such a function, pydantic counts "items".
+# Put length limits before this validator: after a function, pydantic's errors speak of "items".
 Storable = AfterValidator(_storable)
 Text = Annotated[str, Storable]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), Storable]
@@ -52,7 +52,7 @@ def _answer(value: object) -> object:
     return as_text(value) if isinstance(value, bool | int | float) else value
 
 
-# An answer may be an option's value as sent, which need not be a text.
+# The text of an answer. It may also be an option's value as sent, such as a number or a boolean.
 AnswerText = Annotated[
     Text, BeforeValidator(_answer, json_schema_input_type=str | bool | int | float)
 ]
@@ -98,7 +98,7 @@ class Content(BaseModel):
 
     @property
     def text(self) -> str | None:
-        """The last text of the last message of the user; None if there is none."""
+        """The last text in the user's last message; None if there is none."""
         for message in reversed(self.messages):
             if message.role == "user":
                 texts = [part.text for part in message.content if part.type == "text"]
@@ -136,7 +136,7 @@ class AnswerContent(Content):
 
 
 def _id_or_none(value: object) -> object:
-    """Return the id, or None: the peer's clients send "default" or "" for one that is not set."""
+    """Return the id, or None for "default" or "", which NAT's clients send in place of no id."""
     return None if value in ("default", "") else value
 
 
@@ -153,7 +153,7 @@ class ClientMessage(BaseModel):
 
 
 def _names(ids: Any) -> object:
-    """Return the file ids; a field of that name of another client is ignored, whatever it holds."""
+    """Return the file ids; ignore other content, as of another client's field of this name."""
     is_ours = isinstance(ids, list) and all(isinstance(id_, str) for id_ in ids)
     return ids[:MOST_FILES] if is_ours else []
 
@@ -203,10 +203,10 @@ class InteractionMessage(ClientMessage):
 
     @property
     def answer(self) -> Answer:
-        """The answer, of the type that its field says.
+        """The answer, in the type that belongs to the message's field.
 
         Raises:
-            Invalid: the message has none, or several, of which one may say something else.
+            Invalid: the message has no answer, or several, which may contradict each other.
         """
         text = self.content.text if self.content else None
         form = self.form

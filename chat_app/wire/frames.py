@@ -1,7 +1,7 @@
-"""The frames that a client gets of an event. Pure.
+"""The frames by which a client gets an event of the log. Pure functions.
 
-Only the last frame of an event carries its `sequence`: a client that has counted that far has had
-the whole event.
+Only the last frame of an event has its `sequence`: a client that has seen this number has the whole
+event.
 """
 
 import json
@@ -19,17 +19,17 @@ from sessions_app.storage.records import EventRecord, trim
 
 Frame = JsonObject
 
-# Formats with a single result; their run's text is withheld until the end of the run.
+# Formats of messages with a single result: the text of the run is withheld until its end.
 SINGLE = frozenset({"chat", "generate"})
 FINISHED = frozenset(status.value for status in Run.FINISHED)
 
 
 class View(NamedTuple):
-    """The point of view from which an event is looked at.
+    """The facts, besides an event, that its frames depend on.
 
-    `conversation_id` is the client's; `after` the cursor; `settled_ids` those of interactions that
-    are known to be settled by now; `result` the whole text of a run that ends with one result;
-    `link` makes the address of an interaction's page.
+    `conversation_id` is the client's name for the conversation; `after` is the client's cursor;
+    `settled_ids` are ids of interactions that are known to be settled; `result` is the whole text
+    of a run that ends with one result; `link` makes the URL of an interaction's page.
     """
 
     conversation_id: str
@@ -47,11 +47,12 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(frame: Frame) -> bytes:
-    """Encode a frame as it goes out."""
+    """Encode a frame as JSON in UTF-8."""
     try:
         return _encoder.encode(frame)
     except (TypeError, UnicodeEncodeError):
-        # Half of a surrogate pair, which only an escape can encode, or a text of a subclass.
+        # msgspec refuses half of a surrogate pair, which only an escape can encode, and subclasses
+        # of str.
         return json.dumps(frame, separators=(",", ":")).encode()
 
 
@@ -66,14 +67,15 @@ def timestamp(at: datetime) -> str:
 
 
 def is_end(event: EventRecord) -> bool:
-    """Return whether it is the last event of its run."""
+    """Return whether an event is the last one of its run."""
     return event.type == Event.Type.RUN and event.payload["status"] in FINISHED
 
 
 def error_content(code: str, message: str, details: JsonObject) -> Frame:
-    """Return the content of an error, and its details as values beside it.
+    """Return the fields of an error: `content` in NAT's form, and `details` as values.
 
-    The peer's `details` are a text. Where it is empty, its UI puts words of its own in that place.
+    The details in NAT's form are a text. If the text is empty, NAT's UI shows words of its own, so
+    the code takes its place.
     """
     text = dump(details) if details else code
     content = {"code": code, "message": message, "details": text}
@@ -98,7 +100,7 @@ def _frame(
 
 
 def response(event: EventRecord, view: View, text: str, *, done: bool = False) -> Frame:
-    """Build the frame of a piece of output of the event's run; `done` is its end."""
+    """Build the frame of a piece of the run's output; `done` marks the end of the output."""
     content = {"text": text}
     if event.client_format.startswith("generate"):
         content |= {"output": text, "value": text}
@@ -163,7 +165,7 @@ def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _assignment(event: EventRecord, view: View) -> list[Frame]:
-    """Build the frame of a question to others: there is nothing to answer here."""
+    """Build the frame of a question that is assigned to others, which this client cannot answer."""
     asked = AskedEvent.of(event.payload)
     content = {
         "interaction_id": asked.interaction,
@@ -219,7 +221,7 @@ EXTENDED: Makers = {
 
 
 def event_frames(event: EventRecord, view: View, makers: Makers = EXTENDED) -> list[Frame]:
-    """Build the frames of an event, in order; none where it has nothing to show."""
+    """Build the frames of an event, in order; an event that shows nothing has no frames."""
     frames = makers[event.type](event, view)
     if frames:
         frames[-1]["sequence"] = event.sequence

@@ -1,4 +1,4 @@
-"""The parser of clients' frames: checked or refused. Nothing behind it sees unchecked input."""
+"""The parser of clients' frames: it checks or refuses each, so that later code trusts its input."""
 
 import json
 import re
@@ -22,23 +22,25 @@ from sessions_app.errors import (
 from sessions_app.json_types import JsonObject, load_json
 from sessions_app.storage.faults import is_fault
 
-# Bytes of a frame; the longest allowed text fits, even with the largest characters.
+# Maximum bytes of a frame: the longest allowed text fits, even with the widest characters.
 MAX_FRAME = 512 * 1024
 LONGEST_PING = 1024
-# Values of a frame or body. Reading one value takes as long as hundreds of bytes of text.
+# Maximum number of values in the JSON of a frame or body. Parsing one value takes as long as
+# hundreds of bytes of text.
 MOST_VALUES = 10_000
-# Matches JSON with more values than that, each but the first after one of these characters, outside
-# of texts. Possessive throughout, so that each character is read once, up to the excess value.
+# Matches JSON with more than MOST_VALUES values: each value but the first follows `[`, `{` or a
+# comma, outside of texts. All quantifiers are possessive, so that each character is read once, up
+# to the excess value.
 TOO_MANY_VALUES = re.compile(
     rf'(?:[^"\[{{,]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[{{,]*+)*+[\[{{,]){{{MOST_VALUES}}}+',
     re.DOTALL,
 )
-# A name without escapes and a text that may be an id, with the comma after it.
+# A name and a text in a JSON object, both without escapes, with the comma after them.
 PLAIN_PAIR = re.compile(r'\s*"(\w{1,50})"\s*:\s*("[^"\\\x00-\x1f]{0,1000}")\s*,')
 
 TOO_MANY = f"The JSON has too many values: at most {MOST_VALUES:,} are allowed."
 
-# The HTTP status of each error, also on pages.
+# The HTTP status of each error, for the API and for pages.
 STATUS: dict[type[Exception], int] = {
     Invalid: 422,
     UnknownWorkflow: 422,
@@ -52,7 +54,7 @@ TRY_AGAIN = {"Retry-After": "5"}
 
 
 class Refusal(Exception):
-    """The refusal of a frame, with what of the frame could be read."""
+    """The error that a frame is refused, with the ids that could be read from the frame."""
 
     def __init__(self, code: str, message: str, **details: object) -> None:
         super().__init__(message)
@@ -64,14 +66,14 @@ class Refusal(Exception):
         self.type: str | None = None
 
     def about_frame(self, frame: JsonObject) -> None:
-        """Name the frame that was refused, by what of it could be read."""
+        """Set the ids and the type of the refused frame, as far as they could be read."""
         self.about = _read_id(frame, "id")
         self.parent = _read_id(frame, "parent_id") or self.about
         self.conversation_id = _read_id(frame, "conversation_id")
         self.type = _read_id(frame, "type")
 
     def about_message(self, message: ClientMessage | None) -> None:
-        """Name the checked message that could not be carried out."""
+        """Set the ids of a parsed message that could not be carried out."""
         if message is not None:
             self.about = message.id
             self.parent = getattr(message, "parent_id", None) or message.id
@@ -82,7 +84,7 @@ def parse(text: str | None) -> ClientMessage:
     """Parse the message of a frame; `text` is None for a binary one.
 
     Raises:
-        Refusal: it is none that is taken; says why and what would be.
+        Refusal: the frame is not accepted; the error says why, and what is accepted.
     """
     frame: JsonObject = {}
     try:
@@ -94,7 +96,7 @@ def parse(text: str | None) -> ClientMessage:
 
 
 def has_too_many_values(text: str) -> bool:
-    """Return whether JSON has more values than are read: reading them would hold up everybody."""
+    """Return whether JSON has too many values: parsing them would block the event loop."""
     return len(text) > MOST_VALUES and TOO_MANY_VALUES.match(text) is not None
 
 
@@ -109,7 +111,7 @@ def is_ping(text: str) -> bool:
 
 
 def check_query(parameters: Mapping[str, str]) -> tuple[Query, list[Refusal]]:
-    """Parse the query of a connection, without the values that are refused."""
+    """Parse the query of a connection's URL; return the valid part, and refusals of the rest."""
     try:
         return Query.model_validate(parameters), []
     except ValidationError as error:
@@ -123,7 +125,7 @@ def check_query(parameters: Mapping[str, str]) -> tuple[Query, list[Refusal]]:
 
 
 def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
-    """Return what a client is told of an error of the runtime; None if it is not its doing."""
+    """Return the refusal that a client gets for a runtime error; None for an unexpected error."""
     match error:
         case Invalid():
             code = "invalid_data_content" if answer else "invalid_user_message_content"
@@ -148,7 +150,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
 
 
 def translate(details: object) -> Any:
-    """Translate messages into the reader's language, as late as when they are said."""
+    """Translate lazy texts into the reader's language, just before they are sent."""
     if isinstance(details, Promise):
         return str(details)
     if isinstance(details, dict):
@@ -159,7 +161,7 @@ def translate(details: object) -> Any:
 def _load(text: str | None) -> JsonObject:
     if text is None:
         raise Refusal("invalid_message", "Binary frames are refused. Send JSON as a text frame.")
-    # Compare the length in characters first, which is free; the bytes are never fewer.
+    # Compare the number of characters first, which costs nothing; there are never fewer bytes.
     if len(text) > MAX_FRAME or len(text.encode(errors="surrogatepass")) > MAX_FRAME:
         raise Refusal(
             "invalid_message",
@@ -178,9 +180,9 @@ def _load(text: str | None) -> JsonObject:
 
 
 def read_beginning(text: str) -> JsonObject:
-    """Read the names and plain values with which the object of a frame begins.
+    """Read the names and plain texts at the beginning of a frame that is not parsed.
 
-    So the sender learns what is refused, also where the rest is too large or not JSON.
+    The refusal can then name the message, even if the frame is too large or not JSON.
     """
     pairs: JsonObject = {}
     at = text.find("{") + 1
@@ -219,6 +221,6 @@ def _about_type(type_: object) -> str:
 
 
 def _read_id(frame: JsonObject, name: str) -> str | None:
-    """Return an id that goes back as it came, if it is one."""
+    """Return a field if it may be an id, which the error sends back as the client sent it."""
     value = frame.get(name)
     return value if isinstance(value, str) and len(value) <= MAX_NAME else None

@@ -1,4 +1,4 @@
-"""Frames that answer the client itself and belong to no event. Pure."""
+"""The frames that are no events of the log, such as replies to a client. Pure functions."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -18,16 +18,16 @@ from sessions_app.questions.late_words import late_reason
 
 @cache
 def _process() -> str:
-    """Return a name of this process that no other has, nor one that forks after this import."""
+    """Return a unique name of this process; a process forked after this import gets another one."""
     return uuid4().hex
 
 
-# Ids must only be unique; a random one for each frame would cost more than the frame.
+# Frame ids must only be unique: a random id for each frame would cost more than the frame.
 _numbers = count(1)
 
 
 def acknowledgement(message: ClientMessage, outcome: str, content: Frame | None = None) -> Frame:
-    """Build the acknowledgement of a client's message. `outcome` is one of protocol.md's."""
+    """Build the acknowledgement of a client's message; docs/protocol.md lists the outcomes."""
     return {**_answer_to("ack_message", message), "outcome": outcome, "content": content or {}}
 
 
@@ -37,24 +37,24 @@ def pong(message: ClientMessage) -> Frame:
 
 
 def waiting_prompts(count: int, gone_ids: Iterable[UUID]) -> Frame:
-    """Build the count of questions in the person's inbox, with those that wait no longer."""
+    """Build the frame with the number of questions in the person's inbox, and those now gone."""
     counts = {"waiting": count, "gone": [str(id_) for id_ in gone_ids]}
     return {**_reply("waiting_message", None, None), **counts}
 
 
 def database_state(*, away: bool) -> Frame:
-    """Build the news that the database is away (nothing is stored then), or back."""
+    """Build the frame about the database: away, so that nothing is stored, or back."""
     return {**_reply("database_message", None, None), "away": away}
 
 
 def auth_success(message: AuthMessage, person: Person) -> Frame:
-    """Build the reply that the client is this person now."""
+    """Build the reply that the client is signed in as this person."""
     reply = _answer_to("auth_response_message", message)
     return {**reply, "status": "success", "user_id": str(person.id), "payload": None}
 
 
 def auth_error(message: AuthMessage, reason: str, details: Frame | None = None) -> Frame:
-    """Build the reply that the credentials are wrong, or not looked at."""
+    """Build the reply that the credentials are wrong, or were not checked."""
     payload = error_content("user_auth_error", reason, details or {})["content"]
     reply = _answer_to("auth_response_message", message)
     return {**reply, "status": "error", "user_id": None, "payload": payload}
@@ -84,7 +84,7 @@ def submitted_content(submitted_message: SubmittedMessage) -> Frame:
 
 
 def claimed_content(interaction: str, claim_state: ClaimState) -> Frame:
-    """Return the state of an assigned prompt, and whose claim holds."""
+    """Return the state of an assigned prompt, and the person who has claimed it."""
     return {
         "interaction_id": interaction,
         "status": claim_state.status,
@@ -93,7 +93,7 @@ def claimed_content(interaction: str, claim_state: ClaimState) -> Frame:
 
 
 def settled_content(answer_result: AnswerResult) -> Frame:
-    """Return the answer that counts, also for whoever was too late."""
+    """Return the settlement of a prompt, also for a client whose answer came too late."""
     if answer_result.interaction is None:
         return {}
     return {

@@ -1,7 +1,7 @@
 """The messages of a server, as models: for the published schema, and the tests of frames.
 
-Frames are made without them (`frames.py`, `replies.py`), since that is much faster. Fields that the
-peer does not have are additions; see docs/protocol.md.
+Frames are made without these models (`frames.py`, `replies.py`), which is much faster. Fields that
+NAT does not have are additions; see docs/protocol.md.
 """
 
 from typing import Annotated, Literal
@@ -320,12 +320,12 @@ class AuthResponse(Reply):
     """The outcome of an `auth_message`."""
 
     type: Literal["auth_response_message"]
-    status: Literal["success", "error"]  # type: ignore[assignment] # the peer uses other words here
+    status: Literal["success", "error"]  # type: ignore[assignment] # NAT uses other words here
     user_id: str | None
     payload: ErrorContent | None
 
 
-# All messages that are sent: those with a type, in the order above.
+# All messages that the server sends: the models above that have a type, in the same order.
 SERVER_MESSAGES: tuple[type[ServerMessage], ...] = tuple(
     model
     for model in list(globals().values())
@@ -334,7 +334,7 @@ SERVER_MESSAGES: tuple[type[ServerMessage], ...] = tuple(
 
 
 def protocol_schema() -> JsonObject:
-    """Build the schema; `$defs` has `ClientMessage` and `ServerMessage`, a message is either."""
+    """Build the protocol's JSON schema: a message is a `ClientMessage` or a `ServerMessage`."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (model, "validation") for model in (*MESSAGES.values(), *SERVER_MESSAGES)
     ]
