@@ -32,11 +32,11 @@ log = Log(__name__)
 
 @dataclass
 class ShownRuns:
-    """The runs shown to a plain client: the newest, or all of a workflow that runs them in
-    parallel.
+    """The runs that a plain client is shown: the newest, or all runs of a parallel workflow.
 
-    A plain client takes all output as the answer to its last message. `unfinished_runs` are those
-    of the log up to the cursor. For the client, parallel output ends with the last of these runs.
+    A plain client takes all output as the answer to its last message. `unfinished_runs` are
+    unfinished according to the log up to the cursor. For the client, parallel output ends with the
+    last of these runs.
     """
 
     parallel: bool = False
@@ -52,7 +52,7 @@ class ShownRuns:
         return not (self.parallel and self.unfinished_runs - {run})
 
     def add(self, run: UUID) -> None:
-        """Note the run of a newer message."""
+        """Make the run of a new message the newest run."""
         self.newest = run
         self.unfinished_runs.add(run)
 
@@ -103,8 +103,8 @@ class PlainFeed(Feed):
         # The interactions that wait for a person, according to the log at the cursor.
         self._pending: set[str] = set()
         self._runs = ShownRuns()
-        # The sequence up to which the client may know the output; the first text before it gets a
-        # note.
+        # The position up to which the client may already have output; the first text up to it gets
+        # a note.
         self._noted_up_to = 0
         self._traces: dict[UUID, Frame] = {}
 
@@ -167,7 +167,7 @@ class PlainFeed(Feed):
     async def give(
         self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
     ) -> int:
-        """Send the frames of an event that a plain client is shown."""
+        """Send those frames of an event that a plain client can show."""
         self._runs.follow(event)
         if event.type == Event.Type.INTERACTION:
             return await self._handle_prompt(event, settled_ids)
@@ -223,7 +223,7 @@ class PlainFeed(Feed):
         return size
 
     async def _handed_on(self, event: EventRecord) -> int:
-        """Offer the next prompt after a handover, which may add or remove one of the person's."""
+        """Offer the next prompt after a handover, by which the person may gain or lose a prompt."""
         interaction = event.payload["interaction_id"]
         if event.payload.get("change") not in AuditEntry.HANDED_ON:
             if event.payload["status"] != Interaction.Status.PENDING:
@@ -255,7 +255,7 @@ class PlainFeed(Feed):
 
     async def _offer_next(self, up_to: int, problem: str = "") -> int:
         """Send the oldest pending prompt of the log up to `up_to`."""
-        if not self._pending:  # usual case: saves a query
+        if not self._pending:  # usually nothing is pending: saves a query
             return 0
         event = await reads.read_for(self._reader, next_prompt, self.conversation, up_to)
         if event is None:

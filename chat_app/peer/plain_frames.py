@@ -1,4 +1,4 @@
-"""The frames of an event that a plain client gets: those that the peer's web UI can show. Pure.
+"""The frames of an event for a plain client: those that NAT's web UI can show. Pure.
 
 See docs/protocol.md, "What plain clients get".
 """
@@ -37,14 +37,14 @@ SETTLEMENT_TEXTS: dict[str, str] = {
 
 
 def is_end(frame: Frame) -> bool:
-    """Return whether the client ignores later frames for its message after this one."""
+    """Return whether this frame ends an answer: the client ignores later frames for the message."""
     return (frame["type"], frame["status"]) == (RESPONSE, "complete")
 
 
 def plain_error(frame: Frame) -> Frame:
     """Build an error with the code as `details`.
 
-    The peer's web UI shows the details, or, without any, "An unexpected error occurred".
+    NAT's web UI shows the details, or, without any, "An unexpected error occurred".
     """
     return {**frame, "content": {**frame["content"], "details": frame["content"]["code"]}}
 
@@ -110,7 +110,7 @@ def _interaction(event: EventRecord, view: View) -> list[Frame]:
 
 
 def _interaction_update(event: EventRecord, view: View) -> list[Frame]:
-    """Build a note with the prompt's ids, in its place; the settlement allows no further answer."""
+    """Build a note about a settlement, with the prompt's ids, so that it replaces the prompt."""
     settlement = event.payload
     content = _note(SETTLEMENT_TEXTS[settlement["status"]].format(by=called(settlement["by"])))
     [frame] = EXTENDED[Event.Type.INTERACTION_UPDATE](event, view)
