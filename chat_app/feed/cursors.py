@@ -1,4 +1,4 @@
-"""The cursors of users' last sockets on conversations, for clients that keep no count."""
+"""The cursors that users' last sockets had on conversations, for clients that keep no cursor."""
 
 from collections import Counter
 from uuid import UUID
@@ -15,14 +15,14 @@ from sessions_app.storage.writer import Lane, writer
 
 log = Log(__name__)
 
-# Cursors not committed yet, for a client that reconnects at once. Committed ones serve all
-# processes.
+# Cursors that are not committed yet, for a client that reconnects to this process at once. Other
+# processes see committed cursors only.
 _unstored_cursors: dict[tuple[UUID, UserId], int] = {}
-# A lane that commits the cursor writes in the order of their queueing.
+# A lane of the writer that commits the cursor writes in the order of their queueing.
 _in_order = Lane()
 _followers: Counter[tuple[UUID, UserId]] = Counter()
-# Pairs that several sockets followed at once: one socket's cursor does not tell how far the others
-# were.
+# Conversations and users with several sockets at once: the cursor of one socket does not tell how
+# far the others were.
 _shared: set[tuple[UUID, UserId]] = set()
 
 
@@ -36,7 +36,7 @@ def follow(conversation: UUID, user: UserId) -> bool:
 
 
 def unfollow(conversation: UUID, user: UserId) -> bool:
-    """Remove a socket from the count. Returns False if another is still there, or was meanwhile."""
+    """Remove a socket from the count. Returns True if the user had no other socket meanwhile."""
     _followers[conversation, user] -= 1
     if _followers[conversation, user] > 0:
         return False
@@ -47,9 +47,9 @@ def unfollow(conversation: UUID, user: UserId) -> bool:
 
 
 async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
-    """Store the cursor of a closing socket, unless another socket was further.
+    """Store the cursor of a closing socket, unless the stored cursor is further on.
 
-    `take` returns the cursor from the moment of this call; the cursor is durable on return.
+    `take` returns the cursor from the moment of this call; the cursor is committed on return.
     """
     row = SocketCursor(conversation_id=conversation, user_id=user, sequence=sequence)
     rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
@@ -69,12 +69,12 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
 
 
 async def look(conversation: UUID, user: UserId) -> int | None:
-    """Return the kept cursor; None if there is none."""
+    """Return the stored cursor; None if there is none."""
     return await _read(conversation, user, _unstored_cursors.get((conversation, user)))
 
 
 async def take(conversation: UUID, user: UserId) -> int | None:
-    """Return the kept cursor and delete it, as the new socket counts for itself from now on."""
+    """Return the stored cursor and delete it, because from now on the new socket has the cursor."""
     cursor = await _read(conversation, user, _unstored_cursors.pop((conversation, user), None))
     if cursor is not None:
         rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)

@@ -1,7 +1,8 @@
 """A feed: a cursor over one conversation's log, and the only way from the log to a client.
 
-News with events that continue the cursor is sent at once; after a gap, or without events, the log
-is read. Lost, doubled or reordered news therefore costs a read, but never an event.
+News (messages of the channel layer) may contain events. Events that continue the cursor are sent at
+once; after a gap, or without events, the log is read. Lost, doubled or reordered news therefore
+costs a read, but never an event.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ log = Log(__name__)
 # Number of events per read of the log. The first reads are small, because events may be large.
 FIRST_PAGE = 16
 PAGE = 200
-# Number of ended runs that are remembered, for a stop that is acknowledged after their end.
+# Number of ended runs that are remembered, so that a stop can be acknowledged after their end.
 MOST_ENDED = 64
 
 
@@ -52,11 +53,11 @@ class Feed:
         self.conversation = conversation
         self.conversation_id = conversation_id
         self.cursor = 0
-        self.heard_up_to = 0  # the highest sequence announced
-        self.deleted = False  # conversation hidden or removed, at the last check
+        self.heard_up_to = 0  # the highest sequence that news announced
+        self.deleted = False  # the last check found the conversation deleted or hidden
         self._send = send
         self._reader = reader
-        # Make the URL of an interaction's page, for clients that are sent one.
+        # Makes the URL of an interaction's page, for clients that get such links.
         self._link: Callable[[str], str] = str
         self._window = window or Window()
         self._lock = asyncio.Lock()
@@ -71,7 +72,7 @@ class Feed:
         return self.started and self.cursor < self.heard_up_to
 
     async def start(self, opening: FeedStart) -> None:
-        """Send the opening events, then all after the cursor. Until then, news is only noted."""
+        """Send the opening events, then all after the cursor. Before that, a feed sends nothing."""
         async with self._lock:
             self.cursor = opening.cursor
             self.heard_up_to = max(self.heard_up_to, opening.last)
@@ -82,7 +83,7 @@ class Feed:
             await self._catch_up()
 
     async def news(self, news: News) -> None:
-        """Send the events that the news announces."""
+        """Send the events that a news message announces."""
         self.heard_up_to = max(self.heard_up_to, news.sequence)
         if self.behind:
             async with self._lock:
@@ -117,7 +118,7 @@ class Feed:
     async def give(
         self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
     ) -> int:
-        """Send an event to the client, which has all up to `after`; return the number of bytes.
+        """Send an event to a client that has all up to `after`; return the number of bytes.
 
         A feed for other output than frames overrides this method.
 
@@ -148,7 +149,7 @@ class Feed:
         return size
 
     def _foresee(self, events: Iterable[EventRecord]) -> None:
-        """Prepare for the events that come next."""
+        """Look at events before they are sent. A hook for subclasses."""
 
     async def _catch_up(self, heard_events: Sequence[EventRecord] = ()) -> None:
         try:
@@ -156,7 +157,7 @@ class Feed:
                 await self._send_heard(heard_events)
             while self.behind and not self._window.full:
                 await self._send_page()
-        except (DatabaseError, StorageUnavailable) as error:  # the sweeper tries again
+        except (DatabaseError, StorageUnavailable) as error:  # the sweeper will retry the read
             log.warning("feed.read_failed", error=str(error))
         except ClientGone:
             log.debug("feed.client_gone", cursor=self.cursor)
@@ -183,7 +184,7 @@ class Feed:
                 break
             if event.sequence > self.cursor:
                 await self._pass(event, settled_ids)
-        cut = self.behind and len(events) < self._page  # a short page means large events
+        cut = self.behind and len(events) < self._page  # a short page: the events are large
         self._page = max(1, len(events)) if cut else min(PAGE, self._page * 2)
 
     async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:

@@ -1,7 +1,7 @@
 """The limits of a socket's incoming and outgoing data, and of the memory of all sockets.
 
 A feed continues once its client has read the sent data, so a client that does not read costs one
-page at most. The budgets limit the sum over many such clients.
+page of memory at most. The budgets limit the sum over many such clients.
 """
 
 import time
@@ -12,7 +12,7 @@ from chat_app.settings import ChatSettings
 from sessions_app.models.people import UserId
 
 MIB = 1024 * 1024
-WINDOW_EVENTS = 256  # beyond the last acknowledgement, for clients that acknowledge
+WINDOW_EVENTS = 256  # maximum of unacknowledged events, for clients that acknowledge
 WINDOW_BYTES = MIB
 WINDOW_PATIENCE = 30.0  # seconds that a full window may wait for an acknowledgement
 FRAMES_BURST = 3000  # frames that a client may send at once
@@ -22,7 +22,10 @@ Owner = UserId | None  # None: sockets that are not authenticated yet
 
 
 class CloseSocket(Exception):
-    """The end of a socket: by the server, with a code and a reason, or (code 0) by the client."""
+    """The error that ends a socket: by the server, with a code and a reason, or by the client.
+
+    The code 0 stands for the client.
+    """
 
     def __init__(self, code: int = 0, reason: str = "") -> None:
         super().__init__(reason)
@@ -52,7 +55,7 @@ class Bucket:
 
 
 class Window:
-    """The limit on unacknowledged bytes of a feed: none before the first acknowledgement."""
+    """The limit on unacknowledged bytes of a feed; unlimited before the first acknowledgement."""
 
     __slots__ = ("_full_since", "_most", "_size", "_unacknowledged", "acknowledging")
 
@@ -102,7 +105,8 @@ class Backlog:
     """The buffered bytes of all sockets, and of each user's sockets."""
 
     def __init__(self) -> None:
-        # Shares above zero, the one that has been so for longest first.
+        # The shares that are not empty, ordered by the time since they were last empty, longest
+        # first.
         self._shares: dict[Share, None] = {}
         self._by_owner: Counter[Owner] = Counter()
         self._total = 0
@@ -129,10 +133,10 @@ class Backlog:
             self._close_one_of(max(self._by_owner, key=self._by_owner.__getitem__))
 
     def _close_one_of(self, owner: Owner) -> None:
-        """Close the owner's socket that has waited longest, as the shares of reading clients become
-        empty.
+        """Close the owner's socket that has had unread data for longest.
 
-        The client loses no event, because it reconnects with its cursor.
+        The share of a client that reads becomes empty again and again. The client loses no event,
+        because it reconnects with its cursor.
         """
         next(share for share in self._shares if share.owner == owner).end()
 

@@ -48,7 +48,8 @@ def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
 def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
     """Read the next page of events after the cursor, and the ids of its prompts settled by now.
 
-    A prompt handed over since it was opened, by the owner or to the owner, counts as settled.
+    A prompt also counts as settled if, since its event, it was handed from the owner to others, or
+    from others to the owner.
     """
     events = _page(records.read(conversation, after=after, limit=limit))
     opened = {
@@ -64,7 +65,7 @@ def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventR
 
 
 def _page(events: list[EventRecord]) -> list[EventRecord]:
-    """Keep the first events that fit; at least one, however large that one is."""
+    """Keep the first events that fit into PAGE_BYTES, and at least one event of any size."""
     sizes = accumulate(size_of(event) for event in events)
     return events[: max(1, bisect(list(sizes), PAGE_BYTES))]
 
@@ -75,10 +76,10 @@ def size_of(event: EventRecord) -> int:
 
 
 def read_opening(conversation: UUID, *, after: int | None, kept_cursor: int | None) -> FeedStart:
-    """Read the beginning for a socket with `last_sequence=after`, or with a kept cursor.
+    """Read the start of a feed: after the client's `last_sequence`, or else after a stored cursor.
 
     Without either, or if `after` is no position of the log, the feed begins at the newest message,
-    or at the first that is being answered: the client may have missed any of that output.
+    or at an earlier one that is still being answered: the client may have missed any output since.
     """
     last = Conversation.objects.values_list("last_sequence", flat=True).get(pk=conversation)
     place_lost = after is not None and not 0 <= after <= last
@@ -98,7 +99,7 @@ def _start_of_newest(conversation: UUID, last: int) -> int:
 
 
 def is_behind(conversation: UUID, kept_cursor: int | None) -> bool:
-    """Return whether a client with the kept cursor gets output at once, or may soon."""
+    """Return whether output waits for a client with this stored cursor, or may come soon."""
     opening = read_opening(conversation, after=None, kept_cursor=kept_cursor)
     at_work = Run.objects.filter(
         conversation=conversation, status__in=(Run.Status.QUEUED, Run.Status.RUNNING)
@@ -115,7 +116,7 @@ def pending_prompts(*conditions: Q, **lookups: object) -> list[EventRecord]:
 
 
 def next_prompt(conversation: UUID, up_to: int) -> EventRecord | None:
-    """Return the oldest pending prompt up to `up_to`, of a run without a requested stop."""
+    """Return the oldest pending prompt up to `up_to`, ignoring runs that were asked to stop."""
     pending = pending_interactions(
         conversation=conversation, sequence__lte=up_to, run__stop_requested_at__isnull=True
     )

@@ -1,4 +1,4 @@
-"""The sweeper, which checks the logs of open conversations for followers with lost news."""
+"""The sweeper, which finds new events in open conversations after their announcement was lost."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
@@ -24,7 +24,7 @@ from sessions_app.storage.faults import is_fault
 log = Log(__name__)
 
 REVALIDATE = 3  # number of sweeps between two checks of the identities
-IDS = 1000  # per query
+IDS = 1000  # maximum number of conversations in one query
 
 
 class Follower(Protocol):
@@ -82,7 +82,7 @@ class Sweeper:
                 await task
 
     async def close_all(self) -> None:
-        """Close all followers with 1012: the server stops, and clients reconnect to the next."""
+        """Close all followers with 1012: the server stops, and clients reconnect to another one."""
         self._close_error = CloseSocket(1012, "restarting; come back")
         for follower in self._followers:
             follower.end(self._close_error)
@@ -112,7 +112,7 @@ class Sweeper:
                 follower.wake()
 
     async def _revalidate(self) -> None:
-        """Close followers with an ended identity, in case the hint was lost."""
+        """Close followers with an ended identity, in case the message about its end was lost."""
         identities = {follower.identity for follower in self._followers if follower.identity}
         valid = await reads.read(still_valid, identities)
         for follower in list(self._followers):
@@ -121,7 +121,7 @@ class Sweeper:
 
 
 async def hear_news(follower: Follower, news: News) -> None:
-    """Pass the news to the feed of the conversation, if the follower has one."""
+    """Pass a news message on to the follower's feed of the conversation, if there is one."""
     feed = follower.feeds.get(news.conversation)
     if feed is not None:
         await feed.news(news)
@@ -135,7 +135,7 @@ async def recheck(follower: Follower) -> None:
     """
     try:
         await check(follower.identity)
-    except DatabaseError as error:  # the sweeper tries again
+    except DatabaseError as error:  # the sweeper repeats the check later
         log.warning("sweeper.not_checked", error=str(error))
     await look(follower)
 
@@ -144,7 +144,7 @@ async def look(follower: Follower) -> None:
     """Read new events of one follower's conversations now, and not at the next sweep."""
     try:
         await _sweep([follower])
-    except DatabaseError as error:  # the sweeper tries again
+    except DatabaseError as error:  # the next sweep reads the events
         log.warning("sweeper.not_looked", error=str(error))
 
 
