@@ -1,4 +1,4 @@
-"""The authentication of a socket's person, at first and again with later messages."""
+"""The authentication of a socket's person, at the start and again before later actions."""
 
 import asyncio
 import time
@@ -34,8 +34,8 @@ from sessions_app.workflows.request_context import RequestMetadata
 PATIENCE = 5.0
 # Wrong credentials after which a socket is closed.
 TRIES = 3
-# Cached checks by message type: a check for a text message is not reused for an answer, as answers
-# approve actions.
+# Caches of identity checks, by message type: a check for a text message is not reused for an
+# answer, because answers approve actions.
 _looks: defaultdict[type[ClientMessage], identities.Looks] = defaultdict(identities.Looks)
 
 
@@ -57,7 +57,7 @@ class Authentication:
         return prompt_link(self._scope, self.person, interaction)
 
     async def establish(self) -> None:
-        """Determine the identity: by the scope, or else by the client's first message.
+        """Determine the identity: by the handshake's credentials, or by the client's first message.
 
         Raises:
             CloseSocket: the person has no access, or too many sockets.
@@ -78,7 +78,7 @@ class Authentication:
     async def authorise(self, type_: type[ClientMessage]) -> None:
         """Check the identity before an action of the person, and extend the session.
 
-        A check for the same message type within the last moment is reused.
+        A check within the last second for the same message type is reused.
 
         Raises:
             CloseSocket: the identity has ended.
@@ -99,7 +99,7 @@ class Authentication:
         Raises:
             CloseSocket: there were too many wrong credentials.
         """
-        if isinstance(message.payload, ConsentMode):  # the peer's UI always sends this first
+        if isinstance(message.payload, ConsentMode):  # NAT's UI always sends this first
             return
         try:
             signed_in = await identity.sign_in(message.payload, request_of(self._scope))
@@ -141,7 +141,7 @@ class Authentication:
         await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
 
     async def _check_page(self, person: Person) -> None:
-        """Refuse a page made for another person than the one now signed in in the browser."""
+        """Refuse a page that was made for another person than the one who is signed in now."""
         if self._connection.query.person in (None, str(person.id)):
             return
         reason = "This page was made for another person."

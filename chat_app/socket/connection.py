@@ -27,24 +27,25 @@ log = Log(__name__)
 
 # Seconds that one frame may wait for the client to read.
 STALL_TIME = 30.0
-# Bytes counted with each unsent frame: the rest of the frame's page, and the server's buffer.
+# Bytes counted with each unsent frame, for other events of its page and for the server's buffer.
 BESIDE_A_FRAME = 128 * 1024
 # Seconds in which a client must confirm the close of the socket.
 CLOSE_TIME = 5.0
 # Bytes of received, unhandled frames; each frame counts with the overhead of its storage.
 MAX_WAITING = 2 * 1024 * 1024
-# Characters of a frame that closes the socket. (A smaller one beyond the message limit gets an
-# error, and the socket stays open.) Daphne accepts 16 MiB.
+# Maximum characters of a frame: a larger one closes the socket. (A smaller one beyond the message
+# limit gets an error, and the socket stays open.) Daphne accepts 16 MiB.
 LARGEST = 12 * 1024 * 1024
 FRAME_COST = 100
-# Seconds that a ping waits for its turn. Other messages are never reordered.
+# Seconds after which a ping is answered before earlier messages. Other messages are never
+# reordered.
 LATE = 1.0
-# Name of a conversation that a client of the peer has not named.
+# Name of the conversation in errors for a NAT client that has named none.
 DEFAULT_CONVERSATION = "default"
 # Closing codes that are logged at level info.
 ORDINARY = (1012, 4401)
-# Characters of a large frame, which takes some milliseconds of the event loop to parse. Without a
-# limit, one user's sockets could occupy nearly the whole loop.
+# Characters from which on a frame takes some milliseconds of the event loop to parse. Large frames
+# of a user take turns; without this limit, one user's sockets could occupy nearly the whole loop.
 LARGE = 16 * 1024
 # Pause before the user's next large frame, as a multiple of the parsing time of this one.
 REST = 3
@@ -74,7 +75,7 @@ class Connection:
         self.share = Share(self.end)
 
     async def live(self, *works: Work) -> CloseSocket:
-        """Run several works concurrently until the connection ends; return the reason."""
+        """Run tasks concurrently until the connection ends; return the reason of its end."""
         try:
             return await self._until_ended(works)
         except asyncio.CancelledError:  # Daphne cancels connections when it stops
@@ -89,7 +90,8 @@ class Connection:
         write = log.info if error.code in ORDINARY else log.warning
         write("socket.closed", code=error.code, reason=error.reason)
         with suppress(OSError, TimeoutError):
-            # Read on until the client confirms, because a flooding client reads nothing before.
+            # Keep receiving until the client confirms the close: a client that floods the server
+            # reads nothing while its own frames are stuck.
             async with asyncio.timeout(CLOSE_TIME):
                 await self._send(
                     {"type": "websocket.close", "code": error.code, "reason": error.reason}
@@ -98,7 +100,7 @@ class Connection:
                     pass
 
     def end(self, error: CloseSocket) -> None:
-        """Let `live` return, even in the middle of other work."""
+        """End the connection: `live` returns, even while its tasks wait for something else."""
         if not self._end.done():
             self._end.set_exception(error)
             self._end.exception()  # retrieved, so that asyncio does not log the exception
@@ -142,7 +144,7 @@ class Connection:
                 await self.gone.wait()
 
     async def send(self, frame: Frame) -> None:
-        """Send a frame outside of the log, or drop it if the client is gone.
+        """Send a frame that is no event of the log, or drop it if the client is gone.
 
         The client's last message is carried out in either case.
         """
@@ -220,7 +222,7 @@ class Connection:
         self._frame_event.set()
 
     def _answer_late(self, ping: str) -> None:
-        """Answer a ping out of turn that is queued behind a message with a slow write."""
+        """Answer a ping early if it still waits behind a message with a slow write."""
         if ping in self._waiting_frames and not (self.gone.is_set() or self._end.done()):
             self._waiting_frames.remove(ping)
             self._count_waiting(-len(ping) - FRAME_COST)
@@ -235,7 +237,7 @@ class Connection:
         self.share.grow(size)
 
     async def _await_ending(self) -> None:
-        """Wait for the end in a separate task, as the others may wait for the client to read."""
+        """Wait for the end in a separate task, as other tasks may wait for the client to read."""
         await self._end
 
 

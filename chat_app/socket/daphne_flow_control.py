@@ -13,7 +13,8 @@ from chat_app.socket.flow_control import keep_little
 from chat_app.wire.parsing import MAX_FRAME
 
 PREFIX = b"daphne-root-path"
-# Bytes kept of a message: even after the removal of a split character, beyond the message limit.
+# Bytes of a message that are kept: more than the message limit, even without a character at the end
+# that was cut in two.
 ENOUGH = MAX_FRAME + 8
 # Seconds in which the client of a response must read the transport's buffer.
 PATIENCE = 60.0
@@ -44,7 +45,7 @@ class _Room:
         """Note that the transport has room again."""
         self.is_there.set()
 
-    stopProducing = resumeProducing  # noqa: N815 - Twisted's name; the connection is lost
+    stopProducing = resumeProducing  # noqa: N815 - Twisted's name; called for a lost connection
 
 
 class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne has no types
@@ -56,7 +57,10 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self._size = 0
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
-        """Refuse a handshake that must be ASCII but is not, because Daphne would fail at it."""
+        """Refuse a handshake with non-ASCII text in its path, subprotocol or header names.
+
+        Daphne would fail at such a handshake.
+        """
         names = (request.path, request.headers.get("sec-websocket-protocol", ""), *request.headers)
         if not all(name.isascii() for name in names):
             raise ConnectionDeny(  # type: ignore[no-untyped-call] # Autobahn's classes have no types
@@ -73,12 +77,15 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.closeHandshakeTimeout = CLOSE_TIME
 
     def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
-        """Reset the size for a new message."""
+        """Reset the counted size at the beginning of a message."""
         super().onMessageBegin(isBinary)
         self._size = 0
 
     def onMessageFrameData(self, payload: bytes) -> None:  # noqa: N802 - Autobahn's name
-        """Keep only enough of a message to recognise its excess: the rest may never be sent."""
+        """Keep only enough of a message to recognise that it is too large; refuse huge ones early.
+
+        The client may never send the end of the message.
+        """
         super().onMessageFrameData(payload[: max(0, ENOUGH - self._size)])
         self._size += len(payload)
         if self._size > LARGEST:
@@ -102,7 +109,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         super().serverSend(content, binary)
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
-        """Release waiting senders, as Autobahn calls this before it drops a connection."""
+        """Release waiting senders; Autobahn calls this method before it drops a connection."""
         super().unregisterProducer()
         self.room.resumeProducing()
 

@@ -45,7 +45,7 @@ class Subscriptions:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited_names: set[str] = set()
         self.waiting: WaitingPrompts | None = None
-        self.all_waiting = False  # send also if other prompts wait than before, with an equal count
+        self.all_waiting = False  # send also when other prompts wait, but equally many
         self._sent_counts: WaitingPrompts | None = None
         self._sent_away = False
         self.end = connection.end
@@ -79,7 +79,7 @@ class Subscriptions:
         self._wakes.set()
 
     async def heed_wakes(self) -> None:
-        """Check all subscriptions after each wake; until cancelled."""
+        """Check all subscriptions after each call of `wake`, until the task is cancelled."""
         while True:
             await self._wakes.wait()
             self._wakes.clear()
@@ -89,7 +89,7 @@ class Subscriptions:
                 log.warning("subscriptions.not_looked", error=str(error))
 
     async def _woken(self) -> None:
-        """Send changes that a wake of the sweeper may stand for.
+        """Send the changes for which this socket may have been woken.
 
         They are: lost news, the creation of the connection's conversation, a deleted conversation,
         another number of waiting questions, the loss or return of the database.
@@ -126,7 +126,7 @@ class Subscriptions:
         return self.feeds[conversation]
 
     def find_feed(self, conversation_id: str) -> Feed | None:
-        """Return the feed of a conversation as the most recently used; None if not followed."""
+        """Return a conversation's feed, now the most recently used; None if it is not followed."""
         conversation = self._ids.get(conversation_id)
         if conversation is None:
             return None
@@ -148,14 +148,14 @@ class Subscriptions:
                 return None
             if len(self.feeds) >= MAX_FEEDS:
                 await self._make_room()
-            if conversation_id in self.awaited_names:  # the conversation is new to the client
+            if conversation_id in self.awaited_names:  # new to the client: send all of its events
                 after = 0
             feed = await self._open(conversation, conversation_id, after)
             self.awaited_names.discard(conversation_id)
             return feed
 
     async def is_behind(self, conversation_id: str) -> bool:
-        """Return whether a client of the conversation gets output at once, or may soon."""
+        """Return whether output waits for the client in a conversation, or may come soon."""
         user = self._authentication.person.id
         conversation = await reads.read_for(user, find_conversation, user, conversation_id)
         if conversation is None:
@@ -164,10 +164,10 @@ class Subscriptions:
         return await reads.read_for(user, is_behind, conversation, kept_cursor)
 
     async def _make_room(self) -> None:
-        """Leave the least recently used conversation.
+        """Stop following the least recently used conversation.
 
-        An extended client is told, as it may wait for an event there; a plain one would show its
-        user an error.
+        An extended client is told, because it may wait for an event of the conversation; a plain
+        one would show its user an error.
         """
         feed = next(iter(self.feeds.values()))
         await self._unfollow(feed.conversation)
@@ -235,7 +235,7 @@ class Subscriptions:
         )
 
     async def _tell(self, conversation_id: str, message: str, **details: object) -> None:
-        """Send an error about a conversation that answers no frame of the client."""
+        """Send an error about a conversation, which is not in reply to a frame of the client."""
         refusal = Refusal("invalid_message", message, **details)
         refusal.conversation_id = conversation_id
         await self._connection.refuse(refusal)
