@@ -21,7 +21,7 @@ from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
 
 MARK = "nak_"
-# Precision of "last used", a hint for people, to save a write per request.
+# The time "last used", which admins see, is written at most once a minute, to save writes.
 USED = timedelta(minutes=1)
 
 
@@ -34,14 +34,15 @@ def issue(row: ApiKey) -> str:
 
 
 async def key_identity(key: str) -> Identity:
-    """Return the identity of an API key, which ends with the key's revocation.
+    """Return the identity of an API key; the identity ends when the key is revoked.
 
     Raises:
         BadCredentials: there is no such key, it was revoked, or its user was deactivated.
     """
     prefix, _, secret = key.removeprefix(MARK).partition("_")
     row = await reads.read(_find, prefix)
-    # Compare a digest even without a row, so that the time does not tell whether a key exists.
+    # Compare digests even without a row, so that the response time does not tell whether a key
+    # exists.
     salt, digest = (row.salt, row.digest) if row else ("", "")
     matches = constant_time_compare(_digest(salt, secret), digest)
     if row is None or not matches:

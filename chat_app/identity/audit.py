@@ -14,7 +14,7 @@ from sessions_app.logs import Log
 
 log = Log("hitl.audit")
 
-LONGEST = 150  # characters of user input
+LONGEST = 150  # characters of user input in a log entry
 
 
 def connect() -> None:
@@ -43,14 +43,14 @@ def log_event(event: str, request: HttpRequest, **facts: object) -> None:
 
 
 def log_refused_origin(request: HttpRequest) -> None:
-    """Log a request with credentials from another site's page; `setting` would allow the page."""
+    """Log a request with credentials from another site's page, and the setting that allows it."""
     origin = request.headers.get("Origin", "")
     setting = _setting_of_origin(origin, request)
     log.warning("origin.refused", origin=_shorten(origin), setting=setting, **_where(request))
 
 
 def log_missing_identity(request: HttpRequest, *, guest: bool) -> None:
-    """Log a client with no identity, or only a guest's token; `setting` would let the client in."""
+    """Log a client with no identity, or only a guest's token, and the setting that admits it."""
     if guest and ChatSettings.load().GUESTS:  # guests are allowed, so the origin was refused
         log_refused_origin(request)
         return
@@ -64,7 +64,7 @@ def _setting_of_origin(origin: str, request: HttpRequest) -> str:
     except DisallowedHost:
         return "ALLOWED_HOSTS"
     if origin.partition("://")[2] == host:
-        return "HTTPS"  # the schemes differ: a proxy ends TLS
+        return "HTTPS"  # only the scheme differs: a proxy ends TLS
     return "ALLOWED_ORIGINS"
 
 

@@ -19,14 +19,14 @@ from chat_app.models import ApiKey
 from sessions_app.models.people import Person, session_model, users
 from sessions_app.storage import reads
 
-IDS = 500  # per query
+IDS = 500  # maximum number of ids in one query
 # Seconds for which a check is valid. A signed-out user can neither send nor approve after that,
 # even if the hint of the sign-out was lost.
 GOOD_FOR = 1.0
 # Seconds after its last check at which an identity joins the recheck of another. Identities checked
 # more recently are left out, so that a burst of requests rechecks nobody repeatedly.
 OLD = GOOD_FOR / 2
-# Seconds without a request after which an identity is no longer checked with others.
+# Seconds without a request after which an identity is no longer checked together with others.
 GOES_ON = 2 * GOOD_FOR
 
 _Look = asyncio.Future[set["Identity"]]
@@ -60,12 +60,12 @@ class Identity:
 
     @classmethod
     def of(cls, user: AbstractBaseUser, *, session: str | None = None) -> "Identity":
-        """Build the identity of a user with a password, which ends when the password changes."""
+        """Build the identity of a Django user; it ends when the user's password changes."""
         return cls(Person.of(user), session=session, password=user.password)
 
 
 def still_valid(identities: Collection[Identity]) -> set[Identity]:
-    """Return the identities that are valid now: at most three queries for 500 of them. Blocks."""
+    """Return the identities that are valid now; 500 take three queries at most. Blocks."""
     every = list(identities)
     parts = (every[start : start + IDS] for start in range(0, len(every), IDS))
     return set().union(*map(_still_valid, parts))
@@ -73,7 +73,7 @@ def still_valid(identities: Collection[Identity]) -> set[Identity]:
 
 def _still_valid(identities: list[Identity]) -> set[Identity]:
     now = timezone.now()
-    # Load whole users, because `is_active` need not be a column.
+    # Load whole users: in a project's user model, `is_active` need not be a column.
     people = users().filter(pk__in={identity.person.id for identity in identities})
     passwords = {user.pk: user.password for user in people if user.is_active}
     sessions = _live_sessions(
@@ -92,7 +92,7 @@ def _still_valid(identities: list[Identity]) -> set[Identity]:
 
 
 def _live_keys(keys: set[int]) -> set[int]:
-    if not keys:  # usual case: saves the time in which Django builds an empty query
+    if not keys:  # usually no API keys: saves building an empty query
         return set()
     return set(ApiKey.objects.filter(pk__in=keys, revoked_at=None).values_list("pk", flat=True))
 
@@ -106,12 +106,12 @@ def _live_sessions(keys: set[str], now: datetime) -> set[str]:
         return set(live.values_list("session_key", flat=True))
     store = import_module(settings.SESSION_ENGINE).SessionStore
     if issubclass(store, signed_cookies.SessionStore):
-        return keys  # signed-cookie sessions exist only in their cookies
+        return keys  # signed-cookie sessions are not stored on the server
     return {key for key in keys if store(key).load()}
 
 
 class Looks:
-    """A cache of checks: one check serves all requests of the last moment.
+    """A cache of identity checks: one check serves all requests within a second.
 
     The cost of checks therefore does not grow with the number of active sockets.
     """
@@ -123,7 +123,9 @@ class Looks:
         self._looks: dict[Identity, tuple[_Look, float]] = {}
 
     async def held_at(self, identity: Identity) -> float | None:
-        """Return a monotonic time, at most a second ago, at which the identity was valid, or None.
+        """Return a monotonic time, at most a second ago, at which the identity was valid.
+
+        The result is None if the identity has ended.
 
         Raises:
             django.db.DatabaseError: the database could not be read.
@@ -132,7 +134,7 @@ class Looks:
         if self._age(identity, now) >= GOOD_FOR:
             self._look(now)
         look, began = self._looks[identity]
-        # Shield the check, because other requests wait for the same one.
+        # Shield the check from cancellation, because other requests wait for the same check.
         return began if identity in await asyncio.shield(look) else None
 
     def _look(self, now: float) -> None:

@@ -22,11 +22,11 @@ from sessions_app.models.people import Person
 
 log = Log(__name__)
 
-LEEWAY = 10  # seconds of clock difference
-JWKS_TIMEOUT = 5  # seconds for the key server
+LEEWAY = 10  # seconds by which clocks may differ
+JWKS_TIMEOUT = 5  # seconds for the response of the key server
 MAX_KEY_SET, PIECE = 2**20, 2**16  # bytes
 
-# One thread: a key server that does not answer must not occupy the threads of runs' steps.
+# Use one thread: a key server that does not respond must not occupy the threads of runs' steps.
 _key_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
 
 
@@ -88,7 +88,7 @@ async def _verify(token: str, chat: ChatSettings) -> JsonObject:
 def _end(claims: JsonObject) -> datetime:
     try:
         return datetime.fromtimestamp(int(claims["exp"]) + LEEWAY, UTC)
-    except (OverflowError, ValueError, OSError):  # a number beyond the range of times
+    except (OverflowError, ValueError, OSError):  # the expiry is beyond the range of dates
         raise BadCredentials("The token is not valid.") from None
 
 
@@ -129,5 +129,5 @@ def _read(response: Any, deadline: float) -> bytes:
 
 @lru_cache(maxsize=4)
 def _jwks(url: str) -> KeyServer:
-    # Leave out `cache_keys`, which would cache a key for ever, even a revoked one.
+    # Leave out `cache_keys`, which would cache even a revoked key for ever.
     return KeyServer(url, timeout=JWKS_TIMEOUT)

@@ -24,7 +24,7 @@ _signer = TimestampSigner(salt="chat_app.prompt_links")
 def prompt_link(scope: AsgiScope, person: Person, interaction: str) -> str:
     """Return the absolute URL of the prompt's page, signed for a guest.
 
-    The site is that of PUBLIC_URL, or else the host of the person's own connection.
+    The URL begins with PUBLIC_URL, or else with the host of the person's own connection.
     """
     name, key = "chat:prompt", interaction
     if is_guest(person.username):

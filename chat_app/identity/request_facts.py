@@ -16,20 +16,20 @@ from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
 
-# Our own cookie, and that of the peer's web UI, which sends the same token as a parameter on its
-# socket.
+# Cookies with a guest's token: our own, and that of NAT's web UI, which also sends the token to a
+# socket as a query parameter.
 GUEST_COOKIES = ("nat-session", "nemo-agent-toolkit-session")
 GUEST_PARAMETER = "session"
-# Headers that would let a reader of a run's metadata act for the run's user.
+# Headers with secrets, left out of a run's metadata: a reader could act for the run's user.
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
-# A header of requests by a page's script: the person for whom the page was made.
+# A header by which a page's script names the person for whom the page was made.
 PERSON_HEADER = "X-For"
 STORED_FIELDS = ("method", "url_path", "url_port", "url_scheme", "client_host", "client_port")
 SECRET_PARAMETERS = frozenset({GUEST_PARAMETER, "sesame"})
 
 
 def metadata(scope: AsgiScope) -> JsonObject:
-    """Return the facts of a message's request or socket for its run, without secrets."""
+    """Return the facts that a run stores about its message's request or socket, without secrets."""
     request = RequestMetadata.of_scope(scope)
     parts = (("headers", SECRET_HEADERS), ("query_params", SECRET_PARAMETERS))
     public_parts = {
@@ -46,7 +46,7 @@ def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | N
 
 
 def is_for_another(request: HttpRequest, person: object, *, field: str = "") -> bool:
-    """Return whether the requesting page was made for another than `person`, a primary key.
+    """Return whether the requesting page was made for another person than `person`, a primary key.
 
     A page's script names the person in a header, its forms in a `field`; API clients name nobody.
     """
@@ -55,7 +55,10 @@ def is_for_another(request: HttpRequest, person: object, *, field: str = "") -> 
 
 
 def request_of(scope: AsgiScope) -> ASGIRequest:
-    """Build a request from a handshake: Django needs a method and a decodable query."""
+    """Build a Django request from a socket's handshake.
+
+    Django needs a method, and a query that can be decoded; the query is left out.
+    """
     return ASGIRequest({**scope, "method": "GET", "query_string": b""}, BytesIO())
 
 
@@ -70,9 +73,9 @@ def language_of(scope: AsgiScope) -> str:
 def address_of(request: HttpRequest) -> str:
     """Return the address of a request as rate limits count it; "" if the request has none.
 
-    Behind PROXIES, each of which appends to X-Forwarded-For, that is the address the first proxy
-    saw: earlier entries are the client's own claims. An IPv6 address counts as its network (/64),
-    because a client gets a whole one.
+    Behind as many proxies as PROXIES says, each of which appends to X-Forwarded-For, the result is
+    the address that the first proxy saw; earlier entries are the client's own claims. An IPv6
+    address counts as its network (/64), because a client gets a whole network.
     """
     address_text: str = request.META.get("REMOTE_ADDR") or ""
     proxies = ChatSettings.load().PROXIES
@@ -92,7 +95,7 @@ def address_of(request: HttpRequest) -> str:
 
 
 def origin_allowed(scope: AsgiScope) -> bool:
-    """Return whether a socket's page, if there is one, is our own or a trusted one.
+    """Return whether a socket is opened by our own page or a trusted one, or by no browser.
 
     Allowed are: the scheme, host and port of this request; the origins in ALLOWED_ORIGINS or
     CSRF_TRUSTED_ORIGINS; a guest's page on this machine. Clients other than browsers send no
@@ -118,14 +121,17 @@ def origin_allowed(scope: AsgiScope) -> bool:
 
 
 def is_encrypted_enough(scope: AsgiScope) -> bool:
-    """Return whether a socket uses TLS if it must, because a handshake cannot be redirected."""
+    """Return whether a socket uses TLS, if SECURE_SSL_REDIRECT demands TLS.
+
+    The handshake of a socket cannot be redirected, so it is refused without TLS.
+    """
     return not settings.SECURE_SSL_REDIRECT or _is_secure(scope)
 
 
 def own_origin(scope: AsgiScope) -> str | None:
     """Return the site's own origin as Django sees it; None for a host that is not allowed.
 
-    ALLOWED_HOSTS and the headers of a trusted proxy count.
+    Django checks the host by ALLOWED_HOSTS, and respects the headers of a trusted proxy.
     """
     try:
         host = request_of(scope).get_host()
@@ -137,7 +143,8 @@ def own_origin(scope: AsgiScope) -> str | None:
 def _is_guests_of_this_machine(origin: SplitResult, scope: AsgiScope) -> bool:
     """Return whether page, browser and server are all on the loopback host, without a proxy.
 
-    Such a page may be a guest's; it gets nothing of a user signed in here.
+    A guest may use such a page. Without the session's cookie, the page cannot act for a user who is
+    signed in here.
     """
     chat = ChatSettings.load()
     site_origin = own_origin(scope)
@@ -160,7 +167,7 @@ def _is_loopback(host: str | None) -> bool:
 def _is_secure(scope: AsgiScope) -> bool:
     request = request_of(scope)
     header, secure_value = getattr(settings, "SECURE_PROXY_SSL_HEADER", None) or ("", "")
-    # Traefik writes wss for a socket, in the place of https.
+    # Traefik writes wss instead of https into the header, for a socket.
     is_wss = secure_value == "https" and request.META.get(header) == "wss"
     return is_wss or request.is_secure() or scope.get("scheme") in ("wss", "https")
 

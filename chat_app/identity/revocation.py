@@ -55,7 +55,7 @@ def _user_deleted(instance: Any, **_: Any) -> None:
 
 def _session_deleted(instance: AbstractBaseSession, **_: object) -> None:
     user = instance.get_decoded().get(SESSION_KEY)
-    with suppress(ValidationError):  # a session of a user model that was in use before
+    with suppress(ValidationError):  # a session from before a change of the user model
         if (pk := read_user_id(user)) is not None:
             _notify(pk)
 
@@ -76,5 +76,5 @@ def _notify(user: UserId) -> None:
 def _send(user: UserId) -> None:
     try:
         notifier.send_from_thread(group_of(user), {"type": CHECK})
-    except Exception as error:  # noqa: BLE001 - the sweeper covers any failure
+    except Exception as error:  # noqa: BLE001 - the sweeper checks identities anyway
         log.warning("revocation.not_sent", user=user, error=repr(error))

@@ -1,7 +1,7 @@
 """The timeouts of sessions: people sign in again after idling, and after an absolute limit.
 
-Django's sessions have one end. The middleware extends it after each action of the person, up to the
-absolute limit, which is set once; actions on a socket extend it, too.
+A Django session has one expiry time. The middleware postpones the expiry after each action of the
+person, up to the absolute limit, which is set once; actions on a socket postpone it, too.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,13 +25,14 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-# Key in the session's data: the absolute limit.
+# Key of the absolute limit in the session's data.
 LATEST = "signed_in_until"
-# Key set while the browser's cookie ends before the session, which a socket has extended.
+# Key in the session's data, set while the browser's cookie ends before the session: a socket has
+# extended the session, but cannot set a cookie.
 OUTLIVES_COOKIE = "outlives_cookie"
-# Header of requests without a person's action, as by a page that refreshes its content.
+# Header of requests that a page sends by itself, such as a refresh of its content.
 BACKGROUND = "X-Background"
-# Seconds by which an extension may fall short, so that not every request writes the session.
+# Seconds: shorter extensions are skipped, so that not every request writes the session.
 PRECISION = 60.0
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -39,16 +40,17 @@ GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 @async_only_middleware
 def session_timeouts(get_response: GetResponse) -> GetResponse:
-    """Apply the session's timeouts, as a middleware below Django's, which saves the session."""
+    """Apply the timeouts: a middleware below Django's SessionMiddleware, which saves sessions."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
-        # A request that has not read the session has not acted for its person either.
+        # A request that never read the session was no action of the session's person.
         session = request.session
         if not (session.accessed and await _is_read(session)):
             return response
-        # The page of another person tries again by itself: it neither keeps this session, nor may
-        # its answers bring back this session's cookie once the other person is signed in again.
+        # A page that was made for another person keeps sending requests by itself. They must not
+        # extend this session, nor may a response set its cookie again after the other person has
+        # signed in.
         if not is_for_another(request, session.get(SESSION_KEY)):
             was_modified = session.modified
             is_put_off = BACKGROUND not in request.headers and _put_off(session)
@@ -61,7 +63,7 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
 
 
 async def _is_read(session: SessionBase) -> bool:
-    """Return whether the session could be read: a failed database read counts as access, too."""
+    """Return whether the session could be read; it counts as accessed even after a failed read."""
     try:
         await session.aget(SESSION_KEY)
     except DatabaseError:
@@ -81,7 +83,7 @@ async def _store(session: SessionBase) -> bool:
 
 async def put_off(session: SessionBase) -> None:
     """Extend a socket's session, which is already loaded, after an action of the person."""
-    if LATEST not in session or not _put_off(session):  # no middleware, or not yet
+    if LATEST not in session or not _put_off(session):  # without the middleware, or before it ran
         return
 
     def store(tx: Transaction) -> None:
@@ -95,13 +97,13 @@ async def put_off(session: SessionBase) -> None:
 
 
 def _put_off(session: SessionBase) -> bool:
-    """Set a new end in a signed-in session's data; False if the change would be small."""
+    """Set a new expiry in a signed-in session's data; return False if the change would be small."""
     chat = ChatSettings.load()
     idle, absolute = chat.SESSION_IDLE_TIMEOUT, chat.SESSION_ABSOLUTE_TIMEOUT
     if SESSION_KEY not in session or not (idle or absolute):
         return False
     now = timezone.now()
-    # A session from before the setting of an absolute limit gets one now.
+    # A session that is older than the setting of an absolute limit gets the limit now.
     if LATEST not in session or (absolute and session[LATEST] is None):
         session[LATEST] = (now + timedelta(seconds=absolute)).timestamp() if absolute else None
     ends = [datetime.fromtimestamp(latest, UTC)] if (latest := session[LATEST]) else []

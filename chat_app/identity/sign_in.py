@@ -52,10 +52,10 @@ async def find_identity(
     """Return the identity that a request names; None if the request has no credentials.
 
     `user` and `session` (its key) are those of the Django session; `headers` have lower-case names.
-    `request` is the source of all of these, and has the client's address.
+    All of these come from `request`, which also has the client's address.
 
     Raises:
-        BadCredentials: the credentials are wrong. The message may be shown.
+        BadCredentials: the credentials are wrong. The message may be shown to the client.
         TooMany: too many new guests come from that address.
     """
     if user is not None and user.is_authenticated:
@@ -80,7 +80,7 @@ async def find_identity(
 def _first_credentials(
     headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]
 ) -> tuple[str, str] | None:
-    """Return the first credentials of a request: their kind, and the secret."""
+    """Return the kind and the secret of a request's first credentials, in order of precedence."""
     if "x-api-key" in headers:
         return "api_key", headers["x-api-key"].strip()
     scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -120,11 +120,11 @@ async def identity_of_scope(scope: JsonObject) -> Identity | None:
 
 
 def _read_session(key: str) -> tuple[SessionBase, AbstractBaseUser | AnonymousUser]:
-    """Return the session of a key, and its user. Blocks, and stores nothing.
+    """Return the session with a key, and the session's user. Blocks, and stores nothing.
 
-    Django's `get_user` ends a session with a wrong hash, and gives a new key to one with a fallback
-    secret's hash, but a socket cannot send its browser a new key. So `get_user` gets a copy of the
-    session without a store.
+    Django's `get_user` ends a session with a wrong password hash, and gives a new key to a session
+    with a fallback secret's hash, but a socket cannot send its browser a new key. So `get_user`
+    gets a copy of the session that is stored nowhere.
     """
     session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     request = HttpRequest()
@@ -138,20 +138,20 @@ class _Try(NamedTuple):
     reservation: Reservation
 
     def is_of(self, tries: list[tuple[Rate, str]]) -> bool:
-        """Return whether this attempt is one of these tries, and still open."""
+        """Return whether this attempt counts under the same rates and keys, and is still open."""
         return self.tries == tries and self.reservation.give_back.alive
 
 
-# The open password attempt of this context, counted as a failure in advance. Django reports
-# failures only, so another attempt's start or the end of the context returns the count of a
-# success.
+# The password attempt under way in this context. An attempt counts as a failure in advance, because
+# Django signals failures only; after a success, the count is taken back when another attempt starts
+# or the context ends.
 _current_try: ContextVar[_Try | None] = ContextVar("trying", default=None)
 # Attribute of a request: the reason why its password was not checked.
 REFUSAL_ATTRIBUTE = "refused_sign_in"
 
 
 async def sign_in(login: Login, request: HttpRequest) -> Identity:
-    """Return the identity of the credentials; `request` is that of the socket.
+    """Return the identity that the credentials prove; `request` is the socket's handshake.
 
     Raises:
         BadCredentials: the credentials are wrong, or their owner has no access.
@@ -160,7 +160,7 @@ async def sign_in(login: Login, request: HttpRequest) -> Identity:
     try:
         identity = await _identity(login, request)
     except BadCredentials as error:
-        if not isinstance(login, BasicLogin):  # Django's signal reports passwords
+        if not isinstance(login, BasicLogin):  # Django's signal logs wrong passwords
             audit.log_refused_credentials(request, login.method, str(error))
         raise
     audit.log_sign_in(request, identity.person.username, login.method)
@@ -186,7 +186,7 @@ async def _password_identity(login: BasicLogin, request: HttpRequest) -> Identit
 
 
 def _authenticate(login: BasicLogin, request: HttpRequest) -> AbstractBaseUser | None:
-    _begin_try(request, login.username)  # count even in a project without our backend
+    _begin_try(request, login.username)  # also in a project without PasswordThrottle
     try:
         password = login.password.get_secret_value()
         return authenticate(request, username=login.username, password=password)
@@ -199,7 +199,7 @@ class PasswordThrottle:
     """The first of AUTHENTICATION_BACKENDS, which refuses a check after too many wrong passwords.
 
     Wrong passwords are counted for a user from one address, for a user, and for an address. The
-    class knows no users and implements no more of a backend than this.
+    class has no users of its own, and no other methods of a backend.
     """
 
     def authenticate(
@@ -233,7 +233,7 @@ def refused_sign_in(request: HttpRequest) -> TooMany | None:
 
 
 def connect() -> None:
-    """Connect to Django's signal of wrong passwords, for all callers."""
+    """Connect to Django's signal of wrong passwords, so that all sign-in forms are counted."""
     user_login_failed.connect(_count_failure, dispatch_uid="sign_in.failed")
 
 
@@ -256,11 +256,10 @@ def _name_in(credentials: Mapping[str, Any]) -> str | None:
 
 
 def _begin_try(request: HttpRequest | None, username: str) -> None:
-    """Count an attempt before the slow check of its password, so that parallel attempts find it
-    counted.
+    """Count an attempt before the slow check of its password, so that parallel attempts see it.
 
     Raises:
-        TooMany: there were too many; the request keeps the error, too.
+        TooMany: there were too many attempts; the request keeps the error, too.
     """
     tries, under_way = _tries(request, username), _current_try.get()
     if under_way is not None and under_way.is_of(tries):
