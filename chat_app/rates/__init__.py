@@ -1,4 +1,4 @@
-"""The limits on requests of one user, or one address, per time and at once.
+"""The limits on the requests of one user or one address: per time, and concurrently.
 
 The callers are sign-in (passwords, guests), all entry points of messages, the HTTP API and sockets.
 """

@@ -7,7 +7,7 @@ from collections import Counter
 from chat_app.settings import ChatSettings
 from sessions_app.errors import TooMany
 
-RETRY = 5  # seconds: the time until a slot is free is unknown
+RETRY = 5  # seconds until a retry: when a slot will be free is unknown
 
 Key = tuple[str, object]
 
@@ -53,7 +53,8 @@ def take_socket(*, user: object = "", address: str = "") -> Place:
 
 
 def _take(counted_things: str, limits_by_key: dict[Key, int]) -> Place:
-    limits = {key: limit for key, limit in limits_by_key.items() if key[1] != ""}  # unlimited
+    # An unknown user or address has no limit.
+    limits = {key: limit for key, limit in limits_by_key.items() if key[1] != ""}
     with _lock:
         if any(_places_taken.get(key, 0) >= limit for key, limit in limits.items()):
             raise TooMany(counted_things, RETRY)

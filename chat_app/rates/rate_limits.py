@@ -3,9 +3,9 @@
 In the cluster, a thread also counts in Redis. When Redis reports that all processes together exceed
 a rate, this process refuses the next requests. Without Redis each process counts alone.
 
-The memory storage of `limits`, the library that counts in Redis, does not fit: it gives back only
-in fixed windows, keeps every key with a lock for whole windows, reads the wall clock, and has a
-timer thread that scans all keys every 10 ms (50,000 new keys: 23 to 36 µs each, here 7).
+The memory storage of `limits`, the library that counts in Redis, does not fit: it can take a count
+back only in fixed windows, keeps every key with a lock for whole windows, reads the wall clock, and
+has a timer thread that scans all keys every 10 ms (50,000 new keys: 23 to 36 µs each, here 7).
 """
 
 import math
@@ -57,7 +57,7 @@ class LimitedRate(StrEnum):
 
 
 class Rate(LimitedRate):
-    """A rate of the chat's own."""
+    """A rate that a setting of the chat limits."""
 
     PASSWORDS = "RATE_PASSWORDS"
     PASSWORDS_USER = "RATE_PASSWORDS_USER"
@@ -108,10 +108,10 @@ class RateLimits:
         self._most = MOST
 
     def take(self, *rates: tuple[LimitedRate, object], amount: int = 1) -> None:
-        """Count one, or an amount, under all of these rates, or under none.
+        """Count an amount under all of these rates, or under none if a rate is exceeded.
 
         Raises:
-            TooMany: a rate has too little left; the error has the time to wait.
+            TooMany: a rate is exceeded; the error has the time to wait.
         """
         self.reserve(*rates, amount=amount).keep()
 
@@ -131,7 +131,7 @@ class RateLimits:
         return Reservation(self, buckets)
 
     def count(self, *rates: tuple[LimitedRate, object]) -> None:
-        """Count one under all of these rates, even beyond the limit."""
+        """Count one event under all of these rates, even beyond the limit."""
         buckets = _limited_rates(rates)
         self._count(buckets)
         _tell(buckets)
@@ -144,7 +144,7 @@ class RateLimits:
                     self._full_at[rate, key] -= amount * per.seconds / per.amount
 
     def refuse(self, rate: LimitedRate, key: str, seconds: float) -> None:
-        """Refuse all requests for so many seconds, as other processes used up the rate."""
+        """Refuse requests of a key for some seconds, because other processes used up the rate."""
         per = rate.per_time
         if per is not None:
             with self._lock:
@@ -177,7 +177,7 @@ class RateLimits:
 
 
 class Reservation:
-    """A reservation under each rate, which counts at once.
+    """An amount reserved under several rates, which counts from the start.
 
     An unkept reservation is returned by `give_back`, or when the object is garbage collected.
     """
@@ -208,7 +208,7 @@ def _redis_counter(url: str) -> Callable[..., None]:
 def _limited_rates(
     rates: Iterable[tuple[LimitedRate, object]], amount: int = 1
 ) -> list[RateBucket]:
-    """Return the buckets of limited rates. An amount above a whole limit takes all of the limit."""
+    """Return the buckets of the rates that are limited; no amount exceeds a rate's whole limit."""
     return [
         (rate, _key(subject), per, min(amount, per.amount))
         for rate, subject in rates
@@ -217,7 +217,7 @@ def _limited_rates(
 
 
 def _key(subject: object) -> str:
-    """Return the key of a user or address; texts are hashed, as a typed name may be a password."""
+    """Return the key of a user or address; texts are hashed: a typed name may be a password."""
     if not isinstance(subject, str):
         return str(subject)
     return sha256(subject.encode(errors="surrogatepass")).hexdigest()[:32]

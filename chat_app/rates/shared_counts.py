@@ -22,9 +22,9 @@ from sessions_app.storage.vital_threads import vital
 
 log = Log(__name__)
 
-GATHER_TIME = 0.1  # seconds
-PAUSE = 1.0  # seconds without a call, once Redis has failed
-TIMEOUT = 1.0  # seconds for one call
+GATHER_TIME = 0.1  # seconds in which counts are added up before a report
+PAUSE = 1.0  # seconds without a call after a failure of Redis
+TIMEOUT = 1.0  # seconds for one call to Redis
 
 
 class SharedCounts:
@@ -78,6 +78,6 @@ class SharedCounts:
         reset, remaining = self._limiter.get_window_stats(item, key)
         if remaining:
             self._limiter.hit(item, key, cost=min(remaining, amount))
-        # Refuse until the window allows one more request, or until the excess is paid off.
+        # Refuse requests until the window is reset and the excess amount has been paid off.
         owed = (amount - remaining) * per.seconds / per.amount
         self._refuse(rate, key, math.ceil(max(reset - time.time(), owed, 1)))

@@ -1,6 +1,6 @@
-"""Messages and claims within the rates of their user and address, and the limit on runs.
+"""The submission of messages and claims, within rate limits and a limit on unfinished runs.
 
-The limit is on one user's unfinished runs, which include those that wait for a person.
+The limit on runs is for each user, and includes runs that wait for a person.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from sessions_app.interactions.claims import ClaimState
 from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads, sql
 
-# Unfinished runs are counted by a query, and therefore not for each message.
-OFTEN = 20  # maximum messages of a user in this process between two counts
-RETRY = 60  # seconds: the end of a run is unknown
+# Counting unfinished runs takes a query, and is therefore not done for each message.
+OFTEN = 20  # maximum number of a user's messages here between two such queries
+RETRY = 60  # seconds until a retry: when a run will end is unknown
 MOST = 10_000  # users with a remembered number of free slots
 
 UNFINISHED = """
@@ -35,7 +35,7 @@ UNFINISHED = """
 """
 
 _room_left: dict[UserId, int] = {}
-# Runs that may begin, and may not be stored yet.
+# Number of each user's runs that are being started, and may not be in the database yet.
 _starting_runs: Counter[UserId] = Counter()
 _looks: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
 
@@ -45,11 +45,11 @@ async def submit(
 ) -> SubmittedMessage:
     """Store a message and start its run: `messages.submit`.
 
-    A stored message is never refused, so that a client that repeats one learns the outcome. The
-    query for that is made only at a limit.
+    A repetition of a stored message is never refused, so that its client learns the outcome. A
+    query for the stored message is made only at a limit.
 
     Raises:
-        TooMany: messages, new conversations, or unfinished runs.
+        TooMany: there are too many messages, new conversations, or unfinished runs.
         Refused: as `messages.submit`.
     """
 
@@ -108,10 +108,11 @@ async def _look(user: UserId, limit: int) -> None:
     if len(_room_left) > MOST:
         _room_left.clear()
     if _room_left.setdefault(user, min(OFTEN, limit)) <= 0:
-        # Count under a lock, or each of several requests would use all slots of the same count.
+        # Count under a lock: otherwise, concurrent requests would each use the free slots of one
+        # count.
         async with _looks.setdefault(user, asyncio.Lock()):
             if _room_left.get(user, 0) <= 0:
-                starting_count = _starting_runs[user]  # before the query, to miss none
+                starting_count = _starting_runs[user]  # read before the query, to miss no run
                 unfinished_count = await reads.read_for(user, count_unfinished, user, limit)
                 _room_left[user] = min(OFTEN, limit - unfinished_count - starting_count)
             if _room_left[user] <= 0:
@@ -120,7 +121,7 @@ async def _look(user: UserId, limit: int) -> None:
 
 
 def count_unfinished(owner: UserId, limit: int) -> int:
-    """Count the owner's unfinished runs, up to `limit`. Reads."""
+    """Count the owner's unfinished runs, up to `limit`. Blocks."""
     [(count,)] = sql.fetch(UNFINISHED, (owner, limit))
     return int(count)
 
