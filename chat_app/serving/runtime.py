@@ -33,9 +33,9 @@ class WithRuntime:
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
         self._starting: asyncio.Task[None] | None = None
-        # True once the server has announced its start, or the log that there is no announcement.
+        # True once the server has announced its start, or an error was logged that it did not.
         self._is_told = False
-        if "daphne.server" in sys.modules:  # only Daphne requires Twisted
+        if "daphne.server" in sys.modules:  # Twisted comes with Daphne only
             self._follow_reactor()
 
     async def __call__(
@@ -70,7 +70,8 @@ class WithRuntime:
         from twisted.internet import defer, reactor, tcp  # noqa: PLC0415
 
         def stop() -> Any:
-            # Stop listening, so that new clients reach another process and not one that hangs up.
+            # Stop listening, so that new clients reach another process instead of one that is
+            # stopping.
             for reader in reactor.getReaders():
                 if isinstance(reader, tcp.Port):
                     reader.stopListening()
