@@ -23,14 +23,14 @@ from sessions_app.workflows import registry
 
 PAGE = 25
 MOST = 80  # pages; later prompts move up as earlier ones are answered
-MOST_SEARCHED = MOST * PAGE  # prompts
-LONGEST = 100  # characters of a search query
+MOST_SEARCHED = MOST * PAGE  # maximum number of prompts that a search reads
+LONGEST = 100  # maximum characters of a search query
 
 RELATED_ROWS = ("conversation__owner", "run__conversation", "assignee", "answered_by")
 
 
 class Part(StrEnum):
-    """A part of the inbox: `others` are prompts that the person's own conversations wait for."""
+    """A part of the inbox; `others` has prompts of the person's conversations for other people."""
 
     ALL = "all"
     MINE = "mine"
@@ -87,7 +87,7 @@ def read_inbox(
 def find_ids(
     user: UserId, query: InboxQuery, count: int, names: set[Name] | None = None
 ) -> tuple[list[UUID], bool]:
-    """Return the part's first prompts or the matches, and whether unsearched prompts remain."""
+    """Return the part's first prompts, or the search's matches, and whether the search was cut."""
     if not query.query:
         return _first(user, query.part, count, names), False
     ids = _first(user, query.part, MOST_SEARCHED + 1, names)

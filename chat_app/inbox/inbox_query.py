@@ -24,10 +24,10 @@ from sessions_app.prompts import seen_types
 # The sort key of inboxes: deadline, time of asking, id. The earliest deadline comes first; prompts
 # without a deadline come last, oldest first.
 Place = tuple[datetime, datetime, UUID]
-# Returns the first N prompts of one kind of candidate.
+# A function that returns the first N prompts of one kind of candidate.
 First = Callable[[int], list[Place]]
 DUE = Coalesce("due_at", "expires_at", NEVER)
-MOST = 2000  # rows per query
+MOST = 2000  # maximum number of rows in one query
 
 
 def waiting_prompts(
@@ -36,9 +36,10 @@ def waiting_prompts(
     names: set[Name] | None = None,
     conditions: Sequence[Q] = (),
 ) -> list[First]:
-    """Return one reader for each name under which answerable prompts wait for this person.
+    """Return functions that read the prompts this person may answer, one for each of the names.
 
-    Prompts that others have claimed, or on which the person has voted, are left out.
+    A name is the person, a group or a permission. Prompts that others have claimed, or on which the
+    person has voted, are left out.
 
     Args:
         kinds: the kinds of names to read ("own", "user", "group", "permission"); all if empty.
@@ -72,7 +73,10 @@ def claimed_prompts(
     conditions: Sequence[Q] = (),
     **by: UserId,
 ) -> list[First]:
-    """Return the claimed prompts that this person may answer; `assignee` restricts the claimant."""
+    """Return functions that read the claimed prompts which this person may answer.
+
+    `assignee` limits them to the claims of one person.
+    """
     claimed, is_candidate = Q(assignee__isnull=False, **by), Q(pk__in=[])
     names = names_of(user) if names is None else names
     if not names:
@@ -85,14 +89,14 @@ def claimed_prompts(
 
 
 def of_others(user: UserId, conditions: Sequence[Q] = ()) -> list[First]:
-    """Return the prompts of this person's conversations that others have to answer."""
+    """Return functions that read the prompts of this person's conversations for other people."""
     claimed_by_others = Q(assignee__isnull=False) & ~Q(assignee=user)
     prompts = _pending_prompts(Q(for_owner=False) | claimed_by_others, *conditions)
     return [_walk_candidates(prompts, owner=user)]
 
 
 def first(ways: Iterable[First], count: int) -> list[UUID]:
-    """Return the first `count` prompts of all these readers, each once."""
+    """Return the first `count` prompts that all these functions read, each prompt once."""
     places = [place for way in ways for place in way(count)]
     return list(dict.fromkeys(prompt for *_, prompt in sorted(places)))[:count]
 
@@ -119,7 +123,7 @@ KIND_CONDITIONS = {"permission": {"permission__gt": ""}}
 
 
 def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
-    """Return a reader of the prompts with the given candidates.
+    """Return a function that reads the prompts with the given candidates.
 
     Sort keys are read first, and prompts in a second query: in a join, a wrong row estimate makes
     the database scan all prompts.
@@ -148,7 +152,7 @@ def _list_prompts(prompts: QuerySet[Interaction]) -> First:
 
 
 def asks() -> Q:
-    """Build the condition that a prompt asks something. Notes to be seen are not counted."""
+    """Build the condition that a prompt asks something, unlike a note that is only to be seen."""
     return ~Q(name__in=seen_types())
 
 
@@ -182,7 +186,7 @@ def on_card(prompt: Interaction) -> list[Interaction]:
 
 
 def any_pending() -> Q:
-    """Build the condition that assigned prompts wait; each kind of candidate has an index."""
+    """Build the condition that an assigned prompt is pending; candidates have indexes by kind."""
     pending = Candidate.objects.filter(pending=True)
     of_users, of_groups = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
     return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))

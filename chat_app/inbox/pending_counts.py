@@ -40,16 +40,16 @@ FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment
 
 # The pace of the queries for sockets.
 PACE = 0.3  # seconds between two queries, at least
-SHARE = 3  # pause of so many times the last query's duration, to leave time for other reads
+SHARE = 3  # times the last query's duration: a pause that leaves time for other reads
 SAFETY = 9.0  # seconds without a change, after which the counts are read anyway
-IDS = 1000  # people per query
+IDS = 1000  # maximum number of people in one query
 
 
 class WaitingPrompts(NamedTuple):
     """The number of prompts that ask something of a person, up to CAP.
 
-    `ids` are the ids of these prompts and of waiting notes, empty and not `are_known` if there are
-    CAP or more. `mark` changes with the set of ids.
+    `ids` are the ids of these prompts and of waiting notes; with CAP or more, `ids` is empty and
+    `are_known` is False. `mark` changes with the set of ids.
     """
 
     prompts: int = 0
@@ -95,7 +95,7 @@ class WaitingParts(NamedTuple):
 
 
 def find_parts(person: UserId, names: set[Name]) -> WaitingParts:
-    """Find the waiting prompts of a person with these names, with the statements of a count."""
+    """Find the waiting prompts of a person with these names, by the same queries as a count."""
     prompts = _Prompts(names)
     not_counted = prompts.voted_prompts([person])[person] | prompts.notes
     direct_names = {name for name in names if name[0] in ("own", "user")}
@@ -123,7 +123,7 @@ class _Prompts:
         self.cut: set[Name] = set()
         self.notes: set[UUID] = set()
         note_types = seen_types()
-        # The key is a name and the claimant, None if the prompt is unclaimed.
+        # The ids of prompts by name and claimant; the claimant is None if the prompt is unclaimed.
         self._open: dict[tuple[Name, UserId | None], set[UUID]] = defaultdict(set)
         self._barred: dict[UserId, set[UUID]] = defaultdict(set)
         self._several: set[UUID] = set()
@@ -264,7 +264,7 @@ class WaitingCounts:
             began = time.monotonic()
             try:
                 await self._look()
-            except Exception:  # the next look tries again
+            except Exception:  # the next round tries again
                 log.exception("waiting_counts.failed")
             await asyncio.sleep(max(PACE, SHARE * (time.monotonic() - began)))
 
