@@ -4,7 +4,7 @@ Imports go one way, from the first of these to the last (by a contract in pyproj
 
     contrib           applications that a project may leave out; the chat names none of them
     application       the chat around a project's ASGI application
-    serving           the web server's start and stop, around the runtime's
+    serving           the start of the runtime with the web server, and its stop
     routing           the socket's route, for channels
     consumers         the socket: a frame in, one call, an acknowledgement
     socket, urls      sign-in, subscriptions and flow control of a socket; the URLs

@@ -16,7 +16,7 @@ from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 
 USERNAME = get_user_model().USERNAME_FIELD
-# Input attributes that disable a browser's suggestions, which only help people to sign in.
+# HTML attributes that turn off a browser's suggestions: of use in a sign-in form, but not here.
 NO_HELP = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 
 
@@ -33,12 +33,12 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """Return user and name for a new key; all facts of an existing one."""
+        """Return the fields of the form: user and name of a new key, all of an existing key."""
         existing_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
         return self.fields if obj is None else (*self.fields, *existing_fields)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Replace the user's choice by an input field, which needs no list of all users."""
+        """Show a text field for the user name instead of a drop-down list of all users."""
         if db_field.name == "user":
             kwargs |= {"to_field_name": USERNAME, "widget": forms.TextInput(NO_HELP)}
             kwargs["error_messages"] = {"invalid_choice": _("There is no user of this name.")}
@@ -49,11 +49,11 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
         return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Allow users with the permission to change keys to revoke them."""
+        """Grant the action `revoke` to users with the permission `chat_app.change_apikey`."""
         return bool(request.user.has_perm("chat_app.change_apikey"))
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Allow users with the permission to revoke keys to see them."""
+        """Show API keys to users who may view or revoke keys."""
         return super().has_view_permission(request, obj) or self.has_revoke_permission(request)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: object, change: bool) -> None:
@@ -63,7 +63,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the key once in this response, as a redirect would have to carry the key."""
+        """Show the new key in this response, because a redirect would have to carry the key."""
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("API key of %(user)s") % {"user": obj.user},

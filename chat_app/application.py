@@ -1,4 +1,4 @@
-"""The wrapping of a project's application with the chat's socket and the runtime."""
+"""The wrapper that adds the chat's socket and the runtime to a project's ASGI application."""
 
 import logging
 import re
@@ -23,11 +23,12 @@ from sessions_app.lifecycle import startup
 
 logger = logging.getLogger(__name__)
 
-# A NUL: raw, escaped in a URL, or escaped in a quoted cookie.
+# A NUL character: as a raw byte, percent-encoded in a URL, or escaped in a quoted cookie.
 NUL = re.compile(rb"\0|%00|\\000")
-# The prefix of all paths and links, which Daphne also accepts from a client's header.
+# A valid path prefix of the site. Daphne also takes the prefix from a header of the client.
 PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
-# The extension of a connection, and the event of its answer: see `chat_app.checks.check_asgi`.
+# The ASGI extension by which `manage.py check` probes a connection, and the type of the answer: see
+# `chat_app.checks.check_asgi`.
 PROBE = "chat_app.probe"
 REFUSAL_BODY = (
     b"The address or a cookie holds a NUL (U+0000), or the prefix that a header names is no path. "
@@ -44,13 +45,13 @@ def serve(application: ASGI3Application) -> ASGI3Application:
 
 
 class Entrance:
-    """An application behind checks of the URL, the cookies and the path prefix.
+    """An ASGI application behind checks of the URL, the cookies and the path prefix.
 
-    A NUL in a URL or a cookie is refused, because PostgreSQL fails such a lookup, and so is a
-    prefix that is no path. The class answers the probe of `manage.py check`, whether connections
-    get here.
+    A request with a NUL in its URL or cookies is refused, because PostgreSQL fails such a lookup;
+    so is a request whose path prefix is malformed. `manage.py check` probes whether connections get
+    here; the class answers the probe.
 
-    The query of a socket may contain a NUL: the socket reports the values that it ignores.
+    The query of a socket may contain a NUL: the socket ignores the value, and reports it.
     """
 
     def __init__(self, application: ASGI3Application) -> None:
@@ -105,7 +106,7 @@ class WithSocket:
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        """Serve one connection, and record its address for the audit of all actions in it."""
+        """Serve one connection; record the client's address for audit entries of actions in it."""
         if scope["type"] in ("http", "websocket"):
             address.set(lambda: address_of(request_of(scope)))
             prefix = script_prefix_of(scope).rstrip("/")
@@ -117,16 +118,16 @@ class WithSocket:
         if scope["type"] != "websocket":
             await self._application(scope, receive, send)
             return
-        set_script_prefix(script_prefix_of(scope))  # for links in frames; Django sets a request's
+        set_script_prefix(script_prefix_of(scope))  # for links in frames; for HTTP, Django does it
         if _is_of_chat(request_of(scope).path_info):
             await self._chat(scope, receive, send)
         elif isinstance(self._application, ASGIHandler):
-            await _refuse(scope, receive, send)  # Django's handler would raise
+            await _refuse(scope, receive, send)  # Django's ASGI handler raises for sockets
         else:
             await self._application(scope, receive, send)
 
     def _check_prefix(self, prefix: str) -> None:
-        """Log once that links lack the prefix, which only a request can tell."""
+        """Log once that PUBLIC_URL lacks the path prefix, which is known from requests only."""
         if not self._has_told_of_prefix and (problem := ChatSettings.load().prefix_problem(prefix)):
             self._has_told_of_prefix = True
             logger.error(problem)

@@ -20,7 +20,7 @@ class ChatAppConfig(AppConfig):
     conversation_url = "chat:conversation"
 
     def ready(self) -> None:
-        """Connect receivers for ended identities, sign-ins, and refusals."""
-        # Import the receivers now, as they need the models, which are loaded by now.
+        """Connect the signal receivers for ended identities, sign-ins and wrong passwords."""
+        # Import the receivers here: they need the models, which are loaded by now.
         for module in ("revocation", "audit", "sign_in"):
             import_string(f"chat_app.identity.{module}.connect")()

@@ -20,5 +20,5 @@ def with_chat(application: ASGI3Application) -> ASGI3Application:
 
     Django must be set up. WebSockets of other paths go to the application.
     """
-    # Import now, because the module imports models, which need a configured Django.
+    # Import late: the module imports models, which need a configured Django.
     return cast(ASGI3Application, import_string("chat_app.application.serve")(application))

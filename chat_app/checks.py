@@ -22,7 +22,7 @@ from sessions_app.json_types import JsonObject
 
 @register
 def check_asgi(**_: object) -> Sequence[CheckMessage]:
-    """Warn of an ASGI application that withholds sockets or the lifespan from the chat.
+    """Warn if the ASGI application does not pass sockets or lifespan events on to the chat.
 
     A page would still load, but its messages would reach no run.
     """
@@ -41,12 +41,12 @@ def check_asgi(**_: object) -> Sequence[CheckMessage]:
 
 
 def _is_kept(application: Any, kind: str) -> bool:
-    """Return whether the application withholds a connection of this type from the chat.
+    """Return whether the ASGI application fails to pass a connection of this type on to the chat.
 
-    Without a server, the project's code runs only to its first await; its later behaviour is
-    unknown.
+    Without a server, the project's code runs only to its first wait. An application that waits
+    counts as passing the connection on.
     """
-    probe = import_string("chat_app.application.PROBE")  # the module imports models
+    probe = import_string("chat_app.application.PROBE")  # late, because the module imports models
     answers: list[JsonObject] = []
 
     async def receive() -> JsonObject:
@@ -62,7 +62,7 @@ def _is_kept(application: Any, kind: str) -> bool:
     try:
         with closing(application(scope, receive, send)) as connection:
             copy_context().run(connection.send, None)
-            return False  # the ASGI application waits for events; unknown
+            return False  # the application waits, and may still pass it on
     except StopIteration:
         pass
     except RuntimeError as error:
@@ -134,7 +134,7 @@ def check_public_url(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
-    """Report the option string_if_invalid: its text would be sent with forms."""
+    """Report the template option string_if_invalid: its text would be written into form fields."""
     engines: list[JsonObject] = settings.TEMPLATES
     if not any(engine.get("OPTIONS", {}).get("string_if_invalid") for engine in engines):
         return []
@@ -144,7 +144,7 @@ def check_string_if_invalid(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_request_in_templates(**_: object) -> Sequence[CheckMessage]:
-    """Report templates without the request, from which a page learns its user."""
+    """Report TEMPLATES without the context processor `request`, which gives pages their user."""
     processor = "django.template.context_processors.request"
     engines: list[JsonObject] = settings.TEMPLATES
     if any(processor in each.get("OPTIONS", {}).get("context_processors", ()) for each in engines):
@@ -156,7 +156,7 @@ def check_request_in_templates(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_modules(**_: object) -> Sequence[CheckMessage]:
-    """Warn of hashed static files if scripts import each other without the hashes.
+    """Warn if static files are hashed, but the scripts' imports name the files without hashes.
 
     WhiteNoise may have deleted the unhashed files; otherwise each script is loaded twice, and a new
     script may import old ones from caches.
@@ -188,5 +188,5 @@ def check_brand(**_: object) -> Sequence[CheckMessage]:
 def _is_file(path: str) -> bool:
     try:
         return finders.find(path) is not None
-    except SuspiciousFileOperation:  # a path outside of the folder
+    except SuspiciousFileOperation:  # the path leads out of the folder of static files
         return False

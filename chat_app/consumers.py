@@ -49,7 +49,8 @@ Message = JsonObject
 
 log = Log(__name__)
 
-# Messages that stand for an action of a person; clients never send them automatically.
+# Messages by which a person acts, never sent automatically; each needs an identity that is still
+# valid.
 BY_A_PERSON = (
     client.UserMessage,
     client.InteractionMessage,
@@ -57,12 +58,12 @@ BY_A_PERSON = (
     client.StopMessage,
 )
 
-# Seconds in which a plain client may send a message before missed events, and before missed
-# output, which the client would show as the answer. The peer's UI sends a message as soon as its
-# socket is open: one round trip later, which may be long.
+# Seconds that a plain client has for its first message before the server sends missed events
+# (HOLD), or missed output (HOLD_OUTPUT), which the client would show as the answer. NAT's UI sends
+# a message once its socket is open: one network round trip later, which may be long.
 HOLD = 0.3
 HOLD_OUTPUT = 2.0
-# Pause before the next frame of a client over a limit, so that a flood costs others nothing.
+# Seconds before the next frame of a client over a rate limit, so that a flood costs others nothing.
 OVER_A_LIMIT = 0.1
 
 
@@ -73,7 +74,7 @@ class ChatConsumer(AsyncConsumer):
         """Accept the socket, or reject the handshake, which the client sees as HTTP 403."""
         is_encrypted = identity.is_encrypted_enough(self.scope)
         if is_encrypted and not identity.origin_allowed(self.scope):
-            audit.log_refused_origin(request_of(self.scope))  # not allowed to use the cookies
+            audit.log_refused_origin(request_of(self.scope))  # the page must not use our cookies
         elif is_encrypted:
             await self.send({"type": "websocket.accept"})
             return
@@ -81,7 +82,7 @@ class ChatConsumer(AsyncConsumer):
         raise StopConsumer
 
     async def websocket_receive(self, message: Message) -> None:
-        """Queue a frame behind earlier ones for `handle`."""
+        """Queue a received frame; `handle` gets the frames in order."""
         text = message.get("text")
         self._connection.take(text, len(text or message.get("bytes") or ""))
 
@@ -94,10 +95,10 @@ class ChatConsumer(AsyncConsumer):
         await hear_news(self._subscriptions, message["news"])
 
     async def conversation_look(self, message: Message) -> None:
-        """Check all subscriptions and the identity.
+        """Check all subscriptions and the identity after a hint from the channel layer.
 
-        The reasons: a conversation was deleted, the channel was full, or the identity may have
-        ended.
+        Reasons for the hint: a conversation was deleted, the channel was full, or the identity may
+        have ended.
         """
         await recheck(self._subscriptions)
 
@@ -149,11 +150,11 @@ class ChatConsumer(AsyncConsumer):
             await self._live()
 
     async def dispatch(self, message: Message) -> None:
-        """Call the method for the message's type, and ignore types of other versions.
+        """Call the method for the message's type; ignore unknown types, as of other versions.
 
         This replaces channels' method, which first closes old database connections, in one thread
-        for all sockets: 100 µs instead of 5, and as long as the slowest query. No method here has a
-        connection, only `storage` does.
+        for all sockets: that takes 100 µs instead of 5, or as long as the slowest query. No method
+        here uses a database connection; only `storage` does.
         """
         method = getattr(self, get_handler_name(message), None)
         if method is None:
@@ -162,7 +163,7 @@ class ChatConsumer(AsyncConsumer):
             await method(message)
 
     async def _live(self) -> None:
-        if self._query.extended:  # the page shows errors to the user
+        if self._query.extended:  # the page shows errors in the person's language
             translation.activate(language_of(self.scope))
         sweeper.add(self._subscriptions)
         try:
@@ -224,10 +225,10 @@ class ChatConsumer(AsyncConsumer):
     async def _submit_plain(
         self, conversation_id: str, store: Callable[[], Awaitable[SubmittedMessage]]
     ) -> None:
-        """Store a plain client's message before sending anything, which the client would take for
-        the answer.
+        """Store a plain client's message before anything else is sent to the client.
 
-        Pending prompts are sent afterwards, even if the message is refused.
+        The client would take an event sent earlier for the answer. Pending prompts are sent
+        afterwards, even if the message is refused.
         """
         feed = self._subscriptions.find_feed(conversation_id)
         if isinstance(feed, PlainFeed):
@@ -285,7 +286,7 @@ class ChatConsumer(AsyncConsumer):
 
     @property
     def _via(self) -> str:
-        """The entry point of this socket's answers, as recorded."""
+        """The entry point that is recorded with this socket's answers: `inbox` or `websocket`."""
         query = self._query
         is_inbox = query.waiting == "inbox" and query.conversation_id is None
         return "inbox" if is_inbox else "websocket"
@@ -319,7 +320,7 @@ class ChatConsumer(AsyncConsumer):
             await self._handle_frame(await self._connection.next_frame())
 
     async def _establish(self) -> None:
-        """Establish the client's identity and address, and follow the conversation of the query."""
+        """Establish the client's identity and address; follow the conversation named in the URL."""
         await self._authentication.establish()
         self._metadata = identity.metadata(self.scope)
         self._address = address_of(request_of(self.scope))
@@ -336,7 +337,7 @@ class ChatConsumer(AsyncConsumer):
                 self._subscriptions.awaited_names.add(name)
 
     async def _hear_first(self) -> None:
-        """Handle a client's first messages before sending missed events."""
+        """Wait a moment for a plain client's first messages before missed events are sent."""
         clock = asyncio.get_running_loop().time
         begin = clock()
         await self._hear_until(begin + HOLD)
@@ -345,7 +346,7 @@ class ChatConsumer(AsyncConsumer):
             await self._hear_until(begin + HOLD_OUTPUT)
 
     async def _hear_until(self, end: float) -> None:
-        """Handle a client's messages until a time of the event loop or the first subscription."""
+        """Handle a client's messages until `end`, a time of the event loop, or the first feed."""
         clock = asyncio.get_running_loop().time
         while not self._subscriptions.feeds and (seconds := end - clock()) > 0:
             if await self._connection.has_frame(seconds):
@@ -378,7 +379,7 @@ class ChatConsumer(AsyncConsumer):
                 refusal_to_send.about_frame(read_beginning(text or ""))
             await self._refuse(refusal_to_send)
             if isinstance(error, TooMany):
-                if message is None:  # the client sends more than is read
+                if message is None:  # the user has sent too many bytes
                     raise CloseSocket(4429, str(error)) from None
                 await self._connection.pause(OVER_A_LIMIT)
 

@@ -19,7 +19,7 @@ LONGEST = {"reaction": 20, "comment": 1024}
 async def give(
     *, owner: UserId, run: UUID, reaction: str | None = None, comment: str | None = None
 ) -> None:
-    """Store feedback on a run of the owner's; keep fields that are None, and remove empty ones.
+    """Store feedback on a run of the owner: None keeps a stored field, an empty text removes it.
 
     Raises:
         NotFound: this owner has no such run.
@@ -35,13 +35,13 @@ async def give(
 
 
 async def find_run(*, owner: UserId, trace_id: str) -> UUID:
-    """Return the owner's newest run of a trace that was started by a message.
+    """Return the owner's newest run with a trace id, without child runs.
 
-    Traces have no index, to save each message a write, so this reads all runs of the owner, outside
-    of the writer's thread.
+    There is no index of trace ids, because an index would cost each message a write. So the query
+    reads all runs of the owner, outside of the writer's thread.
 
     Raises:
-        NotFound: no run of this owner has that trace.
+        NotFound: no run of this owner has that trace id.
     """
     check_storable("The trace", trace_id)
     runs = Run.objects.filter(
@@ -61,7 +61,7 @@ def _give(tx: Transaction, owner: UserId, run: UUID, texts: dict[str, str]) -> N
     conversation = runs.values_list("conversation_id", flat=True).first()
     if conversation is None:
         raise NotFound("There is no such run.")
-    tx.lock(conversation)  # orders concurrent feedback
+    tx.lock(conversation)  # serialises concurrent feedback
     feedback = Feedback.objects.filter(pk=run).first() or Feedback(run_id=run)
     for name, text in texts.items():
         setattr(feedback, name, text)

@@ -8,7 +8,7 @@ from sessions_app.models import Conversation
 
 
 class SocketCursor(models.Model):
-    """The cursor of a user's last socket on a conversation at its close.
+    """The cursor at which a user's last socket on a conversation was closed.
 
     The row exists while no socket is open, and lets a plain client continue after a reconnect.
     """

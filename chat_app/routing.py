@@ -1,4 +1,4 @@
-"""The chat's socket, for channels' `URLRouter`: the package's own, or one of the project."""
+"""The URL pattern of the chat's socket, for the `URLRouter` of channels in a project."""
 
 from typing import Any
 
@@ -6,6 +6,6 @@ from django.urls import path
 
 from chat_app.consumers import ChatConsumer
 
-# Each library has separate types for these.
+# Typed as Any: channels and Django declare different types for applications and routes.
 _socket: Any = ChatConsumer.as_asgi()
 websocket_urlpatterns: list[Any] = [path("websocket", _socket, name="socket")]

@@ -14,14 +14,14 @@ from sessions_app.workflows.history import ended_runs
 
 TranscriptPart = JsonObject
 
-MOST_SHARED_RUNS = 20  # the newest runs of a conversation
+MOST_SHARED_RUNS = 20  # only the newest runs of a conversation are shared
 
 
 def read_shared(prompt: Interaction) -> list[TranscriptPart]:
     """Read the runs that a prompt's workflow shares with the people asked. Blocks.
 
-    The result has the conversation's runs up to the prompt, oldest first, while the prompt is
-    pending.
+    The result has the conversation's runs up to the prompt, oldest first; it is empty if the
+    workflow shares none, or once the prompt is settled.
     """
     view = QuestionView.of(prompt)
     if not (view.is_pending and view.rules.share):
@@ -51,7 +51,7 @@ def in_words(part: TranscriptPart) -> str:
 
 
 def read_run(run_id: UUID) -> TranscriptPart:
-    """Read the run's message, and the transcript `said`. Blocks: call this in a thread."""
+    """Read a run with its message and, as `said`, its transcript. Blocks: call this in a thread."""
     run = Run.objects.get(pk=run_id)
     return {
         "run": str(run.pk),
@@ -69,7 +69,7 @@ def read_run(run_id: UUID) -> TranscriptPart:
 
 
 def _transcript(run: UUID) -> list[TranscriptPart]:
-    """Return texts, steps and questions, each at the position where it began."""
+    """Return a run's texts, steps and questions, in the order in which they began."""
     interactions = Interaction.objects.filter(run=run).select_related("answered_by")
     questions = {str(interaction.pk): _question(interaction) for interaction in interactions}
     parts: list[TranscriptPart] = []
@@ -81,7 +81,7 @@ def _transcript(run: UUID) -> list[TranscriptPart]:
         elif part.type == Event.Type.INTERACTION:
             parts.append(questions[payload["interaction_id"]])
         elif text := part.text:
-            if parts and parts[-1]["type"] == "text":  # no visible part between them
+            if parts and parts[-1]["type"] == "text":  # join texts that follow each other
                 parts[-1]["text"] += text
             else:
                 parts.append({"type": "text", "text": text})

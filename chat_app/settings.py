@@ -30,7 +30,7 @@ class PerTime(NamedTuple):
 
 
 def rate(default: str, limited: str) -> str:
-    """Declare a setting that is a rate of what `limited` names."""
+    """Declare a setting for a rate limit; its description names the `limited` things."""
     field: str = Field(
         default=default,
         pattern=rf"^({RATE.pattern}|none)$",
@@ -40,7 +40,11 @@ def rate(default: str, limited: str) -> str:
 
 
 def check_origins(value: list[str]) -> list[str]:
-    """Return the origins in the form of browsers; raise ValueError if one is invalid."""
+    """Return origins without a trailing slash, as browsers send them.
+
+    Raises:
+        ValueError: an origin does not begin with http:// or https://.
+    """
     if bad := [origin for origin in value if not origin.startswith(("http://", "https://"))]:
         raise ValueError(f"{bad[0]} must begin with http:// or https://")
     return [origin.rstrip("/") for origin in value]
@@ -64,19 +68,20 @@ class Brand(BaseModel):
     name: str = Field(default="", max_length=60)
     # Sentence on the sign-in page.
     about: str = Field(default="", max_length=200)
-    # Paths of static files for the page's mark and tab icon; the second while questions wait.
+    # Paths of static files: the site's mark, also the icon of the browser's tab; and the icon of
+    # the tab while questions wait.
     mark: str = ""
     mark_needs_you: str = ""
     accent: str = Field(default="", pattern=r"^(#[0-9a-fA-F]{6})?$")
 
     @property
     def icon(self) -> str:
-        """The static file in the browser's tab."""
+        """The path of the static file for the icon of the browser's tab."""
         return self.mark or "chat_app/icon.svg"
 
     @property
     def icon_needs_you(self) -> str:
-        """The static file in the browser's tab while questions wait."""
+        """The path of the static file for the icon of the browser's tab while questions wait."""
         return self.mark_needs_you or self.mark or "chat_app/icon-needs-you.svg"
 
 
@@ -101,10 +106,10 @@ class SiteSettings(Section):
         return self.PUBLIC_URL
 
     def prefix_problem(self, prefix: str) -> str:
-        """Return the fault of PUBLIC_URL if all pages are below a path prefix; empty if there is
-        none.
+        """Return an error text if PUBLIC_URL lacks the path prefix of all pages, else "".
 
-        Links outside of pages are made without a request that could tell the prefix.
+        Links outside of pages, as in mails, are made without a request, which would tell the
+        prefix.
         """
         url = self.known_url
         if not url or url.endswith(prefix):
@@ -295,7 +300,7 @@ class ChatSettings(SiteSettings):
     @field_validator("JWT_KEY")
     @classmethod
     def _with_line_ends(cls, value: str) -> str:
-        return value.replace("\\n", "\n")  # a PEM key on one line
+        return value.replace("\\n", "\n")  # a PEM key may be set on one line
 
     @field_validator("JWT_ALGORITHMS")
     @classmethod
@@ -322,7 +327,7 @@ class ChatSettings(SiteSettings):
 
 @cache
 def per_time(value: str) -> PerTime | None:
-    """Return the rate of a setting's value; None if there is no limit."""
+    """Parse a rate such as 300/minute; return None for `none`, which means no limit."""
     match = RATE.fullmatch(value)
     return PerTime(int(match[1]), SECONDS[match[2]]) if match else None
 

@@ -37,14 +37,14 @@ class NameConverter:
     _escaped_characters = re.compile(r"[%/\x00-\x1f\x7f]|^\.+$")
 
     def to_python(self, value: str) -> str:
-        """Read a name from a segment; refuse one that no conversation can have."""
+        """Read a name from a path segment; refuse a text that cannot name a conversation."""
         name = unquote(value)
         if not is_storable(name):
             raise ValueError
         return name
 
     def to_url(self, value: object) -> str:
-        """Format a name as a segment. A new conversation's name is a UUID."""
+        """Format a name as a path segment; the name of a new conversation is passed as a UUID."""
         return self._escaped_characters.sub(
             lambda match: "".join(f"%{ord(character):02X}" for character in match[0]), str(value)
         )
@@ -57,14 +57,17 @@ for route in api_urls:
 
 
 class ApiConverter(StringConverter):
-    """A path that begins like one of the HTTP API, below which there are no pages."""
+    """A path converter that matches the paths which begin like a path of the HTTP API.
+
+    There are no pages below such a path.
+    """
 
     _beginnings = {str(route.pattern).partition("/")[0] for route in api_urls} - {""}
     regex = f"(?:{'|'.join(map(re.escape, sorted(_beginnings)))})(?:/.*)?"
 
 
 def _of_applications() -> Iterator[URLResolver]:
-    """Yield the URL patterns of the applications that declare a module of them."""
+    """Yield the URL patterns of applications whose AppConfig names a module in `chat_urls`."""
     for config in apps.get_app_configs():
         if module := getattr(config, "chat_urls", ""):
             yield path("", include(module))
@@ -117,6 +120,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 atomic_requests.leave_out(urlpatterns)
 for view in atomic_requests.views_of(urlpatterns):
-    # Exempt from Django's LoginRequiredMiddleware: the view itself requires a sign-in, a key, the
-    # token of a link, or nothing.
+    # Exempt the view from Django's LoginRequiredMiddleware: the view itself requires a sign-in, a
+    # key, the token of a link, or nothing.
     login_not_required(view)
