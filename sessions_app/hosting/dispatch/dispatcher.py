@@ -20,16 +20,19 @@ from sessions_app.storage.transaction import Transaction
 
 @cache
 def started_at() -> datetime:
-    """Return when this process began to serve.
+    """Return the time of the first call, at which this process began to serve.
 
-    Evaluated at the first report, not at import (see `this_process`).
+    Not evaluated at import: a server may import the application, and fork its processes later.
     """
     return timezone.now()
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """The work of a worker. No queues means all; `drain`: seconds for runs to stop in order."""
+    """The work of a worker: its queues, and the number of hosts at a time.
+
+    Empty `queues` mean all queues. `drain`: seconds for runs to stop in good order.
+    """
 
     queues: tuple[str, ...] = ()
     concurrency: int = 1000
@@ -38,7 +41,7 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """A process that is up: this one, unless named. No queues means all queues."""
+    """The report of a running process, by default of this process. No queues means all queues."""
 
     kind: Process.Kind
     job_worker: int | None = None
@@ -51,7 +54,7 @@ class ProcessReport:
 
 
 class Dispatcher(Announcer, Protocol):
-    """The dispatcher: makes a host look for announced work once the writes are committed.
+    """The dispatcher: makes a host search for announced work once the work is committed.
 
     `hosts` are the hosts of this process; None if the process hosts nothing.
     """
@@ -62,14 +65,14 @@ class Dispatcher(Announcer, Protocol):
         """Begin to dispatch."""
 
     async def stop(self) -> None:
-        """Hand over: no new hosts; running ones stop at their next await."""
+        """Start no more hosts; the runs of running hosts stop at their next await."""
 
     def report(self) -> ProcessReport:
         """Report the work of this process, for operators."""
 
 
 class ProcrastinateDispatcher(Dispatcher):
-    """The dispatcher of web processes, which queues keys, or wakes the hosts that have them.
+    """The dispatcher of web processes: queues a job for a key, or wakes the key's host.
 
     A web process hosts nothing.
     """
@@ -83,9 +86,9 @@ class ProcrastinateDispatcher(Dispatcher):
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
     ) -> None:
-        """Queue the key in this transaction, or wake its host after the commit.
+        """Queue a job for the key in this transaction, or wake the key's host after the commit.
 
-        The message may get lost: every worker also checks the database.
+        The wake-up message may get lost, so every worker also checks the database.
         """
         worker = queue.announce(key)
         if worker is not None:

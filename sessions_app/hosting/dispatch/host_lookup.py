@@ -1,4 +1,4 @@
-"""The lookup of news for the hosts of a process, in case a wake-up message was lost."""
+"""The search for changes that concern a process's hosts, in case a wake-up message was lost."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SETTLED = (Interaction.Status.ANSWERED, Interaction.Status.EXPIRED)
 
 @dataclass(frozen=True, slots=True)
 class HostLookup:
-    """The leases of the keys, the runs that need a host, and the settled interactions."""
+    """The result of a lookup for some keys: leases, runs that need a host, settled interactions."""
 
     leases: dict[str, LeaseState]
     runs: list[tuple[str, RunSighting]]
@@ -33,7 +33,7 @@ class HostLookup:
 
 
 async def tell_hosts(hosts: HostRegistry) -> None:
-    """Tell the hosts of this process their news from the database: answers, runs to start or stop,
+    """Pass changes in the database to the hosts of this process: answers, runs to start or stop,
     and leases that other processes took.
     """
     hosts_by_key: dict[str, Host] = {host.key: host for host in hosts}
@@ -50,7 +50,7 @@ async def tell_hosts(hosts: HostRegistry) -> None:
 
 
 def look_up(keys: Collection[str], interactions: Collection[UUID]) -> HostLookup:
-    """Look up these keys and interactions; blocks, so call in a thread."""
+    """Read the changes that concern these keys and interactions. Blocks: call in a thread."""
     leases = HostLease.objects.filter(key__in=keys)
     rows = leases.values_list("key", "generation", "evict_requested_at")
     runs = runs_needing_host().filter(key__in=keys)
@@ -73,7 +73,7 @@ def _settled_interactions(keys: Collection[str], ids: Collection[UUID]) -> Settl
 
 
 def _read_results(keys: Collection[str], waits: Collection[UUID]) -> SettledOfKeys:
-    """Read the results of the waits and children that these hosts have in memory."""
+    """Read the results of the given waits (for arrivals or child runs) as settlements."""
     if not waits:
         return []
     entries = JournalEntry.objects.filter(run__key__in=keys, run__status=Run.Status.RUNNING)

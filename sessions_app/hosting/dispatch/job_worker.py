@@ -1,6 +1,7 @@
 """The Procrastinate worker of a worker process: acquires jobs of hosts, and due periodic jobs.
 
-The classes extend public classes of Procrastinate; `queue` gives the reason for each.
+The classes extend public classes of Procrastinate; the docstring of `queue` gives the reason
+for each.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ T = TypeVar("T")
 # Seconds for a query: all queries are short. A query that hangs would stop the worker from
 # acquiring jobs, unnoticed, as the worker is alive otherwise.
 QUERY_PATIENCE = 10.0
-# Seconds until a job without a notification is acquired, for example one that was locked at first.
+# Seconds between two polls for jobs without a notification, such as a job that was locked at first.
 FETCH_EVERY = 1.0
 RESTART_AFTER = 1.0
 # Seconds after which the records of dead workers are removed.
@@ -43,7 +44,7 @@ DUE_AT_ONCE = 2
 # Hours for which failed jobs are kept; only operators read them.
 FAILED_KEPT = 7 * 24
 DISPATCHER = "dispatcher"
-# Imported by name, as `lifecycle` is a layer above this package.
+# Module of the periodic tasks; imported by name, as `lifecycle` is a layer above this package.
 TASKS = "sessions_app.lifecycle.periodic_jobs"
 
 
@@ -51,7 +52,7 @@ TASKS = "sessions_app.lifecycle.periodic_jobs"
 async def host(
     context: JobContext, key: str, *, suspect: bool = False, places: list[str] | None = None
 ) -> None:
-    """Host the key while a run needs a host; a suspect waits for its turn."""
+    """Host the key while one of its runs needs a host; a suspect key waits for its turn."""
     dispatcher = context.additional_context[DISPATCHER]
     await dispatcher.serve(context.job, key, suspect=suspect, places=places or [])
 
@@ -71,7 +72,7 @@ async def delete_old_jobs() -> None:
 def _patiently(
     execute: Callable[P, Coroutine[Any, Any, T]], patience: float | None = QUERY_PATIENCE
 ) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Retry a query that lost the database or hangs, until the database is back."""
+    """Make a query function retry while the database is unreachable or does not answer."""
 
     @wraps(execute)
     async def execute_patiently(*arguments: P.args, **keywords: P.kwargs) -> T:
@@ -96,7 +97,7 @@ def _log_first(state: RetryCallState) -> None:
 
 
 def _is_gone(error: BaseException) -> bool:
-    """Return whether the connection was lost, could not be opened, or does not answer."""
+    """Return whether the error means that the database is unreachable or does not answer."""
     return isinstance(error, TimeoutError) or (
         isinstance(error, exceptions.ConnectorException)
         and isinstance(error.__cause__, psycopg.OperationalError)
@@ -104,7 +105,7 @@ def _is_gone(error: BaseException) -> bool:
 
 
 async def _without_transactions(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Save two round trips per query: each query is one statement."""
+    """Set autocommit, which saves two round trips per query: each query is one statement."""
     await connection.set_autocommit(True)
 
 
@@ -128,10 +129,10 @@ class PatientConnector(PsycopgConnector):
 
 
 class PlacedJobs(JobManager):
-    """The queue without the jobs for which this worker has no slot now.
+    """The job queue as a worker sees it: without the jobs for which the worker has no slot now.
 
-    `full` lists the exhausted limits, as jobs name them; `crowded` tells whether the worker has its
-    maximum of hosts.
+    `full` lists the limits without a free slot, under the names that jobs use; `crowded` tells
+    whether the worker has its maximum of hosts.
     """
 
     def __init__(
@@ -143,9 +144,9 @@ class PlacedJobs(JobManager):
         super().__init__(connector)
         self._full = full
         self._crowded = crowded
-        # The last fetch may have skipped a job because of an exhausted limit.
+        # True if the last fetch may have skipped a job for want of a slot.
         self.left_some = False
-        # A slot became free since the last fetch began.
+        # True if a slot became free since the last fetch began.
         self.freed = False
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
@@ -174,9 +175,9 @@ class PlacedJobs(JobManager):
 
 
 class JobWorker:
-    """The keeper of the worker, which restarts a worker that failed.
+    """The supervisor of this process's Procrastinate worker, which is restarted if it fails.
 
-    `dispatcher` is passed to jobs in their context; for the rest see `PlacedJobs`.
+    `dispatcher` is passed to jobs in their context; for `full` and `crowded` see `PlacedJobs`.
     """
 
     def __init__(
@@ -200,7 +201,7 @@ class JobWorker:
         return None if self._worker is None else self._worker.worker_id
 
     def place_is_free(self) -> None:
-        """Look for jobs that were skipped because no slot was free."""
+        """Note that a slot is free, and fetch again if a job was skipped for want of a slot."""
         if self._jobs is not None and self._worker is not None:
             self._jobs.freed = True
             if self._jobs.left_some:
@@ -212,7 +213,7 @@ class JobWorker:
         self._task = asyncio.create_task(self._run(), name="take jobs")
 
     async def stop(self) -> None:
-        """Acquire no more jobs, and wait for those already acquired."""
+        """Acquire no more jobs, and wait until the acquired jobs have ended."""
         self._stopping = True
         if self._worker is not None:
             self._worker.stop()

@@ -30,7 +30,7 @@ LOOK_EVERY = 1.0
 class LocalDispatcher(Dispatcher):
     """The dispatcher of a single process, which resumes every unfinished run at its start.
 
-    A search each second finds work written by other processes, which announce nothing here.
+    A search each second finds work written by other processes, which announce nothing to this one.
     """
 
     def __init__(self, *, park_after: float | None = None, replay_everywhere: bool = False) -> None:
@@ -41,7 +41,7 @@ class LocalDispatcher(Dispatcher):
         )
         self._watchdog = Watchdog(self.hosts)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        # Keys that got work while their task was starting or ending.
+        # Keys that got work while the asyncio task of their host was starting or ending.
         self._again: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -81,7 +81,7 @@ class LocalDispatcher(Dispatcher):
         return ProcessReport(Process.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
 
     async def _look(self) -> None:
-        """Tell the hosts their news, and host the keys that have work but no host here."""
+        """Pass changes in the database to the hosts; host keys that have work but no host here."""
         await tell_hosts(self.hosts)
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys + suspects:

@@ -2,26 +2,26 @@
 
 Written for Procrastinate 3.10: `test_queue_tables` fails if its tables or functions differ. The
 public API is used where it suffices: registration, notifications, periodic jobs, retries, deletion.
-The rest stands here and, where the package itself is needed, in `job_worker`. Figures are from two
-busy processors:
+Otherwise this module has its own SQL, and `job_worker` extends Procrastinate's classes. The reasons
+follow, with figures from two busy processors:
 
-- `PUT`. `defer` fails the transaction if the key is queued already, and so needs a savepoint: a
-  job takes 12.4 ms instead of 6.8, a queued one 7.5 instead of 2.5. Nor does `defer` lock the
-  queued job.
-- `FETCH` (`PlacedJobs`). A job is the whole life of a host, most of which waits for people, so a
-  worker's concurrency is not its number of slots. Procrastinate's `fetch_job` takes any queued job:
-  12 of 30 echoes took 2 to 10.7 s beside 20 slow runs on 3 workers of 8 slots, and here none over
-  0.9 s (`test_uneven_workers`).
-- `_new_job_event`. With polling for free slots, 4 of these echoes took 2 to 2.6 s.
-- `CLAIM`, `MINE`. Procrastinate ends a job by id alone: a worker that slept would end the job of
-  another worker.
-- `BEAT`. A worker that has checked its leases may keep them until another worker takes over: that
-  time counts from a heartbeat of the check itself, not from a heartbeat of another task.
-- `SILENT`, `TAKE_AWAY`. `get_stalled_jobs` and `retry_job` are two transactions, and the heartbeat
+- `PUT`. `defer` fails the transaction if the key has a queued job already, and so needs a
+  savepoint: queueing takes 12.4 ms instead of 6.8, and with a queued job 7.5 ms instead of 2.5. Nor
+  does `defer` lock the queued job.
+- `FETCH` (`PlacedJobs`). A job lasts as long as its host lives, and a host mostly waits for people,
+  so a worker's concurrency is not its number of slots. Procrastinate's `fetch_job` takes any queued
+  job: 12 of 30 short runs took 2 to 10.7 s beside 20 slow runs on 3 workers of 8 slots; with
+  `FETCH` none took over 0.9 s (`test_uneven_workers`).
+- `_new_job_event`. With polling for free slots, 4 of the short runs took 2 to 2.6 s.
+- `CLAIM`, `MINE`. Procrastinate ends a job by id alone: a worker that stood still would end a job
+  that belongs to another worker by now.
+- `BEAT`. A worker that has checked its leases may rely on the leases until another worker takes
+  over. That time counts from a heartbeat, so the check itself sends the heartbeat.
+- `SILENT`, `TAKE_AWAY`. `get_stalled_jobs` and `retry_job` are two transactions, and a heartbeat
   may come between; `retry_job` keeps the id, and fails if the key is queued again
   (`test_take_over`).
 - `FIGURES`, `SILENCES`, `JOBLESS`. The API lists no heartbeats, nor since when a job waits.
-- `PatientConnector`. A worker ends with its first failing query, and all its hosts with it.
+- `PatientConnector`. Procrastinate's worker ends at its first failing query, with all its hosts.
 """
 
 from collections.abc import Sequence
@@ -45,10 +45,10 @@ HOST = "host"
 MAINTENANCE_QUEUE = "maintenance"
 
 HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s FOR SHARE"
-# A job that is queued already has its row locked: no worker acquires the job before this
-# transaction commits. A free slot goes to the owner with the fewest of the newest queued runs.
-# (Only the newest 100 are read.) `places` names the limits that the runs count against: of the
-# workflow, and of the user under that workflow.
+# Queues a job for a key, or locks the job that the key has already, so that no worker acquires the
+# job before this transaction commits. The priority gives a free slot to the owner with the fewest
+# of the newest 100 queued runs. `places` names the limits that the key's runs count against: the
+# limit of the workflow, and of the user under the workflow.
 PUT = """
     WITH owner AS (
         SELECT owner_id FROM sessions_app_conversation c
@@ -75,13 +75,14 @@ CLAIM = """
     SELECT 1 FROM procrastinate_jobs
     WHERE id = %s AND worker_id = %s AND status = 'doing' FOR SHARE
 """
-# Heartbeat of this worker. A take-over locks the same row: the second transaction sees the first.
+# Heartbeat of this worker. A take-over of its jobs locks the same row, so that the later of the two
+# transactions sees the earlier.
 BEAT = "SELECT procrastinate_update_heartbeat_v1(%s)"
 MINE = """
     SELECT id, lock FROM procrastinate_jobs
     WHERE worker_id = %s AND status = 'doing' AND task_name = %s
 """
-# SQL condition for runs: the key has no job, running or queued.
+# SQL condition for runs: the run's key has neither a running nor a queued job.
 JOBLESS = """
     NOT EXISTS (
         SELECT 1 FROM procrastinate_jobs job
@@ -89,8 +90,8 @@ JOBLESS = """
         OR job.queueing_lock = sessions_app_run.key AND job.status = 'todo'
     )
 """
-# Procrastinate's `fetch_job`, with limits: `full` lists the exhausted limits; `crowded` means that
-# the worker has its maximum of hosts. A run that is to be stopped needs no slot.
+# Procrastinate's `fetch_job`, with limits: `full` lists the limits without a free slot; `crowded`
+# means that the worker has its maximum of hosts. A run that is to be stopped needs no slot.
 FETCH = """
     WITH candidate AS (
         SELECT id FROM procrastinate_jobs job
@@ -137,7 +138,8 @@ TAKE_KEY = TAKE_AWAY.format(
         WHERE worker.id = worker_id AND worker.last_heartbeat > now() - %s * interval '1 second'
     )"""
 )
-# A job whose lock is taken waits for the lock's host, not for a worker.
+# The age of a queued job does not count while a running job has the same key: the queued job then
+# waits for the key's host, and not for a worker.
 FIGURES = """
     WITH beats AS (
         SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) AS silent FROM procrastinate_workers
@@ -169,18 +171,19 @@ FIGURES = """
     WHERE job.status IN ('todo', 'doing', 'failed')
     GROUP BY job.queue_name ORDER BY job.queue_name
 """
-# A failed periodic job no longer counts once a job deferred this many seconds later exists: that
-# one has failed itself, or has fixed the damage. Procrastinate keeps the last time of each task.
+# Seconds between a failed periodic job and a later job of the same task, from which the failed job
+# no longer counts: the later job has failed itself, or has done the work. Procrastinate keeps the
+# time at which each task was last deferred.
 PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
 AT_ONCE = 100  # rows in one transaction
-# Connections of the job worker.
+# Maximum of connections in the job worker's pool.
 QUEUE_POOL_SIZE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The state of a queue. `oldest`: seconds that a job has waited for a worker."""
+    """The state of a queue. `oldest`: seconds that its oldest job has waited for a worker."""
 
     name: str
     queued: int
@@ -214,14 +217,15 @@ def put(key: str, *, suspect: bool = False) -> None:
 
 
 def put_if_needed(key: str) -> None:
-    """Queue the key if a run needs a host."""
+    """Queue a job for the key if one of its runs needs a host."""
     if runs_needing_host().filter(key=key).exists():
         put(key)
 
 
 def claim(job: int, worker: int, key: str) -> JobClaim:
-    """Return a check that this worker still has the job that makes it the key's host; locks the
-    job.
+    """Return a check, for a transaction, that a worker still has the job of the key's host.
+
+    The check locks the job. It raises `Fenced` if the worker has lost the job.
     """
 
     def check(tx: Transaction) -> None:
@@ -232,9 +236,9 @@ def claim(job: int, worker: int, key: str) -> JobClaim:
 
 
 def of_worker(worker: int) -> dict[int, str]:
-    """Return this worker's jobs of hosts with their keys, and store a heartbeat.
+    """Return the keys of the worker's jobs of hosts by job id, and store a heartbeat.
 
-    No other worker takes over one of these jobs while the heartbeat counts.
+    No other worker takes over one of these jobs while the heartbeat is recent.
     """
     sql.execute(BEAT, (worker,))
     return dict(sql.fetch(MINE, (worker, HOST)))
@@ -252,7 +256,7 @@ def put_forgotten(tx: Transaction) -> int:
 
 
 def figures() -> list[Queue]:
-    """Return the queues that have jobs now."""
+    """Return the state of each queue that has jobs now."""
     return [
         Queue(name, queued, float(oldest), *rest)
         for name, queued, oldest, *rest in fetch(FIGURES, (STALLED_AFTER, PERIODIC_FAILED))
@@ -260,15 +264,15 @@ def figures() -> list[Queue]:
 
 
 def silences() -> dict[int, float]:
-    """Return the seconds of silence of each Procrastinate worker, by id."""
+    """Return the seconds since each Procrastinate worker's last heartbeat, by worker id."""
     return {worker: float(silent) for worker, silent in fetch(SILENCES, ())}
 
 
 def fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
-    """Run a query on the queue; return no rows in the local form, which has no such tables."""
+    """Run a query on Procrastinate's tables; return no rows without a cluster: no tables."""
     return sql.fetch(query, params) if RuntimeSettings.load().cluster else []
 
 
 def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Keep the runs whose key has no job, in one statement, as jobs come and go."""
-    return runs.extra(where=[JOBLESS])  # noqa: S610 - no value in it
+    """Restrict the query to runs whose key has no job: one statement, as jobs come and go."""
+    return runs.extra(where=[JOBLESS])  # noqa: S610 - constant SQL

@@ -1,4 +1,4 @@
-"""The take-over of a dead worker's jobs: each is replaced by a new one, in one transaction."""
+"""The take-over of a dead worker's jobs: new jobs replace them, in one transaction."""
 
 from collections.abc import Collection, Iterable
 
@@ -18,17 +18,20 @@ def take_over(tx: Transaction) -> int:
 
 
 def take_from_dead(key: str) -> None:
-    """Requeue the key if a dead worker has its job."""
+    """Requeue the job of the key if a dead worker has that job."""
     _replace(queue.fetch(queue.TAKE_KEY, (key, STALLED_AFTER)))
 
 
 def give_back(jobs: Collection[int]) -> None:
-    """Requeue jobs that were acquired but are not served."""
+    """Requeue jobs that a worker has acquired, but does not serve."""
     _replace(sql.fetch(queue.TAKE, (_array(jobs),)))
 
 
 def _replace(taken_away: Iterable[sql.Row]) -> int:
-    """Queue new jobs for these keys; a job without a key is periodic, and comes again."""
+    """Queue new jobs for the keys of deleted jobs; return the number of deleted jobs.
+
+    A deleted job without a key was periodic, and is deferred again at its time.
+    """
     locks = [lock for _, lock in sorted(taken_away)]
     keys = [lock for lock in locks if lock is not None]
     suspects = with_suspect(keys)

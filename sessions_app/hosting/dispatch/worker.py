@@ -44,13 +44,13 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._duty = duty
         self._job_worker = JobWorker(duty, self, self.hosts.full, self._is_crowded)
         self._tasks: list[asyncio.Task[None]] = []
-        # `_served`: jobs being served. `_orphans`: jobs of this worker not being served at the last
+        # Ids of this worker's jobs: `_served` are being served now; `_orphans` were not at the last
         # check.
         self._served: set[int] = set()
         self._orphans: set[int] = set()
         # Keys whose runs could not continue for want of slots at the last check.
         self._crowded: set[str] = set()
-        # Since when (monotonic) every check has succeeded.
+        # Time (monotonic) since which every check of the hosts has succeeded.
         self._in_touch_since = 0.0
 
     async def start(self) -> None:
@@ -122,7 +122,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         while True:
             start = time.monotonic()
             try:
-                # A check after a standstill must be quick, as the leases may be lost.
+                # After a standstill of this process the check must be quick, as leases may be lost.
                 async with asyncio.timeout(max(self._freshness.seconds_left, SHORT_LOOK)):
                     await self._look()
             except (Error, TimeoutError) as error:
@@ -161,7 +161,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._crowded = crowded_keys
 
     async def _give_back(self, unserved_jobs: set[int]) -> None:
-        """Requeue jobs that this worker acquired as the connection broke, and does not serve."""
+        """Requeue acquired jobs that two checks found not served, because the connection broke."""
         if lost_jobs := unserved_jobs & self._orphans:
             await writer.write(lambda tx: give_back(lost_jobs))
         self._orphans = unserved_jobs
