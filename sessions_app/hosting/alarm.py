@@ -10,7 +10,7 @@ code, also within a regular expression. The run is that of the context in which 
 called, or of the loop's current task. Without either, the loop's own code is executing, and the
 handler raises nothing. One long call of other C code ends before the handler is called.
 
-Why that is safe: the run is suspended before the error is raised (`RunTask.block`). From then on
+Why the error is safe: the run is suspended before the error is raised (`RunTask.block`). After that
 the run's lane of the writer fails, so `finally` blocks run, but store nothing. The error is no
 `Exception`, so `except Exception` does not catch it. The handler takes no lock and logs nothing:
 the interrupted code may hold the lock of the log.
@@ -30,15 +30,16 @@ from sessions_app.hosting.run_task import BlockedLoop, RunTask
 from sessions_app.workflows.context import current_context
 
 LOOK_EVERY = 0.5  # seconds between two checks of the handler
-# Checks that must find the same run: after a pause of the whole process, one check blames any run.
+# Checks in a row that must find the same run: right after a pause of the whole process, one check
+# alone would blame whichever run executes.
 LOOKS = 3
 
-# A run at work while the loop was slow: the workflow's line, and the innermost line.
+# A run that executed while the loop was slow, the line of its workflow, and the innermost line.
 SlowRun = tuple[RunTask, str, str]
 
 
 class AlarmState(Enum):
-    """A state of the alarm since the loop last responded."""
+    """A state of the alarm since the event loop last responded."""
 
     QUIET = "no look has found a run"
     SUSPECTING = "the last looks have found the same run"
@@ -49,7 +50,7 @@ class Alarm:
     """The alarm clock over an event loop, and the handler of its signal.
 
     The states go from `QUIET` over `SUSPECTING` to `CONDEMNED`, and back to `QUIET` when the loop
-    responds. `turned` is set while no response of the loop is awaited.
+    responds. `turned` is set once the loop has responded to the watchdog's last request.
     """
 
     def __init__(self, hosts: HostRegistry, limit: float, turned: threading.Event) -> None:
@@ -58,20 +59,21 @@ class Alarm:
         self._turned = turned
         self._state = AlarmState.QUIET
         self._run: RunTask | None = None
-        # Consecutive checks that found this run.
+        # Number of consecutive checks that found `_run` executing.
         self._looks = 0
-        # The handler was called since the loop last responded.
+        # True if the handler was called since the loop last responded.
         self._is_heard = False
-        # The watchdog asked which run slows the loop.
+        # True while the watchdog waits for the handler to find the run that slows the loop.
         self._is_asked = False
         self._slow: SlowRun | None = None
         self._is_installed = False
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Install the handler; called in the loop's thread."""
+        """Install the handler of SIGALRM; call in the thread of the event loop."""
         self._loop = loop
         self._thread = threading.get_ident()
-        # The alarm needs the main thread (`runserver` uses another) and an unused clock.
+        # Signal handlers need the main thread (`runserver` serves in another); and another handler
+        # of SIGALRM must not be replaced.
         main = threading.current_thread() is threading.main_thread()
         self._is_installed = main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
         if self._is_installed:
@@ -84,15 +86,17 @@ class Alarm:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def put_off(self) -> None:
-        """Postpone the alarm: the loop has responded."""
+        """Postpone the alarm, because the loop has responded."""
         self._state, self._run, self._is_heard = AlarmState.QUIET, None, False
         if self._is_installed:
             first = max(self._limit - (LOOKS - 1) * LOOK_EVERY, LOOK_EVERY)
             signal.setitimer(signal.ITIMER_REAL, first, LOOK_EVERY)
 
     def ask_for_slow_run(self) -> None:
-        """Find the executing run, in the loop's thread, the only one with the context. Without an
-        installed handler, find the run in this thread.
+        """Find the run that the event loop executes now, for `take_slow_run`.
+
+        A signal starts the search in the loop's thread, because only that thread has the context
+        variable that names the run. Without an installed handler, the calling thread searches.
         """
         self._is_asked = True
         if self._is_installed:
@@ -101,12 +105,14 @@ class Alarm:
             self._find_slow_run(frame_of(self._thread))
 
     def take_slow_run(self) -> SlowRun | None:
-        """Return the slow run that was found, once."""
+        """Return the run that `ask_for_slow_run` found, and forget the run."""
         slow, self._slow = self._slow, None
         return slow
 
     def condemn_unheard(self) -> None:
-        """Suspend the run from this thread if its code keeps the handler from being called."""
+        """Suspend the executing run from the calling thread if its code keeps signals from being
+        handled.
+        """
         if not self._is_heard and self._state is AlarmState.QUIET:
             self._condemn(self._current(), frame_of(self._thread))
 
@@ -140,7 +146,8 @@ class Alarm:
             run.block("".join(traceback.format_stack(frame)))
 
     def _current(self) -> RunTask | None:
-        # Within a workflow the context names the run; elsewhere, as in a builder, the task does.
+        # In workflow code the context variable names the run; elsewhere, as in a builder, the name
+        # of the asyncio task does.
         context = current_context.get()
         task = asyncio.current_task(self._loop)
         ids = (
@@ -151,23 +158,23 @@ class Alarm:
 
 
 def frame_of(thread: int) -> FrameType | None:
-    """Return the frame that a thread executes.
+    """Return the stack frame that a thread executes.
 
-    Garbage collection is off meanwhile. Python 3.11 makes the frames under a lock, and code called
-    by a collection may let another thread run, which waits for that lock when the thread starts or
-    ends: a deadlock (https://github.com/python/cpython/issues/106883).
+    Garbage collection is switched off during the call. Python 3.11 makes the frames under a lock,
+    and code called by a collection may let another thread run. A thread that starts or ends waits
+    for the lock: a deadlock (https://github.com/python/cpython/issues/106883).
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
-        return sys._current_frames().get(thread)  # noqa: SLF001 - a documented name
+        return sys._current_frames().get(thread)  # noqa: SLF001 - a documented function
     finally:
         if enabled:
             gc.enable()
 
 
 def lines_of(frame: FrameType, module: str) -> tuple[str, str]:
-    """Return the innermost executed line of the workflow's module, and the innermost of all."""
+    """Return two lines of a stack: the innermost in the workflow's module, and the innermost."""
     innermost = own_line = _line(frame)
     outer: FrameType | None = frame
     while outer is not None:

@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 # Seconds that a host without runs and builder stays, to spare the next message a new lease.
 LINGER = 5.0
-# Seconds between two checks for waiting runs by a host that makes room.
+# Seconds between two checks for waiting runs, in a host that makes room for other hosts.
 HURRIED_LOOK = 0.5
-# Minimum seconds between two checks by a host.
+# Minimum seconds between two checks of a host for runs to evict.
 MOMENT = 0.01
 # Seconds until a run is resumed after a failed write.
 RETRY_AFTER = 1.0
@@ -50,10 +50,10 @@ RETRY_AFTER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class HostingOptions:
-    """The conditions under which a process hosts.
+    """The options of a process for hosting keys.
 
     `park_after`: seconds until a waiting run is evicted. `drain`: seconds for a run to stop in good
-    order. `replay_everywhere`: evict each run after each of its steps, and before its end.
+    order. `replay_everywhere` (for tests): evict each run after each step, and before its end.
     """
 
     park_after: float
@@ -63,7 +63,7 @@ class HostingOptions:
 
 
 class Host:
-    """A host, which lives while it has runs in memory or a builder, and a moment longer.
+    """The host of a key, which lives while it has runs in memory or a builder, and a moment longer.
 
     `on_look` is called once the selected runs have requested their slots.
     """
@@ -84,7 +84,7 @@ class Host:
         self._lease = Lease(key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
-        # Runs that were driven until the database failed: that crash is not counted.
+        # Runs that were in memory when the database failed: the failure is not counted as a crash.
         self.excused: set[UUID] = set()
         self._conversations: Mapping[UUID, ConversationRecord] = {}
         # True if the last selection left a run queued because its turn comes later.
@@ -99,7 +99,7 @@ class Host:
         self._hurried = False
         self._released = False
         self.fenced = False
-        # The database was unreachable for so long that another host may have the key.
+        # True if the database was unreachable for so long that another host may have the key.
         self.dropped = False
         self._not_before = 0.0
 
@@ -134,7 +134,7 @@ class Host:
         return set().union(*(run.waits.unanswered_interactions for run in self._runs.values()))
 
     def check_lease(self, lease: LeaseState | None) -> None:
-        """Act on the lease's state that a lookup found."""
+        """Abandon the runs if the lease was lost; select again if the builder is to be evicted."""
         if lease is None or not self.generation:
             return
         if lease.generation > self.generation:
@@ -143,7 +143,7 @@ class Host:
             self._look_again()
 
     def notice_run(self, sighting: RunSighting) -> None:
-        """Wake up if a lookup found a run of the key in a new state."""
+        """Wake the host if a lookup found a run of the key in a state that is new to the host."""
         run, _, stop = sighting
         if sighting not in self._seen and (stop or run not in self._runs):
             self._look_again()
@@ -174,7 +174,7 @@ class Host:
         self._changed.set()
 
     def make_room(self) -> None:
-        """Evict waiting runs at once from now on, and end with the last: other hosts need the slot.
+        """Evict waiting runs at once from now on, and end after the last: other hosts need room.
 
         Only the first call wakes the host: a host that is woken all the time would never evict.
         """
@@ -218,7 +218,7 @@ class Host:
         return False
 
     async def _take_up(self) -> None:
-        # Spare a database that was unreachable a moment ago.
+        # Wait a moment if the database was unreachable just now.
         await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         if self._ending:
             return
@@ -259,7 +259,7 @@ class Host:
         if self._on_look is not None:
             asyncio.get_running_loop().call_soon(self._on_look)
             self._on_look = None
-        # Deliver answers that came between the selection and this point.
+        # Deliver answers that came after the transaction of the selection.
         news, self._news = self._news, []
         for settlement in news:
             if (task := self._runs.get(settlement.run)) is not None:
@@ -281,7 +281,7 @@ class Host:
                 rests = task.rests_since()
                 if rests is not None and rests <= since:
                     task.park()
-            # A change at the moment of the timeout is handled next.
+            # A change at the moment of the timeout is handled in the next round.
             return bool(self._runs) or self._changed.is_set()
         return True
 
@@ -309,7 +309,8 @@ class Host:
             self.lose()
         if is_fault(failure):
             self._not_before = time.monotonic() + RETRY_AFTER
-        # Excuse no run with a failed request of its own step: the failure may recur for ever.
+        # Count a crash if the database failed a query of the run's own step: the query may be the
+        # cause, and the failure may recur for ever.
         is_of_its_code = failure is not None and isinstance(failure.__cause__, FaultInStep)
         if self.dropped or (isinstance(failure, StorageUnavailable) and not is_of_its_code):
             self.excused.add(task.id)
@@ -321,7 +322,7 @@ class Host:
     async def _let_go(self) -> bool:
         """Evict the runs, close the builder, and only then release the lease.
 
-        Return False if the host may stay, and work came meanwhile.
+        Return False, and keep the lease, if work came meanwhile and the host need not end.
         """
         in_memory = list(self._runs.values())
         ids = {task.id for task in in_memory}
@@ -334,7 +335,7 @@ class Host:
         self._released = True
         if self.fenced or self.dropped:
             return True
-        # Later work is announced by the release, or is for the next host.
+        # The release of the lease announces work that comes from now on, or the next host sees it.
         self.woken = False
         try:
             await self._write(partial(let_go, lease=self._lease, run_ids=ids))
@@ -357,5 +358,5 @@ class Host:
             await asyncio.wait(late, timeout=self._options.drain)
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
-        """Write in order with the writes of the host's runs."""
+        """Queue a write, in order with the writes of the host's runs."""
         return writer.write(work, Lane(order_of=self._lane))

@@ -41,7 +41,7 @@ class HostRegistry:
         self._on_free = on_free
         self._hosts: dict[str, Host] = {}
         self._pools: dict[str, WorkflowPool] = {}
-        # Stop signal for builds: a hanging build would keep the process from ending.
+        # Stop signal for builds of builders: a hanging build would keep the process from ending.
         self._builds = Stop()
         # One lock per workflow: a slow builder delays no other workflow.
         self._pool_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -101,9 +101,9 @@ class HostRegistry:
     ) -> None:
         """Host the key until no run needs a host, or another host has the key.
 
-        `claim`: see `take_lease`. A suspect waits for its turn. `places` are slots reserved until
-        the key's runs request theirs. After a failure of the database the host closes its builder;
-        the next host continues as soon as the database is back.
+        `claim`: see `take_lease`. A `suspect` key waits for its turn. `places` names limits; a slot
+        of each is reserved until the key's runs request their slots. After a database failure the
+        host closes its builder; the next host continues as soon as the database is back.
         """
         if suspect:
             await self._suspects.wait(key)

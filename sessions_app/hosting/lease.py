@@ -43,7 +43,7 @@ def this_process() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A host's ownership of a key, by generation."""
+    """A host's lease on a key, with the generation that the host has raised."""
 
     key: HostKey
     generation: int
@@ -70,7 +70,7 @@ def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> 
     """Make this process the key's host, and fence off every earlier host of the key.
 
     Raises:
-        Fenced: `claim` does not hold any more.
+        Fenced: `claim` found that the job belongs to this worker no more.
     """
     if claim is not None:
         claim(tx)
@@ -83,9 +83,9 @@ def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> 
 def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
     """Release the lease of a host that ends in good order, with these runs in memory.
 
-    The end is no crash of these runs. The lease row stays as a record of the key's last host.
-    Remaining work is announced again: any announcement for this host came before the release, which
-    therefore sees the work.
+    The end does not count as a crash of these runs. The lease row stays as a record of the key's
+    last host. Remaining work is announced again: all work that was announced to this host was
+    written before the release, which therefore sees the work.
     """
     lease.check(tx)
     Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
@@ -104,7 +104,7 @@ def release_all(tx: Transaction) -> None:
 
 
 class LeaseFreshness:
-    """The time of the database's last confirmation of this process's leases.
+    """The time at which the database last confirmed this process's leases.
 
     A process that stood still (stopped, swapped out, cut off) may have lost leases without knowing.
     Writes of such a process are refused, but effects elsewhere must not begin before the leases are
@@ -127,8 +127,9 @@ class LeaseFreshness:
         return self._confirmed_at + (self._silence or 0) - time.monotonic()
 
     def confirm(self, at: float) -> None:
-        """Confirm the leases by a lookup that began at `at` (monotonic). Hosts with lost leases
-        were abandoned before.
+        """Note that a lookup, begun at `at` (monotonic), has confirmed the leases.
+
+        The caller has abandoned the runs of lost leases before.
         """
         self._confirmed_at = at
         self._confirmed.set()

@@ -13,7 +13,7 @@ from sessions_app.storage import reads
 from sessions_app.workflows import registry
 
 # Crashes (deaths of the process with the run in memory) that make a run a suspect. A suspect may be
-# the cause, so other runs must progress without it.
+# the cause of the deaths, so other runs must progress without it.
 SUSPECT_CRASHES = 2
 # Seconds between two checks of a suspect's progress, and the longest wait for that progress.
 SUSPECT_LOOK = 1.0
@@ -21,8 +21,8 @@ SUSPECT_PATIENCE = 5.0
 
 
 # A queued run waits for the active runs of its conversation and for runs queued earlier, unless the
-# workflow accepts parallel runs, or is no longer offered: then the host reports that. A child never
-# waits, as the parent waits for the child. A run that waits for people needs a host only to stop.
+# workflow accepts parallel runs, or is no longer offered, which the host reports. A child run never
+# waits, as its parent waits for it. A run that waits for people needs a host only to be stopped.
 HAS_TURN = """
     (
         sessions_app_run.status = 'running'
@@ -54,11 +54,14 @@ def has_turn() -> tuple[str, list[str]]:
 def runs_needing_host() -> QuerySet[Run]:
     """Return the runs that need a host."""
     condition, one_by_one = has_turn()
-    return Run.objects.extra(where=[condition], params=one_by_one)  # noqa: S610 - no value in it
+    return Run.objects.extra(where=[condition], params=one_by_one)  # noqa: S610 - no values in it
 
 
 def keys_needing_host() -> tuple[list[str], list[str]]:
-    """Return the keys of runs that need a host, and apart the keys with a suspect, by crashes."""
+    """Return the keys of runs that need a host: keys without a suspect run, and keys with one.
+
+    Both lists are ordered by the number of crashes.
+    """
     rows = (
         runs_needing_host().values_list("key").annotate(crashes=Max("crashes")).order_by("crashes")
     )
@@ -74,7 +77,7 @@ def with_suspect(keys: Collection[str]) -> set[str]:
 
 
 class SuspectsInTurn:
-    """The keys with suspects, taken one by one: the next suspect may kill the process.
+    """A queue of keys with suspect runs, hosted one by one, as a suspect may kill the process.
 
     Each key waits until the previous one made progress, or for `SUSPECT_PATIENCE`.
     """
@@ -92,7 +95,7 @@ class SuspectsInTurn:
             self._before = key, time.monotonic()
 
     def stop(self) -> None:
-        """End all waits, present and future."""
+        """End all waits for a turn, present and future."""
         self._stopped.set()
 
     async def _got_on(self, key: str, since: float) -> None:

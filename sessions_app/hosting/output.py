@@ -1,4 +1,4 @@
-"""A run's text on its way into the log.
+"""The output text of a run on its way into the event log.
 
 Text is gathered while a commit is under way. A replay compares text with the output sent before, so
 that nothing is sent twice.
@@ -16,23 +16,24 @@ from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work
 
-# Characters at which a workflow that yields faster than the writer commits has to wait.
+# Characters of uncommitted text at which a workflow has to wait for the writer.
 HIGH_WATER = 64_000
-# Chunks after which a generator that never awaits yields to other tasks.
+# Chunks after which other tasks get a turn, even if the workflow's generator never awaits.
 CHUNKS_A_TURN = 8
 
-# Queues a write of the run, in order. A failed write ends the run, awaited or not.
+# A function that queues a write of the run, in order. A failed write ends the run, even if nobody
+# awaits the write.
 Write = Callable[[Work[None]], "asyncio.Future[None]"]
 
 
 class Output:
-    """The output of a run: chunks in, `text` events out, through the run's own writes."""
+    """The output of a run, which gathers chunks of text and queues writes of `text` events."""
 
     def __init__(self, leased_run: LeasedRun, cut: CutText | None, write: Write) -> None:
         self._leased_run = leased_run
         self._write = write
         self._cut = cut
-        # Characters of the cut text that the replay has repeated so far.
+        # Characters of the interrupted execution's text that the replay has repeated so far.
         self._matched = 0
         self._lock = threading.Lock()
         self._parts: list[str] = []
@@ -42,8 +43,8 @@ class Output:
         self._chunks = 0
 
     async def emit(self, text: str) -> None:
-        """Put out a chunk, without the part that an interrupted execution has put out before."""
-        text = storable(text)  # the stored form, for the comparison
+        """Queue a chunk for the log, without text that an interrupted execution has put out."""
+        text = storable(text)  # as the log stores the text, to compare the two
         if self._cut is not None:
             text = self._match(self._cut, text)
         if text:
@@ -57,7 +58,11 @@ class Output:
             await asyncio.sleep(0)
 
     def complete(self) -> None:
-        """Mark the text as complete up to here: shorter text than the cut text is a difference."""
+        """Note that the text is complete up to here.
+
+        If the replay has repeated only a part of the interrupted execution's text, the texts
+        differ, and the text is restarted.
+        """
         if self._cut is not None:
             self._begin_anew(self._cut, self._cut.text[: self._matched])
 
@@ -76,7 +81,7 @@ class Output:
             self._under_way = self._write(self._piece())
 
     def last(self) -> str:
-        """Return the last piece, for the write that ends the run; empty if a write is queued."""
+        """Return text for which no write is queued yet, to be stored with the end of the run."""
         if self._begun is None:
             return ""
         self._begun.cancel()
@@ -84,7 +89,10 @@ class Output:
         return self._take(self._parts)
 
     def _match(self, cut: CutText, text: str) -> str:
-        """Return the new part of a chunk; restart the text at a difference from the cut text."""
+        """Return the part of a chunk that an interrupted execution has not put out.
+
+        If the chunk differs from the text of that execution, restart the text.
+        """
         remaining = len(cut.text) - self._matched
         repeat, new = text[:remaining], text[remaining:]
         if not cut.text.startswith(repeat, self._matched):
@@ -107,7 +115,7 @@ class Output:
             self._parts.append(text)
             self._size += len(text)
             first = len(self._parts) == 1
-        if first:  # deferred: a run that ends first stores the text with its end
+        if first:  # deferred: a run that ends at once stores the text with its end
             self._begun = asyncio.get_running_loop().call_soon(self.put)
 
     def _take(self, parts: list[str]) -> str:
@@ -119,7 +127,7 @@ class Output:
         return text
 
     def _piece(self) -> Work[None]:
-        """Build a write that takes the gathered text when its turn comes, and may run twice."""
+        """Build a write that takes the gathered text when the writer runs it, perhaps twice."""
         texts: list[str] = []
         parts = self._parts
 

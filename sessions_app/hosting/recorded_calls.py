@@ -69,7 +69,7 @@ class RecordedCalls(RecordedBackend):
         self._cleans_up = False
         # Position of the last call by track.
         self._positions: dict[str, int] = {}
-        # A step has ended in this execution, and is stored.
+        # True once a step of this execution has ended and is stored.
         self._stored_step = False
 
     def attach(self, slot: Slot) -> None:
@@ -78,16 +78,16 @@ class RecordedCalls(RecordedBackend):
         self._limits.limit_time(slot)
 
     def work_by(self, change: int) -> None:
-        """Count the coroutines that work; when the last one waits, store that the run waits."""
+        """Change the number of working coroutines; at none, store that the run waits."""
         self.waits.work_by(change)
 
     def stop_behind(self, position: int, calls: Mapping[str, int]) -> StopPoint:
-        """Stop the run behind all recorded calls and all calls made since."""
+        """Set and return a stop point behind all recorded calls and all calls made since."""
         self.stop = StopPoint.behind(self._journal, position, calls)
         return self.stop
 
     def next_call(self, call: Call) -> None:
-        """Note the next call, enforce the limit of calls, begin clean-up behind a stop point."""
+        """Note the next call, enforce the limit of calls, begin clean-up behind the stop point."""
         self._positions[call.track] = call.position
         if call.position > self._journal.last_position:
             self._limits.check_calls(call.position)
@@ -108,7 +108,7 @@ class RecordedCalls(RecordedBackend):
             raise
 
     def patched(self, why: str, calls: int) -> bool:
-        """Return whether the run has the patch, and store it when the run first comes to it."""
+        """Return whether the run has the patch (a code change); store a patch at its first use."""
         is_patched = self._journal.patched(why, calls)
         if is_patched is None:
             patches = self._journal.patches = {**self._journal.patches, why: calls}
@@ -116,17 +116,17 @@ class RecordedCalls(RecordedBackend):
         return is_patched is not False
 
     def is_replayed(self, calls: int) -> bool:
-        """Return whether output after this number of calls was put out before."""
+        """Return whether an earlier execution put out the text after this number of calls."""
         return calls < self._journal.known_to
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
-        """Count the text against the limit, and emit new text."""
+        """Count the text against the limit of output, and emit the text unless it is a repeat."""
         self._limits.count_output(text)
         if not is_repeat:
             await self._run.output.emit(text)
 
     def is_unreplayed(self) -> bool:
-        """Return whether the run is to be replayed everywhere, and has new records to replay."""
+        """Return whether `replay_everywhere` is set, and the run has records not replayed yet."""
         if not self._replay_everywhere or self._run.runner is None:
             return False
         calls, recorded_calls = self._run.runner.execution.calls, self._journal.calls
@@ -136,7 +136,7 @@ class RecordedCalls(RecordedBackend):
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
-        """Count a step as under way, once the lease is confirmed."""
+        """Wait until the lease is confirmed, and count a step as under way during the block."""
         await self._freshness.wait_fresh()
         try:
             with self._under_way(call.position), self.waits.stepping():
@@ -154,18 +154,18 @@ class RecordedCalls(RecordedBackend):
     def _end_step(self) -> None:
         if self.waits.in_a_step:  # another step is still under way
             return
-        # All steps are stored, and need not run again.
+        # All steps are stored, and a replay will not run them again: the run may leave memory.
         self._run.leave(RunEvent.STEPS_OVER)
         if self._stored_step and self.is_unreplayed():
             self._run.leave(RunEvent.REPLAY)
 
     def begin(self, call: Call, title: str) -> None:
-        """Store the start of a step, behind the text before it."""
+        """Store the start of a step, after the text that the run has put out before the step."""
         self._run.output.settle()
         self._run.record(run_writes.begin_step, call, title)
 
     async def store(self, work: Callable[[Transaction], None]) -> None:
-        """Make a write of the run outside its journal, and wait for the commit."""
+        """Do a write of the run that its journal does not record, and wait for the commit."""
 
         def write(tx: Transaction) -> None:
             self._leased_run.check(tx)
@@ -179,8 +179,8 @@ class RecordedCalls(RecordedBackend):
         await self._run.record(run_writes.begin_step, call, title)
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """Store a part of a call as a separate step."""
-        self._run.output.put()  # the text is not complete here: more may follow
+        """Store a step event for a part of a call."""
+        self._run.output.put()  # not `settle`: the text may continue
         self._run.record(run_writes.show_part, call, number=number, title=title, payload=payload)
 
     def note(self, call: Call, record: CallResult) -> None:
@@ -293,7 +293,7 @@ class RecordedCalls(RecordedBackend):
         begin: Callable[..., CallResult | None] | None,
         expire: Callable[[Transaction, RunRecord, Call], CallResult],
     ) -> CallResult:
-        """Wait for the result of a call that others settle; begin a call that is not recorded."""
+        """Wait for an arrival or the end of a child run; `begin` records a new call first."""
         with self._under_way(call.position):
             result = await self.waits.settlement(call, until, begin)
         if result is not None:
@@ -301,7 +301,7 @@ class RecordedCalls(RecordedBackend):
         return await self._run.write(lambda tx: expire(tx, self._leased_run.check(tx), call))
 
     async def sleep(self, call: Call, until: datetime) -> None:
-        """Sleep until a recorded moment."""
+        """Sleep until a moment that the journal records."""
         is_recorded = self._journal.recall(call) is not None
         if is_recorded and until <= timezone.now():
             return
@@ -326,7 +326,7 @@ class RecordedCalls(RecordedBackend):
         new_prompts = []
         for outgoing, interaction in outgoing_prompts:
             stored_prompt = from_json(outgoing.json)
-            if len(outgoing.json) > limits.MAX_PROMPT:  # the JSON's punctuation does not count
+            if len(outgoing.json) > limits.MAX_PROMPT:  # count exactly, without punctuation
                 subject = f"The {type(outgoing.prompt).__name__} {outgoing.prompt.text[:50]!r}"
                 check_size(subject, stored_prompt, "MAX_PROMPT")
             resolved = None
@@ -341,7 +341,7 @@ class RecordedCalls(RecordedBackend):
         return self._run.record(run_writes.finish_call, call, self._now(call, record))
 
     def _now(self, call: Call, record: CallResult) -> CallResult:
-        """Add the present position of the call's track to a failed result."""
+        """Add the position of the latest call on the call's track to a failed result."""
         if not record.error:
             return record
         return replace(record, last_position=self._positions[call.track])

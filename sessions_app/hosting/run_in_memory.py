@@ -1,4 +1,4 @@
-"""A run in memory: its state, its lane of writes, and its code, which is cancelled by state."""
+"""A run in memory: its state, its writes, and the cancellation of its code by its state."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,13 +34,13 @@ class RunInMemory:
         self.failure: BaseException | None = None
 
     def move(self, event: RunEvent) -> bool:
-        """Move by an event, as the table says; return False if the table has no such transition."""
+        """Change the state by an event; return False if the table has no such transition."""
         target = TABLE.get((self.state, event))
         self.state = target or self.state
         return target is not None
 
     def leave(self, event: RunEvent) -> bool:
-        """Move by an event, and cancel the workflow code if the new state requires that.
+        """Change the state by an event, and cancel the workflow code if the new state demands that.
 
         Finished work is stored; work under way is cancelled.
         """
@@ -54,15 +54,16 @@ class RunInMemory:
         return True
 
     def break_off(self, error: BaseException) -> None:
-        """Leave after a database error: the run continues later, unless the database refused data
-        of the run.
+        """Evict the run after a database error.
+
+        The run continues later, unless the database refused data of the run.
         """
         self.failure = self.failure or error
         is_excused = isinstance(self.failure, SessionsError) or is_fault(self.failure)
         self.leave(RunEvent.FAULT if is_excused else RunEvent.REFUSED)
 
     def write(self, work: Work[T]) -> "asyncio.Future[T]":
-        """Write in the run's lane. A failed write ends the execution, awaited or not."""
+        """Queue a write in the run's lane. A failed write ends the run's execution."""
         future = writer.write(work, self.lane)
         future.add_done_callback(self._check_write)
         return future

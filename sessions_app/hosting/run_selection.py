@@ -28,11 +28,11 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-# Crashes without progress in between, after which a run is suspended.
+# Number of crashes, without progress in between, at which a run is suspended.
 MAX_CRASHES = 3
 
-# Limit of queued runs per query if it is their turn: a key may have a thousand. One other queued
-# run is read, too, to learn that some wait.
+# Maximum of queued runs whose turn has come that one query reads: a key may have a thousand. One
+# queued run whose turn has not come is read, too, to learn that some are left.
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
     SELECT has_turn, id, conversation_id, message_id, client_format, status,
@@ -69,7 +69,7 @@ class UnfinishedRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CutText:
-    """Output that was stored after the run's last journal entry, before it was interrupted."""
+    """Output that an interrupted execution stored after the run's last journal entry."""
 
     from_sequence: int
     text: str
@@ -116,13 +116,13 @@ class Selection:
     started: list[StartedRun] = field(default_factory=list)
     stopping: list[UUID] = field(default_factory=list)
     seen: frozenset[RunSighting] = frozenset()
-    # More runs may be ready to start: select again.
+    # True if more runs may be ready to start: the host selects again.
     more: bool = False
-    # A run stays queued because its turn comes later.
+    # True if a run stays queued because its turn comes later.
     left_some: bool = False
-    # An operator asked to evict the builder.
+    # True if an operator asked to evict the builder.
     evict: bool = False
-    # The workflow of the host's key: a child's workflow differs from its conversation's.
+    # Workflow of the host's key. A child run's workflow may differ from its conversation's.
     workflow: str = ""
     conversations: dict[UUID, ConversationRecord] = field(default_factory=dict)
 
@@ -139,8 +139,8 @@ class Selection:
 class DrivenRuns:
     """The runs of a host at the time of a selection.
 
-    `runs` are driven now; `excused` were driven until the database failed; `conversations` have
-    been read before.
+    `runs` are in memory now; `excused` were in memory when the database failed; `conversations`
+    have been read before.
     """
 
     runs: frozenset[UUID]
@@ -208,14 +208,14 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
 def _take_up(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
-    """Start the run, or stop it; a run that ends here makes way for the next one."""
+    """Start or stop a run whose turn has come; select again if the run ends here."""
     if run.record.id in driven_runs.runs:
         if run.stop:
             selection.stopping.append(run.record.id)
     elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         selection.more = True
-    else:  # includes runs to stop: the workflow may have to clean up
+    else:  # also a run to be stopped: its workflow may have to clean up
         _start(tx, lease, driven_runs, run, selection)
 
 

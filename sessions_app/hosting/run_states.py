@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class RunState(Enum):
-    """A state of a run in memory; its code executes up to `BLOCKED`, and has ended after that."""
+    """A state of a run in memory. In the states after `BLOCKED` the workflow code has ended."""
 
     WORKING = "its code is executed, or waits"
     STOPPING = "a person has stopped it, and its code cleans up"
@@ -24,7 +24,7 @@ class RunState(Enum):
 
 
 class RunEvent(Enum):
-    """An event that moves a run; from `RETURNED` on, the workflow code has ended."""
+    """An event that changes a run's state; from `RETURNED` on, the workflow code has ended."""
 
     PARK = "it only waits"
     REPLAY = "a test has it replayed everywhere"
@@ -46,8 +46,8 @@ class RunEvent(Enum):
     STORED = "its end was committed"
 
 
-# Each row lists states, events and the target state. An event changes nothing in a state that no
-# row lists with that event.
+# Each row lists states, events, and the state to which each of the events leads. An event changes
+# nothing in a state that no row lists with the event.
 ROWS = """
 WORKING | STOP | STOPPING
 WORKING | PARK REPLAY | LEAVING

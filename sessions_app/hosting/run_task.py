@@ -39,12 +39,13 @@ from sessions_app.workflows.request_context import RequestContext
 
 log = Log(__name__)
 
-# Seconds without a call after which a replayed workflow counts as waiting outside its context.
+# Seconds without a call after which a replayed workflow counts as waiting for something other than
+# a call of its context.
 STANDS_AFTER = 0.1
 
 
 class BlockedLoop(BaseException):
-    """An error raised in run code that blocks the event loop; no `Exception`, so as to get out."""
+    """An error raised in run code that blocks the event loop; `except Exception` misses it."""
 
 
 class Stopping:
@@ -85,8 +86,8 @@ class Stopping:
             task.cancel()
 
     def _look_whether_it_stands(self, last: int = -1) -> None:
-        # A run that was stopped while waiting outside its context waits there in a replay, too, and
-        # makes no call that could raise the stop.
+        # A run that was stopped while it awaited something other than a call of its context waits
+        # there in a replay, too, and makes no call that could raise CancelledError.
         stop, runner = self._calls.stop, self._run.runner
         if self._run.state is not RunState.STOPPING or runner is None:
             return
@@ -138,12 +139,12 @@ class RunTask:
         self._return_value: ReturnValue | None = None
 
     def start(self, on_end: Callable[["RunTask"], None]) -> None:
-        """Begin to execute; `on_end` is called when the run has left memory."""
+        """Start the asyncio task; `on_end` is called when the run has left memory."""
         self.run.task = asyncio.create_task(self._drive(), name=f"{self.NAME}{self.id}")
         self.run.task.add_done_callback(lambda _: on_end(self))
 
     def leave(self, event: RunEvent) -> None:
-        """Make the run leave memory, or stop the run. Finished work is stored."""
+        """Apply an event that stops the run or makes it leave memory. Finished work is stored."""
         if not self.run.leave(event):
             return
         if event is RunEvent.STOP:
@@ -159,22 +160,22 @@ class RunTask:
     def block(self, stack: str) -> None:
         """Suspend the run, which blocks the event loop.
 
-        Called from outside the blocked loop, perhaps within the run's own code. The caller ends
-        that code. Code that escapes is cancelled, and cannot write.
+        Called by the watchdog's thread, or by a signal handler within the run's own code. The
+        caller ends the code. Code that goes on all the same is cancelled, and cannot write.
         """
         self.run.move(RunEvent.BLOCK)
         self.run.lane.failed = True
         if self.run.runner is not None:
             self.run.runner.execution.leave()
         block = partial(run_writes.block, leased_run=self.run.leased_run, stack=stack)
-        # Ordered with the host's writes: the host selects runs after this write.
+        # In order with the host's writes, so that the host selects runs only after this write.
         write_future = writer.submit(block, Lane(order_of=self.run.lane))
         write_future.add_done_callback(lambda future: self._log_blocked(future.exception(), stack))
         if self.run.task is not None:
             self.run.task.get_loop().call_soon_threadsafe(self.run.task.cancel)
 
     def _log_blocked(self, error: BaseException | None, stack: str) -> None:
-        # Called in the writer's thread: the interrupted code may hold the lock of the log.
+        # Logged in the writer's thread, as the interrupted code may hold the lock of the log.
         log.error("run.blocked", run=str(self.id), at=stack.splitlines()[-2:], exc_info=error)
 
     @property
@@ -196,7 +197,7 @@ class RunTask:
         return runner.execution.calls.total()
 
     def rests_since(self) -> float | None:
-        """Return since when (monotonic) the run only waits; None while the run works."""
+        """Return the time (monotonic) since which the run only waits; None while the run works."""
         is_stopped = self.run.state in (RunState.STOPPING, RunState.CUT_SHORT)
         return None if is_stopped else self.waits.rests_since()
 
@@ -253,7 +254,7 @@ class RunTask:
             self.run.output.complete()
 
     async def _handle_error(self, error: BaseException) -> None:
-        if is_fault(error):  # another execution will resume the run
+        if is_fault(error):  # of the database: the run is resumed later
             self.run.failure = self.run.failure or error
             await close_broken()
             self.run.move(RunEvent.CUT_OFF)
@@ -277,7 +278,7 @@ class RunTask:
             raise mismatch from error
 
     async def _finish(self, event: RunEvent, error: BaseException | None = None) -> None:
-        """Move by the event that ended the workflow code, and store the run's end, if any."""
+        """Apply the event that ended the workflow code, and store the run's end if it has ended."""
         returned = event in (RunEvent.RETURNED, RunEvent.RAISED)
         if returned and self._calls.is_unreplayed() and self.run.move(RunEvent.REPLAY):
             self.run.output.put()
@@ -295,7 +296,7 @@ class RunTask:
         elif self.run.state is RunState.FAILING:
             if before is RunState.BROKEN:  # the database refuses data of the run
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure
-                self.run.failure = None  # only failures of the new lane count
+                self.run.failure = None  # forget the old lane's failure
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)
 
     async def _suspend(self, error: BaseException) -> None:

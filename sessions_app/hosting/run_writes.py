@@ -26,7 +26,7 @@ from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
 from sessions_app.storage.transaction import Transaction
 
-# Kinds of journal entries that a `wait_id` identifies.
+# Kinds of journal entries whose results come from outside the run; `wait_id` gives their ids.
 WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 
 
@@ -56,10 +56,10 @@ class LeasedRun:
     ) -> None:
         self.lease = lease
         self.run = run
-        # True if the log may have text of the run, pending interactions, and children. (If the
-        # write that sets a flag fails, the run's end searches in vain.)
+        # True if the run may have text in the log, pending interactions, or children, which the end
+        # of the run handles. (If the write that sets a flag fails, the end searches in vain.)
         self.has_text = self.has_asked = self.has_children = not fresh
-        # True if the row counts crashes, which the run's first progress resets.
+        # True if the run's row has a count of crashes, which the next progress of the run resets.
         self.suspect = crashes > 0
         self.is_over = False
 
@@ -69,24 +69,27 @@ class LeasedRun:
         return self.run
 
     def check_open(self, tx: Transaction) -> RunRecord:
-        """Check the run as `check` does, before a wait: nothing would end the wait of a run that is
-        over.
+        """Check the run before a wait: raise `RunEnded` if the run is over, else do as `check`.
 
-        The first call of a `gather` that fails may end the run while others are about to begin.
+        Nothing would end the wait of a run that is over. When a call of a `gather` fails, the run
+        may end while other calls of the `gather` are about to begin.
         """
         if self.is_over:
             raise RunEnded
         return self.check(tx)
 
     def reset_crashes(self, tx: Transaction) -> None:
-        """Reset the run's crashes: a run that made progress did not cause them."""
+        """Reset the count of the run's crashes, because the run has made progress."""
         if self.suspect:
             tx.lock(self.run.conversation_id)
             sql.update(Run, {"crashes": 0}, id=self.run.id)
             tx.after_commit.append(self._clear_suspicion)
 
     def note_wait(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
-        """Note that a wait began, which is progress: several answers may each resume the run.
+        """Store that a wait began, and reset the crashes, because a wait counts as progress.
+
+        Each of several answers may resume the run, and each execution counts as a crash until the
+        run makes progress.
 
         `alone`: the run does nothing else meanwhile, and so only waits.
         """
@@ -109,7 +112,7 @@ def append_text(tx: Transaction, leased_run: LeasedRun, text: str) -> int:
 
 
 def restart_text(tx: Transaction, leased_run: LeasedRun, *, from_sequence: int) -> None:
-    """Append that the run's text from a sequence on is void, and restarts."""
+    """Append a `restart` event: the text from a sequence number on is void, and begins anew."""
     run = leased_run.check(tx)
     tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
 
@@ -128,7 +131,7 @@ def show_part(
     title: str,
     payload: str | None,
 ) -> None:
-    """Show a part of a call as a separate step: begun, or complete with a payload."""
+    """Append a step event for a part of a call: begun, or complete with a payload."""
     run = leased_run.check(tx)
     state = "in_progress" if payload is None else "complete"
     step = step_payload(run.id, call.position, title, state, payload or "")
@@ -200,7 +203,7 @@ def open_interactions(
 
 
 def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, difference: str) -> None:
-    """Record that a replay made a recorded call differently."""
+    """Record how a call made by a replay differs from the recorded call."""
     record.note_difference(leased_run.check(tx), call, difference)
 
 
@@ -223,7 +226,10 @@ def begin_sleep(
 def begin_wait(
     tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime | None, alone: bool
 ) -> CallResult | None:
-    """Record the wait for an arrival, or return an earlier arrival. `alone` as above."""
+    """Record the wait for an arrival, or return an arrival that came before the wait.
+
+    `alone` as in `open_interactions`.
+    """
     run = leased_run.check_open(tx)
     if (arrival := arrivals.take(tx, run, call)) is not None:
         finish_call(tx, leased_run, call, arrival)
@@ -242,7 +248,7 @@ def begin_child(
     until: datetime | None,
     alone: bool,
 ) -> None:
-    """Begin a child run, and record that the parent waits for it. `alone` as above."""
+    """Begin a child run, and record that the parent waits. `alone` as in `open_interactions`."""
     run = leased_run.check_open(tx)
     leased_run.has_children = True
     result = sql.Json(child.journal_record(until))
@@ -256,10 +262,10 @@ def rest(
 ) -> None:
     """Store that the run only waits: no host is needed until an answer, or the end of a sleep.
 
-    After an answer that came meanwhile, the run stays running.
+    If an answer has come meanwhile, the run keeps its status `running`.
     """
     run = leased_run.check_open(tx)
-    tx.lock(run.conversation_id)  # makes an answer that is being written visible
+    tx.lock(run.conversation_id)  # waits for answers that are being written
     pending = {sql.read_uuid(row[0]) for row in sql.fetch(PENDING, (run.id,))}
     if any(map(is_wait, waits_for)):
         open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)
@@ -293,7 +299,7 @@ def _cancel_pending(tx: Transaction, run: RunRecord) -> None:
             settle(tx, interaction, Settlement(Interaction.Status.CANCELLED, via="run"))
 
 
-def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
+def end(  # noqa: PLR0913 - all facts of the end, for one transaction
     tx: Transaction,
     leased_run: LeasedRun,
     status: Run.Status,
@@ -351,7 +357,7 @@ def end(  # noqa: PLR0913 - all that is known of an end, in its one transaction
 def block(tx: Transaction, leased_run: LeasedRun, *, stack: str) -> None:
     """Suspend a run that blocks its process, and reset the crashes of the process's other runs.
 
-    Other processes may take the blocked process for dead.
+    Other processes may take the blocked process for dead, and count a crash for each of its runs.
     """
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)

@@ -1,4 +1,4 @@
-"""The waits of a run in memory, for answers and ends of sleeps, and their way into the database."""
+"""The waits of a run in memory, for answers and ends of sleeps, and the writes that store them."""
 
 import asyncio
 import time
@@ -32,14 +32,15 @@ class _Ask:
 
 
 class RunWaits:
-    """The waits and the steps of one run in memory. The row says that the run waits while the run
-    does nothing else.
+    """The waits and steps that are under way in one run in memory.
+
+    While the run does nothing but wait, its row in the database says so.
     """
 
     def __init__(self, run: RunInMemory) -> None:
         self._run = run
         self.slot = Slot(nullcontext())  # a placeholder until the run gets its own slot
-        # Includes answers that came before the execution reached their interaction.
+        # Includes answers that came before the execution reached the `ask` for them.
         self._answers: Answers = {}
         self._asks: list[_Ask] = []
         self._sleeps: dict[int, datetime] = {}
@@ -53,7 +54,7 @@ class RunWaits:
 
     @property
     def nothing(self) -> bool:
-        """True while nothing is under way: a wait that begins now is all that the run does."""
+        """True while no step or wait is under way, so that a new wait is all that the run does."""
         return not (self._steps or self._asks or self._sleeps)
 
     @property
@@ -63,7 +64,7 @@ class RunWaits:
         return set().union(*interaction_sets) - self._answers.keys()
 
     def receive_settlement(self, settlement: InteractionSettled) -> None:
-        """Note the final status of an interaction, and wake the `ask` that is complete by that."""
+        """Note the final status of an interaction, and wake an `ask` that has all answers now."""
         is_default = settlement.status == Interaction.Status.EXPIRED
         self._answers[settlement.interaction] = StoredResponse(
             settlement.response, settlement.by, settlement.at, is_default=is_default
@@ -79,7 +80,7 @@ class RunWaits:
 
     @contextmanager
     def stepping(self) -> Iterator[None]:
-        """Count a step as under way."""
+        """Count a step as under way during the block."""
         self._steps += 1
         try:
             yield
@@ -89,7 +90,7 @@ class RunWaits:
 
     @contextmanager
     def asking(self, interactions: set[UUID]) -> Iterator[asyncio.Future[Answers]]:
-        """Wait for people: for the answers to all of the interactions."""
+        """Count a wait for answers during the block, which gets a future of all the answers."""
         self._since = time.monotonic()
         ask = _Ask(interactions, asyncio.get_running_loop().create_future())
         self._look(ask)
@@ -101,7 +102,7 @@ class RunWaits:
 
     @contextmanager
     def sleeping(self, position: int, until: datetime) -> Iterator[None]:
-        """Wait for the end of a sleep."""
+        """Count a sleep as under way during the block."""
         self._since = time.monotonic()
         self._sleeps[position] = until
         try:
@@ -110,15 +111,15 @@ class RunWaits:
             del self._sleeps[position]
 
     def work_by(self, change: int) -> None:
-        """Count the coroutines that work; when the last one waits, store that the run waits."""
+        """Change the number of working coroutines; at none, store that the run waits."""
         self.slot.work_by(change)
         if not self.slot.busy and not self.nothing:
             self.rest()
 
     def rests_since(self) -> float | None:
-        """Return since when (monotonic) the run only waits; None while any part of the run works.
+        """Return the time (monotonic) since which the run only waits; None while a part works.
 
-        An `ask` that has all answers is about to continue, or waits for a slot to do so.
+        An `ask` that has all answers counts as work: it continues once the run has a slot.
         """
         goes_on = self.slot.busy > 0 or self._steps or any(ask.answers.done() for ask in self._asks)
         return self._since if (self._asks or self._sleeps) and not goes_on else None
@@ -144,7 +145,7 @@ class RunWaits:
         until: datetime | None,
         begin: Callable[..., CallResult | None] | None,
     ) -> CallResult | None:
-        """Wait for the result of a call that others settle; `begin` records a new call first.
+        """Wait for an arrival or the end of a child run; `begin` records a new call first.
 
         Return None on a timeout.
         """
@@ -164,7 +165,7 @@ class RunWaits:
             return CallResult(response.get("value"), response.get("error"))
 
     async def sleep(self, call: Call, until: datetime, *, is_recorded: bool) -> None:
-        """Sleep until a moment, which is recorded first."""
+        """Sleep until a moment; record the sleep first, unless it is recorded."""
         seconds, alone = (until - timezone.now()).total_seconds(), self._is_alone
         with self.sleeping(call.position, until):
             if not is_recorded:
@@ -177,9 +178,10 @@ class RunWaits:
         return self.nothing and self.slot.busy == 1
 
     async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:
-        """Await something without holding a slot.
+        """Await some work, and release the run's slot meanwhile.
 
-        The last coroutine to wait stores that the run only waits, unless `alone` (stored before).
+        If no other coroutine of the run works, store that the run only waits. With `alone`, the
+        write that began the wait has stored that.
         """
         if not alone and self.slot.busy == 1 and not self.in_a_step:
             self.rest()

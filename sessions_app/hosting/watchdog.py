@@ -2,9 +2,9 @@
 
 A blocked loop stops everything else in the process: other runs, heartbeats, SIGTERM. The watchdog
 postpones the alarm while the loop responds; if the loop does not, the alarm ends the executing code
-(`alarm.py`). If the code keeps the alarm from being heard, but lets threads run, the watchdog
-suspends the run. The watchdog also searches for runs that work for long without a call of their
-context: such a run may never end.
+(`alarm.py`). If the code keeps the alarm's signal from being handled, but lets threads run, the
+watchdog suspends the run. The watchdog also searches for runs that work for long without a call of
+their context: such a run may never end.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from sessions_app.storage.vital_threads import vital
 log = Log(__name__)
 
 # Seconds between two checks. After `SLOW` checks without a response of the loop, the watchdog finds
-# the run that holds up the loop, and the line.
+# the run, and the line of its code, that holds up the loop.
 GLANCE_EVERY = 0.1
 SLOW = 2
 # Seconds that a run may work without a call of its context before a warning; and seconds between
@@ -43,23 +43,24 @@ class LoopState(Enum):
 
 
 class QuietRuns:
-    """A search every `QUIET_LOOK` seconds in the runs in memory, which logs each quiet run once."""
+    """A search, every `QUIET_LOOK` seconds, for runs that make no calls; each is logged once."""
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._hosts = hosts
-        # Working runs at the last search: the number of calls, and since when it is unchanged.
+        # Number of calls of each working run at the last search, and the time since which that
+        # number is unchanged.
         self._working: dict[RunTask, tuple[int, float]] = {}
         self._next_look = 0.0
 
     def plan_look(self) -> bool:
-        """Return whether a search is due, and plan the next one; for the watchdog's thread."""
+        """Return whether a search is due, and plan the next; call in the watchdog's thread."""
         if time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + QUIET_LOOK
         return True
 
     def look(self) -> None:
-        """Search the runs of all hosts, in their event loop."""
+        """Search the hosts' runs for quiet runs; call in the event loop of the hosts."""
         now = time.monotonic()
         before, self._working = self._working, {}
         for run in (run for host in self._hosts for run in host.runs):
@@ -81,7 +82,7 @@ class QuietRuns:
 
 
 class Watchdog:
-    """A watch over the event loop that starts it, for the hosts of this process."""
+    """A thread that watches the event loop in which it was started, for this process's hosts."""
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._limit = RuntimeSettings.load().MAX_BLOCKING
