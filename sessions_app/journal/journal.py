@@ -28,7 +28,7 @@ STREAM = JournalEntry.Kind.STREAM.value
 # Characters of a call's arguments that are recorded, and of a changed value that are quoted.
 MAX_ARGUMENTS = 500
 MAX_SAID = 100
-# Key for the annotation in the error of a call with a refused result.
+# Key, in the error of a call whose result was refused, of the annotation that the result violates.
 REFUSED = "refused"
 
 
@@ -36,8 +36,8 @@ REFUSED = "refused"
 class Call:
     """A call that the workflow makes at a position. Replay compares kind and name.
 
-    `arguments` are JSON, see `describe_arguments`; for an `ask`, they are its prompt. `place` stays
-    empty until the workflow gathers its own coroutines, see `tracks`: the position suffices then.
+    `arguments` are JSON, see `describe_arguments`; for an `ask`, they are its prompt. `place` (see
+    `tracks`) is empty until the workflow gathers coroutines; until then the position suffices.
     """
 
     position: int
@@ -62,7 +62,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record of the journal at a position. For an `ask`, `interaction` is its row.
+    """A record of the journal at a position. For an `ask`, `interaction` is its row's id.
 
     `difference`: how the call of an earlier replay differed from the record.
     """
@@ -85,7 +85,8 @@ class CallResult:
     """The result or the error of a call.
 
     A call with a title is a step that people see, and `payload` is its Markdown. `last_position`:
-    the position of the track's last call by then. `attempts`: how often the function was called.
+    the position of the last call of the same track when the call failed. `attempts`: the number
+    of calls of the function.
     """
 
     result: Any = None
@@ -108,7 +109,7 @@ class CallResult:
 
     @classmethod
     def refused(cls, error: ResultRefused, title: str) -> Self:
-        """Make the result of a call that has run, but whose own result cannot be stored."""
+        """Make the result of a call that has run, but whose return value cannot be stored."""
         name = type(error).__name__
         reason = {"type": name, "message": str(error)[:2000], REFUSED: error.annotation}
         message = "It has run, and its result cannot be stored."
@@ -147,7 +148,7 @@ def last_positions(run: UUID) -> dict[str, int]:
 
 
 def describe_arguments(*values: object) -> str:
-    """Describe arguments for a record: as JSON, with the class in place of a value without JSON.
+    """Return arguments as JSON for a record; the class name replaces a value without JSON.
 
     A long description is cut; an appended digest reveals a difference behind the cut.
     """
@@ -190,7 +191,7 @@ def _field_text(prompt: JsonObject, field: str) -> str:
 
 
 def _change(subject: str, old_text: str, new_text: str) -> str:
-    # Quote from shortly before the first difference.
+    # Begin both quotations shortly before the first difference.
     common_length = next(
         (n for n, (a, b) in enumerate(zip(old_text, new_text, strict=False)) if a != b), 0
     )
@@ -203,10 +204,10 @@ def _change(subject: str, old_text: str, new_text: str) -> str:
 
 
 def read_recorded(read: Callable[[Any], T], recorded: Any, call: Call) -> T:
-    """Read the record of a call with the current code.
+    """Convert the recorded value of a call by `read`, a function of the current code.
 
     Raises:
-        NonDeterminism: the current code cannot read the record.
+        NonDeterminism: the current code cannot convert the value.
     """
     try:
         return read(recorded)
@@ -238,7 +239,8 @@ def line_of(error: BaseException) -> str:
     for frame, number in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
         is_library = module.partition(".")[0] in ("sessions_app", *sys.stdlib_module_names)
-        # Authors may install their code, so site-packages count if no other line was found.
+        # Authors may install their workflows as a package, so a line in site-packages counts if no
+        # other line was found.
         if not is_library and not (author_line and "site-packages" in frame.f_code.co_filename):
             author_line = f"{module}:{number} in {frame.f_code.co_name}()"
     return author_line
@@ -290,9 +292,10 @@ class Journal:
 
     @property
     def last_sequence(self) -> int:
-        """The log's sequence at the last entry: output up to there is replayed silently.
+        """The sequence number in the log up to which a replay puts out no text again.
 
-        For an interrupted stream, the sequence of its start: later entries lie among its text.
+        It belongs to the last entry; or to the start of a stream that was interrupted, because
+        later entries lie among the text of the stream.
         """
         if self._cut_stream is not None:
             return self._cut_stream.sequence
@@ -300,7 +303,7 @@ class Journal:
 
     @cached_property
     def known_to(self) -> int:
-        """The number of the workflow's own call before which all text was put out already."""
+        """The number of the workflow's own call before which all text is in the log already."""
         return self.calls[""] if self._cut_stream is None else self._cut_stream.call.number
 
     @cached_property
@@ -322,14 +325,14 @@ class Journal:
         return sum(entry.finished for entry in self._entries.values())
 
     def position_of(self, place: str, after: int) -> int:
-        """Return the position recorded for a place, or else the next free one behind `after`."""
+        """Return the position recorded for a place, or else the next free position past `after`."""
         return self._places.get(place) or max(after, self.last_position) + 1
 
     def recall(self, call: Call) -> Entry | None:
         """Return the entry at the call's position, if any.
 
         Raises:
-            NonDeterminism: another call is recorded there.
+            NonDeterminism: another call is recorded at the position.
         """
         entry = self._entries.get(call.position)
         if entry is None:
@@ -348,7 +351,7 @@ class Journal:
         return entry
 
     def patched(self, why: str, calls: int) -> bool | None:
-        """Return whether the run has a code change, after this number of its workflow's calls.
+        """Return whether the run has a code change at this number of calls on the workflow's track.
 
         Return None if the change is to be recorded now: the run has the change from here on.
         """
@@ -360,7 +363,7 @@ class Journal:
         return False if why in self._unpatched else None
 
     def first_beyond(self, calls: Mapping[str, int]) -> Entry | None:
-        """Return the first entry recorded beyond these numbers of calls of the tracks."""
+        """Return the first recorded entry that exceeds the given number of calls of its track."""
         beyond = [
             entry
             for entry in self._entries.values()
@@ -369,8 +372,9 @@ class Journal:
         return min(beyond, key=lambda entry: entry.call.position, default=None)
 
     def check_complete(self, calls: Mapping[str, int], end: str = "comes to its end") -> None:
-        """Check that these tracks have no entries beyond these numbers of calls. `end`: the action
-        of the workflow at this point.
+        """Check that no track has more recorded entries than the given number of calls.
+
+        `end`: the action of the workflow at this point, for the message of the error.
 
         Raises:
             NonDeterminism: the journal has further entries.

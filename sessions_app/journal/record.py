@@ -1,6 +1,6 @@
 """The record of a run's actions: an entry for each call, with the step that people see.
 
-Callers hold the transaction, in which they have checked that they host the run.
+Callers have checked, in the same transaction, that their host still has the key of the run.
 """
 
 from sessions_app.journal.journal import ASK, Call, CallResult
@@ -14,7 +14,7 @@ LAST_SEQUENCE = "SELECT last_sequence FROM sessions_app_conversation WHERE id = 
 
 
 def begin(tx: Transaction, run: RunRecord, call: Call, title: str = "", **columns: object) -> int:
-    """Record that a call began; return the log's sequence after its step."""
+    """Record that a call began; return the sequence number of the log's last event."""
     sequence = _show(tx, run, call, title, "in_progress")
     _insert(tx, run, call, sequence=sequence, **columns)
     return sequence
@@ -39,7 +39,7 @@ def finish(tx: Transaction, run: RunRecord, call: Call, result: CallResult) -> N
 
 
 def note_difference(run: RunRecord, call: Call, difference: str) -> None:
-    """Record that a replay made a recorded call differently, for operators."""
+    """Record, for operators, how a call made by a replay differs from the recorded call."""
     model = Interaction if call.kind == ASK else JournalEntry
     sql.update(model, {"difference": difference}, run_id=run.id, position=call.position)
 
@@ -62,7 +62,7 @@ def _insert(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> N
 def _show(
     tx: Transaction, run: RunRecord, call: Call, title: str, state: str, payload: str = ""
 ) -> int:
-    """Show a step with a title on the page; return the log's sequence after that."""
+    """Append an event for a step with a title; return the sequence number of the last event."""
     if not title:
         [(sequence,)] = sql.fetch(LAST_SEQUENCE, (run.conversation_id,))
         return int(sequence)

@@ -21,13 +21,14 @@ class StopPoint(BaseModel):
     position: int
     calls: dict[str, int] = {}
     cut: set[int] = set()
-    # Tracks told of the stop by a call in this execution; and whether all code was told.
+    # Tracks in which a call has raised the stop's CancelledError in this execution; and whether all
+    # code has got the error by other means.
     _raised_in: set[str] = PrivateAttr(default_factory=set)
     _all_told: bool = PrivateAttr(default=False)
 
     @classmethod
     def behind(cls, journal: Journal, position: int, calls: Mapping[str, int]) -> Self:
-        """Return the point behind all recorded calls, and after so many calls of each track."""
+        """Return the stop point behind all recorded calls and behind the given numbers of calls."""
         tracks = {**journal.calls, **calls}
         call_counts = {
             track: max(journal.calls.get(track, 0), calls.get(track, 0)) for track in tracks
@@ -42,26 +43,26 @@ class StopPoint(BaseModel):
 
     @property
     def is_raised(self) -> bool:
-        """True if the workflow's own track was told of the stop in this execution."""
+        """True if the workflow's own code has got the stop's CancelledError in this execution."""
         return self._is_told("")
 
     def is_raised_in(self, track: str) -> bool:
-        """Return whether a track was told of the stop by a call of its own."""
+        """Return whether a call of the track has raised the stop's CancelledError."""
         return track in self._raised_in
 
     def have_raised_in(self, track: str) -> None:
-        """Note that a track is told of the stop now."""
+        """Note that a call of the track raises the stop's CancelledError now."""
         self._raised_in.add(track)
 
     def have_raised(self) -> None:
-        """Note that all code is told of the stop now, by other means than a call."""
+        """Note that all code gets the stop's CancelledError now, by other means than a call."""
         self._all_told = True
 
     def has_passed(self, call: Call) -> bool:
         """Return whether a call that is about to be made is clean-up.
 
         Raises:
-            CancelledError: the call would be clean-up, but the code was not told of the stop yet.
+            CancelledError: the call would be clean-up, but its code has not got this error yet.
         """
         is_clean_up = not self._is_before(call)
         if is_clean_up and not self._is_told(call.track):
@@ -71,14 +72,14 @@ class StopPoint(BaseModel):
     def check(self, call: Call, entry: Entry | None) -> None:
         """Raise CancelledError if this call did not end before the stop.
 
-        A stream did, with the pieces up to the stop.
+        A stream counts as ended, with its pieces up to the stop.
         """
         is_cut = call.position in self.cut and call.kind != STREAM
         if entry is None or not entry.finished or is_cut:
             self.check_wait(call)
 
     def check_wait(self, call: Call) -> None:
-        """Raise CancelledError if this unfinished wait began before the stop."""
+        """Raise CancelledError if the call, an unfinished wait, was made before the stop."""
         if self._is_before(call):
             self.note_cut(call.position)
             self._raise(call.track)
@@ -92,7 +93,7 @@ class StopPoint(BaseModel):
         return call.number <= self.calls.get(call.track, own)
 
     def _is_told(self, track: str) -> bool:
-        # Coroutines gathered by clean-up are clean-up.
+        # Coroutines that the clean-up gathers are part of the clean-up, and are not cancelled.
         is_new = bool(track) and gather_of(track) > self.position
         return self._all_told or is_new or track in self._raised_in
 

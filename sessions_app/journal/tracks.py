@@ -1,21 +1,21 @@
 """The tracks of a run: the workflow's own calls, and the calls of each gathered coroutine.
 
 Positions give the order in which calls were made. With several concurrent tracks this order depends
-on timing: replay identifies a call by its place, which is the number in its track.
+on timing, so replay identifies a call by its place: its track and its number in the track.
 """
 
 from contextvars import ContextVar
 
-# Track of the code that runs: empty for the workflow's own; "6.0" for the first coroutine of the
-# gather at position 6.
+# Track of the executing code: empty for the workflow's own track; "6.0" for the first coroutine of
+# the gather at position 6.
 current_track: ContextVar[str] = ContextVar("current_track", default="")
 
-# Name of the gather that begins the tracks of calls that make other calls.
+# Recorded name of a gather that begins tracks for calls made inside of other calls.
 NESTED_CALLS = "nested calls"
 
 
 def place_of(track: str, number: int) -> str:
-    """Return the place of a track's call, such as "6.0:3" for the third."""
+    """Return the place of a track's call, such as "6.0:3" for the third call."""
     return f"{track}:{number}"
 
 
