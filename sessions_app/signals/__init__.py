@@ -25,7 +25,7 @@ interaction_settled = Signal()
 # number of the change in the conversation's log.
 interaction_assigned = Signal()
 # A pending question is due soon: a reminder declared by the author. `about["before"]` is the
-# number of seconds until then.
+# number of seconds until the question is due.
 interaction_due_soon = Signal()
 # A notice is due that a receiver has scheduled with `pending_signals.put_off`; `about` is the
 # dictionary that was passed there.

@@ -32,7 +32,7 @@ AT_ONCE = 50
 PATIENCE = timedelta(seconds=30)
 # Longest pause between retries; the pause doubles with each error of a receiver.
 LONGEST = timedelta(hours=1)
-ERROR_KEPT = 500  # characters
+ERROR_KEPT = 500  # characters of an error that are stored
 
 
 class Delivery:
@@ -75,7 +75,7 @@ class Delivery:
 
 
 async def send_due() -> bool:
-    """Send a batch of due signals, each run's in order; False if no signal is due."""
+    """Send a batch of due signals, in order for each run; return False if no signal is due."""
     if not await reads.read(_due):
         return False
     due_signals = await writer.write(_take)
@@ -113,13 +113,16 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
 
 
 def _send(pending_signal: PendingSignal) -> tuple[str, str, datetime | None]:
-    """Return the outcome or "", a receiver's last error, and the time to which one put it off."""
+    """Send a signal; return its outcome, an error, and the time to which a receiver put it off.
+
+    The outcome is empty if the signal has to be sent again.
+    """
     signal: Signal = SIGNALS[pending_signal.name]
     row: JsonObject
     try:
         interaction = pending_signal.interaction
         row = {"run": pending_signal.run} if interaction is None else {"interaction": interaction}
-    except ObjectDoesNotExist:  # the row was deleted a moment ago
+    except ObjectDoesNotExist:  # the run or interaction was deleted
         return PendingSignal.Outcome.SETTLED, "", None
     if signal is interaction_due_soon and not _waits(interaction):
         return PendingSignal.Outcome.SETTLED, "", None

@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 
 @dataclass(frozen=True, slots=True)
 class NoticeKind:
-    """A kind of notices, identified by a key of `about`.
+    """A kind of notices, identified by a key in the dictionary `about` of a notice.
 
     `describe` turns the key's value into words. With `is_personal`, the value is the primary key of
     a user as a text, and `describe` gets the user's name, or "" for a deleted user.

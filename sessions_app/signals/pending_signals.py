@@ -37,7 +37,10 @@ def add(
 
 
 def put_off(tx: Transaction, notices: Iterable[Notice]) -> None:
-    """Schedule notices with receivers, for delivery at least once, with retries after errors."""
+    """Store notices for delivery when due; drop a notice if its signal has no receivers.
+
+    A notice is delivered at least once, with retries after errors.
+    """
     for notice in notices:
         if SIGNALS[notice.name].has_listeners():
             _insert(notice)
