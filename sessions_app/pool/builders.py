@@ -23,20 +23,20 @@ log = Log(__name__)
 
 SHUT = "This SessionManager is shut down."
 # Seconds that a builder may take to close before it is cancelled, and seconds between further
-# cancellations: each one frees one hanging part, and a builder may consist of several.
+# cancellations: each cancellation frees one hanging part of a builder, which may have several.
 CLOSE_WAIT = 10.0
 CUT_EVERY = 1.0
 
 
 class BuiltObject:
-    """A built object, kept by a task of its own.
+    """A builder's object, kept open by an asyncio task of its own.
 
-    Entering and leaving happen in the same task, which the cancel scopes of many clients (anyio)
-    demand, and in a fresh context, because the object outlives the request that needed it.
+    The object's context manager is entered and left in the same task, which the cancel scopes of
+    many clients (anyio) demand, and in a fresh context, as the object outlives the first request.
 
     `factory(*arguments)` is an async function or async context manager, or gives a plain value. The
-    call is made once `after` is closed. After `end`, the object has `CLOSE_WAIT` seconds to close,
-    whether or not somebody waits for that.
+    factory is called once `after` is closed. After `end`, the object has `CLOSE_WAIT` seconds to
+    close, whether or not a caller waits for the end.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class BuiltObject:
             self._limit()
 
     async def close(self) -> None:
-        """Close the object, and wait for that; log a failure, because nobody could act on it."""
+        """Close the object and wait for the end; log a failure, as no caller could act on it."""
         self.end()
         await wait_closed([self])
 
@@ -133,7 +133,7 @@ class BuiltObject:
 
 
 async def wait_closed(builders: Collection[BuiltObject]) -> None:
-    """Wait for builders that are closing, for as long as `CLOSE_WAIT` gives them."""
+    """Wait until these builders are closed, but hardly longer than `CLOSE_WAIT` seconds."""
     await asyncio.wait([builder.task for builder in builders], timeout=CLOSE_WAIT + CUT_EVERY)
 
 
@@ -179,7 +179,7 @@ class PerUserBuilderInfo(BaseModel):
 
     @property
     def last_activity(self) -> datetime:
-        """The same moment by the current wall clock; a value set without a zone is local time."""
+        """The time of the last use by the wall clock; a value set without a zone is local time."""
         return timezone.now() - timedelta(seconds=time.monotonic() - self._active_at)
 
     @last_activity.setter
@@ -227,11 +227,11 @@ class UserBuilders:
 
     @property
     def infos(self) -> dict[str, PerUserBuilderInfo]:
-        """The live builders, and those being built, by user id."""
+        """The records of live builders, and of builders being built, by user id."""
         return {user_id: pooled_builder.info for user_id, pooled_builder in self._pooled.items()}
 
     async def acquire(self, user_id: str, person: Person) -> PerUserBuilderInfo:
-        """Return the user's builder with a reference taken; `release` gives that back.
+        """Return the user's builder, counted as in use until `release`; build a missing builder.
 
         Concurrent callers share one build and its outcome. A build is ended once nobody waits for
         it, so that a hanging build does not block the user's next request.
@@ -260,15 +260,15 @@ class UserBuilders:
         return info
 
     def release(self, info: PerUserBuilderInfo) -> None:
-        """Return a reference to a user's builder."""
+        """Note that one use of a user's builder, begun by `acquire`, has ended."""
         info.ref_count -= 1
         info.touch()
 
     async def evict(self, user_id: str) -> bool:
         """Close the user's builder; return False if the builder is in use or missing.
 
-        On return no builder of the user is closing any more, whoever began that; so another process
-        may then host the user's key.
+        On return no builder of the user is closing any more, whichever call began to close it:
+        another process may then host the user's key.
         """
         pooled_builder = self._pooled.get(user_id)
         is_free = pooled_builder is not None and not pooled_builder.info.ref_count
@@ -289,7 +289,7 @@ class UserBuilders:
         return sum(await asyncio.gather(*(self.evict(user_id) for user_id in idle)))
 
     async def close(self) -> None:
-        """Close all builders, even those in use, and wait for that; no further ones are built."""
+        """Close all builders, even builders in use, and wait for the end; build no more."""
         self._closed = True
         for user_id in list(self._pooled):
             self._let_go(user_id).end()
@@ -298,14 +298,14 @@ class UserBuilders:
 
     def _begin(self, user_id: str, person: Person) -> _PooledBuilder:
         offer, factory = self._offer, self._offer.workflow.per_user_builder
-        assert factory is not None  # noqa: S101 - only workflows with one have a pool
+        assert factory is not None  # noqa: S101 - checked by the callers
         built = BuiltObject(factory, person, offer.options, after=self._closing.get(user_id))
         limit = limit_of(offer.config.max_concurrency)
         info = PerUserBuilderInfo(builder=None, workflow=offer.workflow, semaphore=limit)
         return _PooledBuilder(info, built)
 
     def _let_go(self, user_id: str) -> BuiltObject:
-        """Hide a builder and track its closing, after which the user's next one can be built."""
+        """Take a builder out of use; the user's next builder waits until this one is closed."""
         built = self._pooled.pop(user_id).built
         if not built.task.done():
             self._closing[user_id] = built

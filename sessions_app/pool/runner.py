@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Stop:
-    """A switch that stops a session from outside: whoever waits in it gets a `SessionsError`."""
+    """A switch that stops a session from outside: its guarded waits raise `SessionsError`."""
 
     def __init__(self) -> None:
         self._reason = ""
@@ -91,8 +91,8 @@ class Runner:
         self._own.run(_enter, self.context)
         self._values: AsyncGeneratorType[object, None] | None = None
         self._returned: object = None
-        # `_inside`: the workflow's code is running or awaiting. `_to_throw`: stop the workflow at
-        # its `yield`.
+        # `_inside`: True while the workflow's code is running or awaiting. `_to_throw`: True if the
+        # workflow has to be cancelled at its `yield`.
         self._inside = self._to_throw = False
         self._backend = backend
 
@@ -116,7 +116,7 @@ class Runner:
 
     @property
     def is_repeat(self) -> bool:
-        """True if an earlier execution has put out what the workflow gives now."""
+        """True if an earlier execution has put out the same output as the workflow gives now."""
         execution = self.execution
         return self._backend.is_replayed(execution.calls[""]) or execution.reads_journal
 
@@ -201,7 +201,7 @@ class Runner:
         return self._inside
 
     async def close(self) -> None:
-        """Close the rest of the workflow; the run is over, and its context can do nothing more."""
+        """Close the workflow's generator, and end the run, whose context can do nothing more."""
         self.execution.end()
         try:
             await self._close()
@@ -216,7 +216,7 @@ class Runner:
         await self.close()
 
     async def _close(self) -> None:
-        # A generator that another task is executing cannot be closed; its next call fails.
+        # A generator that another task is executing cannot be closed; its next context call fails.
         if self._values is not None and not self._values.ag_running:
             await self._values.aclose()
 
@@ -246,7 +246,7 @@ class Runner:
             self._out.set()
 
     async def _whole(self) -> AsyncGenerator[object, None]:
-        """Yield the workflow's return value, unless streams have already shown it."""
+        """Yield the workflow's return value, unless streamed steps have already shown it."""
         with self._call() as work:
             self._inside = True
             awaitable = cast("Awaitable[object]", work)
@@ -257,7 +257,7 @@ class Runner:
                 yield self._returned
 
     async def _chunks(self) -> AsyncGenerator[object, None]:
-        """Yield the workflow's chunks, except those that streams have already shown."""
+        """Yield the workflow's chunks, except chunks that streamed steps have already shown."""
         with self._call() as work:
             generator = cast("AsyncGeneratorType[object, None]", work)
             reasoning = self.execution.reasoning
@@ -293,8 +293,8 @@ class Runner:
 
 
 def _enter(context: Context) -> None:
-    # Set the variables for the workflow's own code. A session opened there continues the trace; the
-    # rest of the request and the parent must not leak into the run.
+    # Set the context variables for the workflow's code. A session that the workflow opens continues
+    # the trace; the rest of the request, and the parent, must not leak into the run.
     current_context.set(context)
     current_track.set("")
     current_request.set(RequestContext(trace=context.trace))

@@ -82,7 +82,7 @@ def first_argument(workflow: Workflow, message: object) -> Any:
 
 
 def _readings(message: object, *, wraps: bool) -> Iterator[object]:
-    """Yield the possible readings of a message: as the input schema, or as its `input_message`."""
+    """Yield the interpretations of a message: the whole input, or its field `input_message`."""
     values = [message]
     if isinstance(message, str):
         with suppress(ValueError):
@@ -107,7 +107,7 @@ def _takes(workflow: Workflow) -> Any:
 def _hints(workflow: Workflow) -> JsonObject:
     try:
         return get_type_hints(workflow.function)
-    except (NameError, TypeError):  # a name that only type checkers see
+    except (NameError, TypeError):  # a name imported for type checkers only
         return {}
 
 

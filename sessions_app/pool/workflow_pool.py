@@ -22,11 +22,12 @@ from sessions_app.workflows.request_context import RequestContext
 
 log = Log(__name__)
 
-# Seconds between two checks for idle builders, and seconds for open uses to finish at a shutdown.
+# Seconds between two checks for idle builders, at most and at least; and seconds for open requests
+# to finish at a shutdown.
 CLEANUP_EVERY = 30.0
 CLEANUP_AT_MOST_EVERY = 1.0
 SHUTDOWN_WAIT = 10.0
-# Seconds for a run to end after a shutdown has cancelled it; then it is abandoned.
+# Seconds for a run to end after a shutdown has cancelled the run; then the run is abandoned.
 END_WAIT = 10.0
 
 
@@ -34,7 +35,7 @@ class OpenWorkflow:
     """The use of a workflow and its builder by one request, made by `WorkflowPool.open`.
 
     `limit` has the slots for runs; a null context is no limit. `info` is the record of the user's
-    own builder; None for a shared builder, or before one is taken.
+    own builder; None for a shared builder, or before `take_builder`.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class OpenWorkflow:
         self._stop = Stop()
 
     async def take_builder(self, builders: UserBuilders) -> None:
-        """Take the user's builder and limit; runs are counted there.
+        """Take the user's builder, and count the runs under the user's own limit from now on.
 
         Raises:
             BuilderFailed: the build failed; says why.
@@ -128,11 +129,11 @@ class OpenWorkflow:
     async def stop(self, reason: str) -> None:
         """Stop the use from outside: all waiters get a `SessionsError` with the reason.
 
-        Returns when the runs have stopped using anything.
+        Returns when the runs no longer use their context and builder.
         """
         self._stop.now(reason)
         try:
-            # Ignore errors of a workflow's clean-up: nobody waits for them any more.
+            # Ignore errors of a workflow's clean-up: no caller waits for the result any more.
             runners = [runner.stop() for runner in self._runners]
             await asyncio.gather(*runners, return_exceptions=True)
         finally:
@@ -204,7 +205,7 @@ class WorkflowPool:
 
     @asynccontextmanager
     async def admit(self, opened: OpenWorkflow) -> AsyncIterator[None]:
-        """Count a use of the workflow as open, with the user's builder until the end.
+        """Count a request as open during the block, and hold the user's builder until its end.
 
         A missing builder is built.
 
@@ -245,9 +246,9 @@ class WorkflowPool:
         return await self.user_builders.evict_idle(self.config.per_user_idle)
 
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
-        """Refuse new uses, wait up to `wait` seconds for open ones, and then stop the rest.
+        """Refuse new requests, wait up to `wait` seconds for open requests, and then stop the rest.
 
-        The runs of stopped uses are cancelled, and their waiters get a `SessionsError`. Afterwards
+        The runs of stopped requests are cancelled, and their waiters get a `SessionsError`. Then
         the users' builders are closed, and last the shared one. A second call waits for the first.
         """
         if self._shutdown is None:
