@@ -318,7 +318,7 @@ class SessionManager:
         runtime_type: RuntimeTypeEnum | None = None,
         **session: Any,
     ) -> AsyncIterator[Runner]:
-        """Open a session and run the workflow once; `session` as for `session()`.
+        """Open a session and run the workflow once; `session` has the arguments of `session()`.
 
         Raises:
             ValueError, BuilderFailed, SessionsError: as for `session()`.
@@ -332,7 +332,8 @@ class SessionManager:
     async def run_beside(self, workflow: str, message: object) -> object:
         """Run another workflow for the user of the open session, and return its result.
 
-        Prompts go to the same callback. The builder is built for this run, and closed afterwards.
+        Prompts go to the open session's callback. The builder is built for this run, and closed
+        after it.
 
         Raises:
             UnknownWorkflow: there is no workflow of that name.
@@ -351,7 +352,7 @@ class SessionManager:
     async def set_metadata_from_http_request(self, request: HttpRequest) -> ParentTokens:
         """Make the current task serve this request.
 
-        Sessions opened without an `http_connection` take metadata and ids from it.
+        Sessions opened without an `http_connection` take metadata and ids from this request.
 
         Returns the tokens of `workflow-parent-id` and `-name`, None without the header; the caller
         resets them (`workflow_parent_id.reset(token)`). Asynchronous only to match the toolkit.

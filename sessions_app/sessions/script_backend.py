@@ -25,9 +25,9 @@ from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.context import AuthCallback, refuse
 from sessions_app.workflows.steps import execute
 
-# Run a workflow by name for the same user, and return its result.
+# A function that runs a workflow by name for the same user, and returns the result.
 RunBeside = Callable[[str, object], Awaitable[object]]
-# Answer a prompt by a text, an option's value, or a list of values.
+# A function that answers a prompt by a text, an option's value, or a list of values.
 UserInputCallback = Callable[[AnyPrompt], Awaitable[Given | list[Given]]]
 
 # The callback of the open session, inherited by nested sessions.
@@ -58,7 +58,7 @@ class ScriptBackend(Backend):
         self._slot = slot
 
     async def sign_in(self, *arguments: Any, **keywords: Any) -> Any:
-        """Call the callback that signs the person in, without the slot."""
+        """Call the callback that signs the person in, and release the slot meanwhile."""
         return await self._slot.release_for(self._authenticate(*arguments, **keywords))
 
     def position_of(self, place: str, after: int) -> int:
@@ -79,7 +79,7 @@ class ScriptBackend(Backend):
         self._untold.append(text)
 
     def untold(self) -> list[str]:
-        """Return the text shown since the last call."""
+        """Return the texts put out since the last call of this method, and forget them."""
         untold, self._untold = self._untold, []
         return untold
 
@@ -88,7 +88,7 @@ class ScriptBackend(Backend):
         return cast("Attempted", await execute(work, None))
 
     async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
-        """Ask the callback, for all prompts at once."""
+        """Call the callback for all prompts concurrently, and return the answers."""
         try:
             return await self._slot.release_for(self._ask_all(outgoing_prompts))
         except BaseExceptionGroup as error_group:  # an error cancels the other prompts
@@ -103,7 +103,7 @@ class ScriptBackend(Backend):
         raise NoPerson("Nothing can be sent to a script: wait_for() needs a run that is hosted.")
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """Run a child in this script, with the same callback."""
+        """Run a child workflow in this script, with the same callback for prompts."""
         work = self._slot.release_for(self._run_beside(child.workflow, child.message))
         try:
             async with asyncio.timeout(timeout) as limit:
@@ -117,7 +117,7 @@ class ScriptBackend(Backend):
             return CallResult(error={"type": status, "message": str(error)})
 
     async def sleep(self, call: Call, until: datetime) -> None:
-        """Sleep, without the slot."""
+        """Sleep until a moment, and release the slot meanwhile."""
         seconds = (until - timezone.now()).total_seconds()
         await self._slot.release_for(asyncio.sleep(max(seconds, 0)))
 
@@ -134,7 +134,7 @@ class ScriptBackend(Backend):
             async with asyncio.timeout(prompt.timeout) as deadline:
                 reply = await self._callback(prompt)
         except TimeoutError:
-            if not deadline.expired():  # otherwise the callback's own TimeoutError
+            if not deadline.expired():  # the callback raised the TimeoutError
                 raise
             return StoredResponse(prompt.default_answer(), None, timezone.now(), is_default=True)
         answer = await asyncio.to_thread(prompt.check, JsonAnswer.of(reply))
