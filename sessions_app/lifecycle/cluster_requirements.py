@@ -1,4 +1,4 @@
-"""The requirements of many processes: PostgreSQL, and Redis, without which all is slower."""
+"""The requirements of many processes: PostgreSQL; and Redis, without which all is slower."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.settings import RuntimeSettings
 
-# Remedies by PostgreSQL's messages, which are English before the server knows the user.
+# Remedies by PostgreSQL's error messages, which are in English until the server knows the user.
 REMEDIES = {
     "password": "Fix the user and the password in DATABASE_URL.",
     "no pg_hba.conf entry": "Allow this machine and this user in PostgreSQL's pg_hba.conf.",
@@ -66,7 +66,7 @@ def _connection_finding(message: str) -> CheckMessage:
     remedy = next(
         (do for pattern, do in REMEDIES.items() if re.search(pattern, message)), UNREACHABLE
     )
-    # Each attempt has a line, which may continue on an indented line.
+    # libpq reports each attempt to connect on a line, which may continue on an indented line.
     attempts = message.partition("All failures were:\n")[2] or message
     reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
     reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")

@@ -32,12 +32,13 @@ LEFT_FOR = 60.0
 
 T = TypeVar("T", bound=Hashable)
 
-# Events that could not be settled here, and until when each is skipped: each try logs an exception.
+# Events that this process failed to settle, with the time (monotonic) until which each is skipped,
+# because each attempt logs an exception.
 _left: dict[Hashable, float] = {}
 
 
 def due_interactions(column: str, most: int) -> list[UUID]:
-    """Return pending interactions with a past time in that column, oldest first."""
+    """Return pending interactions whose time in the column has passed, oldest first."""
     is_due = {f"{column}__lte": timezone.now()}
     interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
     return list(interactions.order_by(column).values_list("id", flat=True)[:most])
@@ -49,7 +50,7 @@ def due_sleeps(most: int) -> list[Run]:
 
 
 def expire(tx: Transaction, interaction: UUID) -> None:
-    """Settle an interaction after its deadline, unless an answer was faster."""
+    """Settle an interaction after its deadline, unless an answer has settled it before."""
     for pending in find_interactions(interaction=interaction, pending=True):
         settle(tx, pending, expiry(pending))
 
@@ -63,8 +64,8 @@ def wake_run(tx: Transaction, run: Run) -> None:
 async def settle_due() -> None:
     """Settle all due events, each in its own transaction.
 
-    An event that cannot be settled (a prompt of a missing class) is logged, and skipped for a
-    while.
+    An event that cannot be settled, such as the deadline of a prompt whose class is missing, is
+    logged, and skipped for a while.
     """
     for one in [one for one, until in _left.items() if until <= monotonic()]:
         del _left[one]
@@ -74,7 +75,7 @@ async def settle_due() -> None:
 
 
 async def release_claims() -> None:
-    """Release the claims of people that left or may not answer any more for another reason."""
+    """Release the claims of people who may not answer any more, for example as they have left."""
     await _settle_all(claims.lost_claims, claims.release_lost)
 
 
@@ -104,7 +105,7 @@ async def maintain() -> None:
     """Settle due events, delete old data daily, release claims, forget dead processes, until
     cancelled.
 
-    For the form in which one process does everything.
+    For an installation in which one process does everything.
     """
     forget_unseen = partial(writer.write, processes.forget_unseen)
     await asyncio.gather(

@@ -1,7 +1,7 @@
 """The findings of checks, as messages of Django's system checks, and the order of the checks.
 
-An `Info` is a fact, a `Warning` works but needs attention, an `Error` makes a deployment unwell.
-The hint is the remedy.
+An `Info` states a fact, a `Warning` asks for attention though all works, an `Error` means that the
+deployment is not in order. The hint of a finding is the remedy.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ from django.db import connection
 
 from sessions_app.settings import secret_values
 
-# Tag of checks in Django's registry: ours, and those of applications that `doctor` makes, too.
+# Tag, in Django's registry, of our checks, and of applications' checks that `doctor` runs, too.
 TAG = "hitl"
 Findings = Iterator[CheckMessage]
 
@@ -33,7 +33,10 @@ class Check:
 
 
 def examine(checks: Iterable[Check]) -> Findings:
-    """Make the checks in order; `obj` of a finding is the check's name. No secret is shown."""
+    """Run the checks in order; yield their findings, with the check's name as `obj`.
+
+    Secrets in the texts are replaced by asterisks.
+    """
     secrets = _secrets()
     failed_checks: set[str] = set()
     left_out: list[str] = []
@@ -65,7 +68,7 @@ def _look(check: Check) -> Findings:
 
 
 def _secrets() -> list[str]:
-    """List the secrets to hide, longest first."""
+    """List the secrets to be hidden in texts, longest first."""
     secrets = {settings.SECRET_KEY, str(connection.settings_dict.get("PASSWORD") or "")}
     for secret in secret_values():
         secrets |= {secret, urlsplit(secret).password or ""}
@@ -79,5 +82,5 @@ def _without(secrets: list[str], text: str) -> str:
 
 
 def in_words(finding: CheckMessage) -> str:
-    """Describe the problem and the remedy."""
+    """Return the problem and the remedy of a finding as one text."""
     return f"{finding.msg}. {finding.hint or ''}".rstrip()

@@ -9,11 +9,11 @@ from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import due, processes, retention
 from sessions_app.storage.writer import writer
 
-# Priority above all hosts, which have 0 or less, as a dead worker may leave a thousand jobs.
+# Priority above all jobs of hosts (0 or less), as a dead worker may leave a thousand such jobs.
 FIRST: JsonObject = {"queue": MAINTENANCE_QUEUE, "priority": 1}
 EVERY_SECOND = "* * * * * *"
 EVERY_NIGHT = "17 3 * * *"
-# Three retries; then the job counts as failed, visible to operators.
+# Three retries; then the job counts as failed, which operators see.
 AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 
 
@@ -21,7 +21,7 @@ AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 @app.periodic(cron=EVERY_SECOND)
 @app.task(name="maintain", queueing_lock="maintain", pass_context=True, **FIRST)
 async def maintain(context: JobContext, timestamp: int) -> None:
-    """Settle due events, and take over work that no worker does."""
+    """Settle due events, and requeue work that no live worker does."""
     await due.settle_due()
     await context.additional_context[DISPATCHER].take_over(timestamp)
     if timestamp % processes.UNSEEN_EVERY == 0:

@@ -1,4 +1,4 @@
-"""The reports of each process, every few seconds: that the process is up, and its builders."""
+"""The reports that each process stores every few seconds: on itself, and on its builders."""
 
 import asyncio
 import hashlib
@@ -38,7 +38,7 @@ OVERDUE = 3 * EVERY
 # Seconds for which a failed write means that the next write may fail, too.
 RECENT = 2 * EVERY
 
-# Metrics by key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
+# Metrics of builders by host key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
 Metrics = dict[str, JsonObject]
 
 # Time (monotonic) of this process's last stored report; empty if the process reports nothing.
@@ -55,7 +55,7 @@ class ProcessState:
 
 
 async def report(dispatcher: Dispatcher) -> None:
-    """Report until cancelled."""
+    """Store a report every few seconds until cancelled."""
     stored_metrics: Metrics = {}
     _stored_at[:] = [time.monotonic()]
 
@@ -95,7 +95,7 @@ async def record_builders(live: Metrics, stored_metrics: Metrics) -> None:
     """Store the changes of the live builders since `stored_metrics`."""
     changes = {key: metrics for key, metrics in live.items() if stored_metrics.get(key) != metrics}
     changes |= {key: {} for key in stored_metrics.keys() - live.keys()}
-    # One transaction each: transactions that lock many leases could deadlock.
+    # A transaction for each lease: transactions that lock many leases could deadlock.
     await asyncio.gather(*(writer.write(partial(_store, *change)) for change in changes.items()))
 
 
@@ -164,7 +164,8 @@ def hosting_processes() -> list[str]:
 
 
 def _process(row: Process, silences: dict[int, float]) -> ProcessState:
-    # A worker is seen by heartbeats, which decide about take-over; other processes by their row.
+    # A worker counts as alive by its heartbeats, which decide on a take-over; another process by
+    # its reports.
     silent = (timezone.now() - row.last_seen).total_seconds()
     limit = GONE_AFTER.total_seconds()
     if row.job_worker is not None:

@@ -44,7 +44,7 @@ def _form() -> Findings:
         )
 
 
-# Checks of the cluster form import packages that only a complete installation has.
+# The checks for many processes import packages that not every installation has.
 IS_COMPLETE_CLUSTER = CLUSTER and not [*_form()]
 cluster = import_module(f"{__package__}.cluster_requirements") if IS_COMPLETE_CLUSTER else None
 
@@ -58,7 +58,7 @@ def _project() -> Findings:
     try:
         tempfile.gettempdir()
     except OSError as error:
-        yield Warning(  # a process starts even with a full disk
+        yield Warning(  # no Error: a process starts even with a full disk
             f"Larger uploads and downloads find no place: {error}",
             "Let TMPDIR name a directory to which this user may write.",
         )
@@ -80,7 +80,7 @@ def _workflows() -> Findings:
 
 
 def _workflow_warnings() -> Findings:
-    """Find problems of workflows, as warnings: `migrate` and the start continue."""
+    """Report problems of workflows as warnings, so that `migrate` and a start continue."""
     with suppress(DatabaseError):  # `migrate` checks before the tables exist
         for finding in _workflows():
             if finding.level > checks.INFO:
@@ -88,7 +88,7 @@ def _workflow_warnings() -> Findings:
 
 
 def _unhostable_runs() -> Findings:
-    """Find unfinished runs with missing code: each is suspended when the run should continue."""
+    """Find unfinished runs whose workflow or version is missing: a host would suspend them."""
     offered = {
         (offer.workflow.name, version.version)
         for offer in registry.offered_workflows()
@@ -109,7 +109,7 @@ def _unhostable_runs() -> Findings:
 
 
 def _limits(offer: registry.OfferedWorkflow) -> Findings:
-    """Find groups and permissions that do not exist: a typing error shuts everybody out."""
+    """Find a workflow's groups and permission that do not exist: a typo shuts everybody out."""
     name, config = offer.workflow.name, offer.config
     group_names = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
     for group in sorted({*config.groups} - {*group_names}):
@@ -170,11 +170,11 @@ START = (PROJECT, FORM, DATABASE, *(cluster.START if cluster else ()), MIGRATION
 
 @checks.register(TAG, checks.Tags.database)
 def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Warn of workflows with missing code, if Django may query a database."""
+    """Report problems of workflows as warnings, if Django may query a database."""
     return list(examine([WORKFLOW_WARNINGS])) if databases else []
 
 
 @checks.register(TAG)
 def check_project(**_: object) -> list[CheckMessage]:
-    """Report settings of the project with which nothing here works."""
+    """Report settings of the project with which the application cannot work."""
     return list(examine([PROJECT]))

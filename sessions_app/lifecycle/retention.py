@@ -37,7 +37,7 @@ SESSIONS = """
         SELECT session_key FROM {table} WHERE expire_date < %s LIMIT %s
     ) RETURNING session_key
 """
-# Plain SQL, as the model refuses the deletion to all other code.
+# Plain SQL, because the model `AuditEntry` refuses to delete its rows.
 AUDIT = """
     DELETE FROM sessions_app_auditentry WHERE id IN (
         SELECT id FROM sessions_app_auditentry WHERE at < %s LIMIT %s
@@ -79,7 +79,7 @@ async def _delete_conversations(over: Q) -> int:
 
 
 def _old(over: Q) -> QuerySet[Conversation]:
-    """Return the conversations without a run that may still continue."""
+    """Return the conversations that match `over` and have no run that may still continue."""
     alive = [*Run.UNFINISHED, Run.Status.SUSPENDED]
     goes_on = Run.objects.filter(conversation=OuterRef("pk"), status__in=alive)
     return Conversation.objects.filter(over, ~Exists(goes_on))
@@ -91,7 +91,10 @@ def _old_conversations(over: Q) -> list[UUID]:
 
 
 def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
-    """Lock and delete a conversation: a concurrent message is in time, or finds no conversation."""
+    """Lock a conversation, check again whether it may be deleted, and delete it.
+
+    A concurrent message either comes before the check, or finds no conversation.
+    """
     row = _old(over).filter(pk=conversation).select_for_update(of=("self",)).first()
     if row is None:
         return 0
@@ -100,8 +103,9 @@ def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
 
 
 def _delete_leases(tx: Transaction) -> int:
-    # The key of a conversation never comes again. A user's key may: its lease stays, or its
-    # generation would begin anew and an older host could take itself for the new one.
+    # Delete only leases of conversations, whose keys are never used again. The key of a user may
+    # be: without its lease row the generation would begin at 1 again, and an older host could
+    # pass for the new host.
     leases = HostLease.objects.filter(
         ~Exists(Run.objects.filter(key=OuterRef("key"))),
         key__startswith=HostKey.CONVERSATION,
@@ -124,7 +128,7 @@ def _delete_audit(tx: Transaction) -> int:
 
 
 def _delete_notices(tx: Transaction) -> int:
-    """Delete the mails and webhooks with an old outcome."""
+    """Delete mails and webhooks whose outcome is older than `NOTICES_KEPT`."""
     old = PendingSignal.objects.filter(settled_at__lt=tx.now - NOTICES_KEPT)
     keys = list(old.values_list("pk", flat=True)[:AT_ONCE])
     return PendingSignal.objects.filter(pk__in=keys).delete()[0]

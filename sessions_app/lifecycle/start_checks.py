@@ -19,7 +19,7 @@ from sessions_app.settings import RuntimeSettings
 log = Log(__name__)
 
 _claims: dict[Path, FileLock] = {}
-# The lock belongs to the connection, which stays open until the runtime has stopped.
+# Connections that hold the advisory lock; they stay open until the runtime has stopped.
 _postgresql_claims: list[BaseDatabaseWrapper] = []
 # Number of the advisory lock, which other applications are unlikely to use.
 CLAIM = 0x4849544C
@@ -32,7 +32,7 @@ CLAIM_SETTINGS = (
 
 
 def check_start() -> None:
-    """Check the requirements before a process starts. Blocks; for a thread.
+    """Check the requirements before a process starts. Blocks: call in a thread.
 
     A missing Redis is only a warning: everything works, more slowly. Workflows that nobody may use,
     and runs with a missing workflow, are warnings, too.
@@ -40,7 +40,7 @@ def check_start() -> None:
     Raises:
         ImproperlyConfigured: the process cannot work like this; the message has the remedy.
     """
-    channel_layer()  # HITL may name a missing layer
+    channel_layer()  # raises if HITL names a missing layer
     with usable_database():
         if not RuntimeSettings.load().cluster:
             if connection.vendor == "postgresql":
@@ -70,9 +70,9 @@ def usable_database() -> Iterator[None]:
 
 
 def claim_database(path: Path) -> None:
-    """Lock this SQLite file for the only process that hosts its runs, as long as the process lives.
+    """Lock this SQLite file for this process, the only host of its runs, until the process ends.
 
-    The system releases the lock when the process ends in any way.
+    The operating system releases the lock however the process ends.
     """
     if not path.is_file():  # the database is in memory, or not created yet
         return
@@ -86,7 +86,7 @@ def claim_database(path: Path) -> None:
 
 
 def claim_postgresql() -> None:
-    """Lock this PostgreSQL database for the only process that hosts its runs.
+    """Lock this PostgreSQL database for this process, the only host of its runs.
 
     The server releases the lock when the connection ends, also that of a killed process. The lock
     guards the start: a lock lost by a restart of PostgreSQL is not acquired again.
@@ -96,7 +96,7 @@ def claim_postgresql() -> None:
     link = connection.copy()
     link.inc_thread_sharing()  # another thread closes the connection
     link.settings_dict["AUTOCOMMIT"] = True
-    link.settings_dict["OPTIONS"].pop("pool", None)  # the pool would lose a connection for good
+    link.settings_dict["OPTIONS"].pop("pool", None)  # a pool would lose this connection for good
     with link.cursor() as cursor:
         cursor.execute(CLAIM_SETTINGS)
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))", [CLAIM])

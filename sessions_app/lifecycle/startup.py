@@ -20,10 +20,10 @@ from sessions_app.storage.writer import writer
 GOODBYE = 3.0
 # Functions that end sockets and streams, all called at once before the runtime stops.
 before_stop: list[Callable[[], Coroutine[None, None, None]]] = []
-# The work of optional applications in each hosting process, from the start on, by name.
+# Background tasks of optional applications by name, started in each process that hosts runs.
 beside_hosting: dict[str, Callable[[], Coroutine[None, None, None]]] = {}
-# Threads of `asyncio.to_thread`, in workflows and for files: the functions mostly wait. The default
-# of a loop is the number of processors plus four.
+# Threads of `asyncio.to_thread`, in workflows and for files. Their functions mostly wait, so there
+# are more threads than asyncio's default, the number of processors plus four.
 WAITING_THREADS = 64
 
 
@@ -42,7 +42,7 @@ class _Runtime:
         await self.dispatcher.start()
         works = {"reports": report(self.dispatcher)}
         kind = self.dispatcher.report().kind
-        if kind == Process.Kind.BOTH:  # otherwise the workers take turns
+        if kind == Process.Kind.BOTH:  # else the workers' periodic jobs do this
             works["maintenance"] = maintain()
         if kind != Process.Kind.WEB:  # the process hosts runs
             signals = Delivery(alone=kind == Process.Kind.BOTH).main()
@@ -65,10 +65,13 @@ _running: list[_Runtime] = []
 
 
 async def start(dispatcher: Dispatcher | None = None) -> None:
-    """Start the runtime, once. One process resumes every unfinished run; of many, the workers do.
+    """Start the runtime of this process, unless it is up.
+
+    A single process resumes every unfinished run; of many processes, the workers do.
 
     Args:
-        dispatcher: that of a worker; by default that of the form, for hosts here or in workers.
+        dispatcher: the dispatcher of a worker; by default a dispatcher that hosts here or, with
+            many processes, queues keys for the workers.
     """
     if not _running:
         gc.freeze()  # imported objects stay: no collection has to scan them
