@@ -1,4 +1,4 @@
-"""The announcement of work in the transaction of the work: a host looks after the commit."""
+"""The announcement of work, in the transaction that writes the work, to the key's host."""
 
 from typing import Protocol
 
@@ -13,23 +13,22 @@ CLUSTER = "sessions_app.hosting.dispatch.dispatcher.ProcrastinateDispatcher"
 
 
 class Announcer(Protocol):
-    """A dispatcher as seen by writers of work: makes a host look at a key."""
+    """The part of a dispatcher that writers of work use: makes a host search for a key's work."""
 
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
     ) -> None:
-        """Announce work as the function `announce` does."""
+        """Announce work for the key; see the function `announce`."""
 
 
 _installed: list[Announcer] = []
 
 
 def announce(tx: Transaction, key: str, settlement: InteractionSettled | None = None) -> None:
-    """Announce work for the key: called inside the transaction of the work, as its last write.
+    """Announce work for the key; call in the transaction of the work, as its last write.
 
-    `settlement` is a copy of the news for a running host; the database is the truth. A process
-    without a runtime (a command beside the server) announces too, as far as the database suffices
-    for that.
+    `settlement` is a copy for a running host; only the database is authoritative. A process without
+    a runtime (a command beside the server) announces too, as far as the database suffices.
     """
     if not _installed:
         install(import_string(CLUSTER if RuntimeSettings.load().cluster else LOCAL)())

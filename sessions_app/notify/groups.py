@@ -33,8 +33,8 @@ def channel_layer() -> MemoryLayer:
 
 
 def new_layer(make: Callable[[str], BaseChannelLayer] = channel_layers.make_backend) -> MemoryLayer:
-    """Make the layer of CHANNEL_LAYERS that HITL names, or else one of ours: in memory, and over
-    Redis if there are other processes.
+    """Make the layer of CHANNEL_LAYERS that HITL names, or else our own: in memory, and over Redis
+    if there are other processes.
 
     Raises:
         ImproperlyConfigured: HITL names a missing layer.
@@ -61,7 +61,7 @@ async def send_to_group(group: str, message: LayerMessage) -> None:
 
 
 async def send_elsewhere(messages: list[tuple[str, LayerMessage]]) -> None:
-    """Send messages to the members of groups in other processes."""
+    """Send messages, which may get lost, to the members of groups in other processes."""
     await _hint(partial(channel_layer().send_elsewhere, messages))
 
 
@@ -72,9 +72,7 @@ async def _hint(send: Callable[[], Awaitable[None]]) -> None:
 
 @asynccontextmanager
 async def join_groups(*groups: str) -> AsyncIterator[Callable[[], Awaitable[LayerMessage]]]:
-    """Join groups for the length of a block. The block gets a function that waits for the next
-    message.
-    """
+    """Join groups during the block, which gets a function that waits for the next message."""
     layer = channel_layer()
     channel = await layer.new_channel()
     try:

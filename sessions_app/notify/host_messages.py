@@ -22,7 +22,7 @@ def wake_message(key: str, settlement: InteractionSettled | None) -> LayerMessag
 
 
 def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
-    """Return the key that a message is about, and the settlement, if any."""
+    """Return the key whose host a message wakes, and the settlement, if any."""
     columns = message["settled"]
     return message["key"], columns and _unpack(*columns)
 

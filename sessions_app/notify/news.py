@@ -13,21 +13,22 @@ from sessions_app.json_types import JsonObject
 from sessions_app.storage.records import EventRecord
 
 NEWS = "conversation.news"
-# Group and message about questions that were asked or settled, in any conversation.
+# A group, and a message to the group: questions were asked or settled, in any conversation.
 PROMPTS = "prompts"
 PROMPTS_CHANGED = {"type": "prompts.changed"}
-# Message to a conversation's group: something outside the log has changed.
+# Message to a conversation's group: data outside the conversation's log have changed.
 LOOK = {"type": "conversation.look"}
 
-# Larger news go without events: readers fetch these from the log, in pages. A hundred messages may
-# wait for a socket with a client that does not read.
+# Maximum of events in a message, and of their characters. Beyond, a message has no events, and
+# readers fetch them from the log, in pages. A hundred messages may be queued for a socket whose
+# client does not read.
 MAX_EVENTS = 20
 MAX_SIZE = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """News that the conversation's log reaches `sequence`; `events` are its last ones, or none."""
+    """News that a conversation's log reaches `sequence`; `events` has its last events, or none."""
 
     conversation: UUID
     sequence: int
@@ -44,8 +45,9 @@ def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
 
 
 def pack(message: JsonObject) -> JsonObject:
-    """Pack a message of any type for other processes, with the events as one string: that packs
-    best.
+    """Convert a message of any type for other processes.
+
+    Events become one string, which is serialized best.
     """
     if message["type"] != NEWS:
         return message
@@ -59,7 +61,7 @@ def pack(message: JsonObject) -> JsonObject:
 
 
 def unpack(message: JsonObject) -> JsonObject:
-    """Unpack a message from another process."""
+    """Restore a message that another process has converted with `pack`."""
     if message["type"] != NEWS:
         return message
     conversation = UUID(hex=message["conversation"])

@@ -1,4 +1,4 @@
-"""The notifier: sends news of commits and messages of threads from the runtime's event loop."""
+"""The notifier: sends news of commits, and messages for threads, in the runtime's event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,8 @@ ABOUT_PROMPTS = (
     Event.Type.ASSIGNMENT_UPDATE,
 )
 
-# Seconds between two hints to other processes that prompts have changed; each makes them count.
+# Seconds between two hints to other processes that prompts have changed. Each hint makes readers in
+# those processes count prompts.
 HINT_EVERY = 0.3
 # Seconds from a change to its hint, so that more urgent messages are sent first.
 HINT_AFTER = 0.01
@@ -37,16 +38,16 @@ log = Log(__name__)
 
 
 class Notifier:
-    """A distributor of committed events from the writer's thread: to readers in this process at
-    once, to other processes (if any) by its own task.
+    """A distributor of committed events, which come from the writer's thread.
 
-    Events committed while a message to these is on its way are merged into the next message.
+    Readers in this process are told at once, other processes by a task of the notifier. Events
+    committed while a message to other processes is on its way are merged into the next message.
     """
 
     def __init__(self) -> None:
         self._gathered: dict[UUID, list[EventRecord]] = {}
         self._messages: list[tuple[str, LayerMessage]] = []
-        self._hint: asyncio.TimerHandle | None = None  # sends the next hint to processes
+        self._hint: asyncio.TimerHandle | None = None  # timer of the next hint to other processes
         self._hinted_at = -HINT_EVERY  # the loop's time of the last hint
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -76,12 +77,12 @@ class Notifier:
             await channel_layer().close()
 
     def publish(self, tx: Transaction) -> None:
-        """Take the events of a committed transaction, from any thread."""
+        """Pass on the events of a committed transaction, from any thread."""
         if self._loop is not None:
             tx.call_in(self._loop, partial(self._tell, tx.events))
 
     def send(self, group: str, message: LayerMessage) -> bool:
-        """Take a message to a group, from any thread; return False if the notifier is stopped."""
+        """Send a message to a group, from any thread; return False if the notifier is stopped."""
         return self._call(self._take, group, message)
 
     def _call(self, function: Callable[..., None], *arguments: object) -> bool:
@@ -124,7 +125,7 @@ class Notifier:
             self._wake.set()
 
     async def _run(self) -> None:
-        while self._loop is not None:  # a layer may swallow the cancellation
+        while self._loop is not None:  # not endless: a layer may swallow the cancellation
             await self._wake.wait()
             self._wake.clear()
             await self._flush()
@@ -149,7 +150,7 @@ _started: list[Notifier] = []
 
 
 def send_from_thread(group: str, message: LayerMessage) -> None:
-    """Send a message to a group from a thread without an event loop, of a request or of a command.
+    """Send a message to a group from a thread without an event loop, as of a request or command.
 
     If the runtime is up, its loop sends, since layers keep connections per loop.
     """

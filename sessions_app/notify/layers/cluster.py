@@ -12,24 +12,24 @@ from sessions_app.notify.layers.link import Publisher, RedisLink, seal
 from sessions_app.notify.layers.memory import MemoryLayer
 from sessions_app.notify.news import pack, unpack
 
-# Callers limit the time of all calls. A `socket_timeout` on top would make redis-py use
-# `asyncio.wait_for`, which now and then swallows a cancellation (before Python 3.12).
+# Callers limit the time of all calls of Redis. A `socket_timeout` would make redis-py use
+# `asyncio.wait_for`, too, which now and then swallows a cancellation (before Python 3.12).
 CONNECTING = 1.0  # seconds for connecting to Redis
 
 
 class ClusterLayer(MemoryLayer):
     """A layer with groups in this process's memory, which sends over Redis to the other processes.
 
-    Messages within a process arrive at once, in any state of Redis, and each remote message comes
-    here once for any number of sockets. No caller waits for a Redis that fails: the link is down
-    until Redis works again, and then joins this process's groups once more.
+    Messages within a process arrive at once, in any state of Redis. A message of another process
+    is sent to this process once, for any number of sockets. No caller waits for a Redis that fails:
+    the link is down until Redis works again, and then joins this process's groups once more.
     """
 
     alone = False
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(**options)
-        # Redis separates keys by database, but not subscriptions.
+        # The number of the database, as Redis separates keys by database, but not subscriptions.
         prefix = f"chat{parse_url(url).get('db', 0)}."
         options = {"socket_timeout": None, "socket_connect_timeout": CONNECTING}
         self._remote = RedisPubSubChannelLayer(hosts=[{"address": url, **options}], prefix=prefix)
@@ -43,7 +43,7 @@ class ClusterLayer(MemoryLayer):
         return await super().new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Add the channel to the group; the link joins with the group's first channel."""
+        """Add the channel to the group; at its first channel, the link to Redis joins the group."""
         is_known = group in self.groups
         await super().group_add(group, channel)
         link = self._usable_link()
@@ -51,7 +51,7 @@ class ClusterLayer(MemoryLayer):
             await link.join(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Remove the channel from the group; the link leaves with the group's last channel."""
+        """Remove the channel from the group; at its last channel, the link to Redis leaves, too."""
         is_known = group in self.groups
         await super().group_discard(group, channel)
         link = self._usable_link()
@@ -59,11 +59,11 @@ class ClusterLayer(MemoryLayer):
             await link.leave(group)
 
     async def group_send(self, group: str, message: JsonObject) -> None:
-        """Send to the group's channels, here and elsewhere.
+        """Send to the group's channels, in this and in other processes.
 
         Raises:
-            redis.RedisError: the message went nowhere. Only if nothing in this event loop listens;
-                otherwise the link watches Redis, and logs failures.
+            redis.RedisError: the message was lost. Raised only if no channel was made in this event
+                loop; otherwise the link logs failures of Redis.
         """
         if self._usable_link() is not None:
             self.deliver(group, message)
@@ -82,7 +82,7 @@ class ClusterLayer(MemoryLayer):
         self.deliver(group, unpack(message))
 
     async def close(self) -> None:
-        """Close the link to Redis. A new channel begins another link."""
+        """Close the link to Redis. The next new channel opens another link."""
         link, self._link = self._usable_link(), None
         if link is not None:
             await link.close()

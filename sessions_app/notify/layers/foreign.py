@@ -18,12 +18,12 @@ TIMEOUT = 1.0  # seconds that a layer may take for one call
 # Seconds after which a layer that failed is tried again. Until then, messages are dropped.
 PAUSE = 1.0
 # Seconds after which a channel joins its groups again: a restarted Redis knows no groups, and
-# channels-redis does not report that. The `core` layer also forgets groups after a day.
+# channels-redis does not report the restart. Its `core` layer also forgets groups after a day.
 REJOIN = 10.0
 
 
 class Health:
-    """The known health of the layer; changes are logged."""
+    """The known health of the channel layer; changes are logged."""
 
     def __init__(self) -> None:
         self._failing = False
@@ -46,7 +46,7 @@ class Health:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await work()
-        except Exception as error:  # noqa: BLE001 - whatever the layer raises
+        except Exception as error:  # noqa: BLE001 - a layer may raise anything
             self.note_failure(error)
         else:
             if self._failing:
@@ -58,10 +58,10 @@ health = Health()
 
 
 class ForeignLayer(MemoryLayer):
-    """An adapter for another layer, with failures that cost readers time and nothing else.
+    """An adapter for a layer that is not ours, with failures that cost readers nothing but time.
 
-    Features that other layers lack are left out: nothing arrives within a process without the
-    layer, and each message is sent separately. A query of the log finds dropped messages.
+    Features of our layers are missing: messages within a process pass through the other layer, too,
+    and each message is sent separately. A query of the log finds dropped messages.
     """
 
     alone = False
@@ -87,7 +87,7 @@ class ForeignLayer(MemoryLayer):
             await reader.close()
 
     async def group_send(self, group: str, message: JsonObject) -> None:
-        """Send to the group's channels, here and elsewhere.
+        """Send to the group's channels, in this and in other processes.
 
         Raises:
             Exception: any error of the layer.
@@ -95,7 +95,7 @@ class ForeignLayer(MemoryLayer):
         await self._layer.group_send(group, pack(message))
 
     def deliver(self, group: str, message: JsonObject) -> None:
-        """Deliver nothing: the layer brings the message."""
+        """Do nothing: the other layer delivers the message in this process, too."""
 
     async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
         """Send messages, each to a group's channels, in order."""
@@ -115,7 +115,7 @@ class _Reader:
     def __init__(self, layer: BaseChannelLayer, put: Callable[[JsonObject], None]) -> None:
         self._layer = layer
         self._put = put
-        self._name: str | None = None  # the layer names the channel once the layer is reachable
+        self._name: str | None = None  # None until the layer was reachable
         self._naming = asyncio.Lock()
         self._groups: set[str] = set()
         self._tasks = [asyncio.create_task(work()) for work in (self._receive, self._rejoin)]
@@ -125,7 +125,7 @@ class _Reader:
         await health.call(partial(self._join, [group]))
 
     async def leave(self, group: str) -> bool:
-        """Leave a group, and return whether it was the last one."""
+        """Leave a group, and return whether the channel is in no group now."""
         self._groups.discard(group)
         if self._name is not None:
             await health.call(partial(self._layer.group_discard, group, self._name))
@@ -156,7 +156,7 @@ class _Reader:
             try:
                 await self._join([])
                 message = await self._layer.receive(str(self._name))
-            except Exception as error:  # noqa: BLE001 - whatever the layer raises: it is tried again
+            except Exception as error:  # noqa: BLE001 - the layer is tried again
                 health.note_failure(error)
                 await asyncio.sleep(PAUSE)
                 await self._join_all()

@@ -22,31 +22,31 @@ log = Log(__name__)
 # channels_redis logs a traceback for each second without Redis. The link logs one warning.
 logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
 
-PULSE = 1.0  # seconds between two pulses
-MISSED = 3  # pulses without an answer, at which the link counts as dead
-PAUSE = 1.0  # seconds before the next attempt
-TIMEOUT = 0.8  # seconds for one call, less than the patience of callers
-CLOSING = 5.0  # seconds for closing a connection, in which the process may stand still
-LATE = 0.2  # seconds of delay that show a standstill of this process
+PULSE = 1.0  # seconds between two pulses (test messages of the process to itself)
+MISSED = 3  # pulses that have not come back, at which the link counts as dead
+PAUSE = 1.0  # seconds before the next attempt to open the link
+TIMEOUT = 0.8  # seconds for one call of Redis; its callers wait for longer
+CLOSING = 5.0  # seconds for closing a connection; long, as the process may stand still meanwhile
+LATE = 0.2  # seconds by which a timeout is late if this process has stood still
 OPENING = 10.0  # seconds for joining all groups
 
 
 class Publisher:
-    """A publisher to the groups of a channels-redis layer, also in other processes: one write for
-    all messages sent together, and no answer to wait for.
+    """A publisher of messages to the groups of channels-redis layers in all processes.
 
-    The layer itself takes a connection from a pool and reads an answer for each message, which only
-    counts the listeners. The messages that come back show whether all is well.
+    Messages sent together take one write, and Redis sends no answer. The layer itself takes a
+    connection from a pool, and reads an answer for each message, which only counts the listeners.
+    The pulses that come back show whether all is well.
     """
 
     def __init__(
         self, url: str, prefix: str, serialize: Callable[[JsonObject], bytes], **options: object
     ) -> None:
-        """`prefix` and `serialize` are the layer's, `options` those of the connection."""
+        """Take the layer's `prefix` and `serialize`, and `options` of the connection to Redis."""
         self._prefix = prefix
         self._serialize = serialize
         pool = ConnectionPool.from_url(url, **options)
-        self._connection = pool.make_connection()  # type: ignore[no-untyped-call] # it has none
+        self._connection = pool.make_connection()  # type: ignore[no-untyped-call] # no types
 
     async def open(self) -> None:
         """Connect, and switch off Redis's answers.
@@ -55,7 +55,7 @@ class Publisher:
             redis.RedisError: Redis is unreachable, or does not let this client switch answers off.
         """
         await self._connection.connect()
-        await self._connection.send_command("CLIENT", "REPLY", "ON")  # the only one with a reply
+        await self._connection.send_command("CLIENT", "REPLY", "ON")  # the only answered command
         await self._connection.read_response()
         await self._connection.send_command("CLIENT", "REPLY", "OFF")
 
@@ -68,13 +68,13 @@ class Publisher:
         await self._connection.read_response()
 
     async def publish(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group. The call waits only if too much is unsent.
+        """Send messages, each to a group. The call waits only if too much data is unsent.
 
         Raises:
             redis.RedisError: the connection has ended.
         """
         commands = [
-            # The channel of a group, as named by `RedisPubSubLoopLayer`.
+            # The group's channel in Redis, as named by `RedisPubSubLoopLayer` of channels-redis.
             ("PUBLISH", f"{self._prefix}__group__{group}", self._serialize(message))
             for group, message in messages
         ]
@@ -87,9 +87,10 @@ class Publisher:
 
 
 class RedisLink:
-    """A carrier of messages between the groups of this process and of others, while the link is up.
+    """A link that carries messages between the groups of this process and of other processes.
 
-    `groups` are the groups of this process, now and whenever the link comes up.
+    `groups` is a live collection of the groups of this process, which are joined whenever the link
+    comes up.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class RedisLink:
         await self._shut()
 
     async def join(self, group: str) -> None:
-        """Listen to the group. Without a link, or if interrupted, the join is made up for later."""
+        """Listen to the group. If the link is down or the call is interrupted, join it later."""
         await self._carry(lambda: self._add(group))
 
     async def leave(self, group: str) -> None:
@@ -134,8 +135,8 @@ class RedisLink:
         await self._carry(lambda: self._discard(group))
 
     async def send(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group's members in other processes. Without a link the messages
-        are dropped.
+        """Send messages, each to a group's members in other processes. While the link is
+        down, messages are dropped.
         """
         envelopes = [(group, seal(self._name, group, message)) for group, message in messages]
         await self._carry(lambda: self._publisher.publish(envelopes))
@@ -146,13 +147,13 @@ class RedisLink:
         deadline = self.loop.time() + TIMEOUT
         try:
             async with asyncio.timeout_at(deadline):
-                await self._tried.wait()  # delays only the first calls
+                await self._tried.wait()  # for the first attempt to open the link
                 if self.up:
                     await call()
         except TimeoutError as error:
-            if self.loop.time() < deadline + LATE:  # otherwise this process stood still
+            if self.loop.time() < deadline + LATE:  # else this process stood still
                 self._lose(error)
-        except Exception as error:  # noqa: BLE001 - whatever Redis raises, the link is lost
+        except Exception as error:  # noqa: BLE001 - any error means a lost link
             self._lose(error)
 
     async def _add(self, group: str) -> None:
@@ -160,7 +161,7 @@ class RedisLink:
         self._joined.add(group)
 
     async def _discard(self, group: str) -> None:
-        # Add the channel first: after an interrupted call, a second call alone would do nothing.
+        # Add the channel first: after an interrupted discard, a second discard alone does nothing.
         await self._remote.group_add(group, self._channel)
         await self._remote.group_discard(group, self._channel)
         self._joined.discard(group)
@@ -170,14 +171,14 @@ class RedisLink:
             try:
                 await self._open()
                 await self._watch()
-            except Exception as error:  # noqa: BLE001 - whatever Redis raises: it is tried again
+            except Exception as error:  # noqa: BLE001 - the link is opened again
                 self._lose(error)
             finally:  # also if an ending event loop cancels this task, without `close`
                 await self._shut()
             await asyncio.sleep(PAUSE)
 
     async def _open(self) -> None:
-        """Join all groups, over new connections."""
+        """Open the link: join all groups, over new connections."""
         async with asyncio.timeout(OPENING):
             self._channel = await self._remote.new_channel()
             await self._remote.group_add(self._name, self._channel)
@@ -220,7 +221,10 @@ class RedisLink:
                 task.result()
 
     async def _shut(self) -> None:
-        """Close the connections before the tasks: an abandoned channel would use them once more."""
+        """Close the connections, and then cancel the tasks.
+
+        In the other order an abandoned channel would use the connections once more.
+        """
         self.up = False
         for close in (self._publisher.close, self._remote.flush):
             with suppress(Exception):  # ignore any error of Redis: the connections are discarded
@@ -232,8 +236,10 @@ class RedisLink:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pulse(self) -> None:
-        """Send a pulse, and count the pulses, not the time: a process that was stopped for a while
-        misses none.
+        """Send a pulse to this process, or raise TimeoutError if several have not come back.
+
+        Pulses are counted, and no time is measured: a process that was stopped for a while misses
+        no pulse.
         """
         if self._pulses >= MISSED:
             raise TimeoutError("Redis accepts messages, and returns none")
@@ -262,7 +268,5 @@ class RedisLink:
 
 
 def seal(sender: str, group: str, message: JsonObject) -> JsonObject:
-    """Wrap a message for its way: a process hears a group once, and must learn the sender and the
-    group.
-    """
+    """Wrap a message with its sender and its group, as a process has one channel for all groups."""
     return {"from": sender, "group": group, "message": message}

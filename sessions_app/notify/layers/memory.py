@@ -13,9 +13,9 @@ LOST = {"type": "messages.lost"}
 
 
 class MemoryLayer(InMemoryChannelLayer):
-    """Channels' in-memory layer, with a cost per message that does not grow with the sockets.
+    """Channels' in-memory layer, with a cost per message that does not grow with the channels.
 
-    The original walks over all channels and groups at each message to expire old messages, and a
+    Channels' layer walks over all channels and groups at each message to expire old messages, and a
     channel with an expired message leaves its groups for good, though its socket lives. Here
     messages never expire. The queue of a channel is bounded; when it is full, the last slot holds a
     LOST marker. Messages are not copied, so no receiver may change one.
@@ -51,14 +51,14 @@ class MemoryLayer(InMemoryChannelLayer):
     async def receive(self, channel: str) -> JsonObject:
         """Wait for the channel's next message.
 
-        The queue is kept between the calls; the original makes a queue for each message.
+        The queue is kept between the calls; Channels' layer makes a queue for each message.
         """
         queue = self._queue(channel)
         try:
             message: JsonObject
             _, message = await queue.get()
         except asyncio.CancelledError:
-            if queue.empty():  # otherwise a channel outside of all groups would stay for good
+            if queue.empty():  # else a channel outside of all groups would stay for good
                 self.channels.pop(channel, None)
             raise
         return message
@@ -70,4 +70,4 @@ class MemoryLayer(InMemoryChannelLayer):
         return queue
 
     async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group's channels in other processes."""
+        """Do nothing: there are no other processes."""
