@@ -1,5 +1,7 @@
-"""Views outside of ATOMIC_REQUESTS. A request's transaction fails with an async view. A view that
-waits for the writer would wait for itself, as SQLite allows one writing transaction.
+"""The exclusion of views from ATOMIC_REQUESTS, which fails with async views.
+
+A view that waits for the writer inside of a transaction would wait for itself, as SQLite allows one
+writing transaction.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -44,7 +44,7 @@ UNSENT = Q(run=None, taken_at=None)
 FOLDER = "attachments"
 GONE = _("A file is no longer available. Remove it, or attach it again.")
 OFFICE = "application/vnd.openxmlformats-officedocument."
-# Types beyond those that Python knows in every version.
+# Media types by file extension, where some versions of Python know none.
 TYPES = {
     "docx": f"{OFFICE}wordprocessingml.document",
     "heic": "image/heic",
@@ -57,7 +57,7 @@ TYPES = {
 
 
 async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> Attachment:
-    """Keep a file that a message of that conversation may name.
+    """Store an uploaded file, which a later message of the conversation may name.
 
     Raises:
         Invalid: the file is empty, too large, of a refused type, or one too many; or the owner's
@@ -97,9 +97,9 @@ def content_type(extension: str) -> str:
 
 
 def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
-    """Find the files that a message names, in this order. Reads the database.
+    """Find the files that a message names, in the order of the ids. Reads the database.
 
-    Each file was just kept for the message's conversation, or was sent there before.
+    Each file is an unsent file of the message's conversation, or was sent there before.
 
     Raises:
         Invalid: a file is missing, or the files are too many.
@@ -133,7 +133,7 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
 
 
 def find_unsent(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attachment]:
-    """Find the given files that are kept but not sent. Reads the database."""
+    """Find those of the given files that are stored but not sent. Reads the database."""
     files = Attachment.objects.filter(
         UNSENT, owner_id=owner, conversation_name=conversation_id, is_stored=True
     )
@@ -202,7 +202,7 @@ def _file_extension(name: str) -> str:
 
 
 def _clean(name: str) -> str:
-    """Return the last part of a path without invisible characters, shortened before its ending."""
+    """Return the file name of a path without invisible characters; shorten a long name."""
     name = PurePosixPath(name.replace("\\", "/")).name
     visible = "".join(character for character in name if character.isprintable())
     base_name = " ".join(visible.split()) or "file"
@@ -289,7 +289,7 @@ def _complete(tx: Transaction, row: Attachment, path: str) -> None:
 
 
 def _give_up(tx: Transaction, row: Attachment) -> None:
-    """Mark a file as no longer unsent: the next cleaning deletes possible remains."""
+    """Mark a file that could not be written: the next cleaning deletes its row and remains."""
     Attachment.objects.filter(pk=row.pk).update(taken_at=tx.now)
 
 

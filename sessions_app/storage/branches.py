@@ -1,7 +1,7 @@
 """The branches of a conversation: the order of its runs once a message has versions.
 
-Only the beginning of a branch is stored. A fork continues the run before the forked one; a run with
-`follows` continues that run; any other run continues the run before it in the log.
+Only the beginning of a branch is stored. A fork continues the run before the forked run; a run with
+`follows` continues the run named there; any other run continues the run before it in the log.
 """
 
 from collections.abc import Iterable, Sequence
@@ -75,12 +75,12 @@ class Branches:
         return runs
 
     def off(self, branch: Iterable[UUID]) -> set[UUID]:
-        """Return the runs outside that branch, children included."""
+        """Return the runs outside the given branch, children included."""
         on = set(branch)
         return {run for run, root in self._roots.items() if root not in on}
 
     def beginning(self, branch: Sequence[UUID]) -> UUID | None:
-        """Return the run with which that branch left another branch; None for the first branch."""
+        """Return the run with which the given branch left another; None for the first branch."""
         return next((run for run in branch if run in self._beginnings), None)
 
     def versions(self, run: UUID) -> list[UUID]:
@@ -121,8 +121,9 @@ class Place:
 
 
 def find_place(conversation: UUID, replaces: str | None, follows: str | None) -> Place | None:
-    """Find the branch point of a message that names one of these runs; None if any message would
-    continue there. Reads the database.
+    """Find the point where a message that replaces or follows a run starts a branch.
+
+    Return None if the message continues the shown branch. Reads the database.
 
     Raises:
         NotFound: no message of the conversation has begun that run.

@@ -10,22 +10,22 @@ from sessions_app.storage.sql import database
 
 
 def prepare(*, connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Prepare a new connection; receives Django's `connection_created`."""
+    """Prepare a new connection; a receiver of Django's signal `connection_created`."""
     if connection.alias == DEFAULT_DB_ALIAS:
         database().prepare(connection)
 
 
 def prepare_to_migrate(*, using: str, **_: object) -> None:
-    """Lift the idle limit, as migrations compute for long; receives Django's `pre_migrate`."""
+    """Lift the idle limit for a long migration; a receiver of Django's signal `pre_migrate`."""
     if connections[using].vendor == "postgresql":
         with connections[using].cursor() as cursor:
             cursor.execute("SET idle_in_transaction_session_timeout = 0")
 
 
 async def close_broken() -> None:
-    """Reconnect, if needed, the thread behind `sync_to_async` and Django's async queries.
+    """Close a broken connection of the thread behind `sync_to_async` and Django's async queries.
 
-    In web processes the begin or end of a request does so; a worker has no requests.
+    Django does so at the begin and end of each request, but a worker has no requests.
     """
     await sync_to_async(close_old_connections)()
 

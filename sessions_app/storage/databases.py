@@ -6,14 +6,15 @@ This module does not need Django to be set up.
 from sessions_app.json_types import JsonObject
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
-# Enough for the writers and readers of the runtime, which keep connections, and for the views.
+# Maximum of connections: enough for the runtime's writers and readers, which keep their
+# connections, and for the views.
 POOL_SIZE = 20
 POOL = {
     "min_size": 1,
     "max_size": POOL_SIZE,
     "timeout": 5,
-    # Attempts to reconnect wait longer and longer, and exclude other attempts meanwhile: with the
-    # default, 300, the pool stays down for as long again as the database was.
+    # Seconds for attempts to reconnect, which follow at growing intervals, and exclude other
+    # attempts: with the default, 300, the pool stays down for as long again as the database was.
     "reconnect_timeout": 2,
     "max_lifetime": 1800,
 }

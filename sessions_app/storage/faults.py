@@ -29,12 +29,12 @@ SQLITE = {
 def is_fault(error: BaseException | None) -> bool:
     """Return whether the database was unreachable or could not do its work.
 
-    The request is not to blame then, and may be repeated. An error of the driver without a code
-    means that the connection was lost, or could not be opened.
+    Such an error is not the fault of the request, which may be repeated. An error of the driver
+    without a code means that the connection was lost, or could not be opened.
     """
     if isinstance(error, StorageUnavailable):
         return True
-    if isinstance(error, SessionsError):  # raised for a cause, such as a builder's failed read
+    if isinstance(error, SessionsError):  # the cause decides, e.g. a builder's failed read
         return is_fault(error.__cause__)
     if not isinstance(error, Error):
         return False

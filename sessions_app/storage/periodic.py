@@ -13,9 +13,9 @@ LONGEST_AFTER_FAULT = 3600.0
 
 
 async def repeat(work: Callable[[], Awaitable[object]], *, every: float, name: str) -> None:
-    """Do the work, and repeat it so many seconds after each end, until cancelled.
+    """Do the work again and again until cancelled, each time `every` seconds after the last end.
 
-    An error is logged with that name; then the work is repeated within the hour.
+    An error is logged with `name`; then the work is repeated within the hour.
     """
     while True:
         pause = min(every, LONGEST_AFTER_FAULT)

@@ -19,7 +19,7 @@ LIMITS = (
     f"SET lock_timeout = {LOCK_TIMEOUT * 1000:.0f}",
     f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION * 1000:.0f}",
 )
-# One statement for both, which saves each event a round trip.
+# One statement takes the sequence number and stores the event, which saves a round trip.
 APPEND_EVENT = """
     WITH taken AS ({sequence_query})
     INSERT INTO sessions_app_event
@@ -43,7 +43,7 @@ def append_event(
     sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
-    """Take the next sequence by that statement, and store the event; return the sequence's row."""
+    """Take a sequence number by the given query, and store the event; return the number's row."""
     return fetch(APPEND_EVENT.format(sequence_query=sequence_query), (*sequence_values, *event))
 
 

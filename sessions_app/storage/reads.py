@@ -37,7 +37,7 @@ def _close_at_exit() -> None:
     for database in connections:
         with suppress(ImproperlyConfigured, ImportError):  # the database's driver may be missing
             own = connections[database]
-            own.inc_thread_sharing()  # the opening thread has ended by exit
+            own.inc_thread_sharing()  # another thread closes at exit
             atexit.register(own.close)
 
 
@@ -72,7 +72,7 @@ def begin(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asynci
 
 
 def begin_in(threads: Executor, function: Callable[[], T]) -> asyncio.Future[T]:
-    """Begin to run a reading function in one of the given threads, which may be slow.
+    """Begin to run a reading function, which may be slow, in one of the given threads.
 
     The function gets the caller's language and URL prefix: asgiref keeps both per thread.
     """
@@ -101,7 +101,7 @@ class Shares:
     async def run(self, person: Hashable, begin: Callable[[], Awaitable[T]]) -> T:
         """Begin the work once the person has a free slot, and return the result.
 
-        Work with a cancelled caller keeps the slot to the end: a thread cannot be stopped.
+        Work whose caller is cancelled keeps the slot to its end: a thread cannot be stopped.
         """
         # A semaphore serves one event loop; an earlier loop's semaphore may still be in memory.
         key = (asyncio.get_running_loop(), person)
@@ -118,5 +118,5 @@ _shares = Shares(MOST_OF_ONE)
 async def read_for(
     person: Hashable, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run a function that reads for a person, in one of the person's threads."""
+    """Run a function that reads for a person, once the person has a free slot."""
     return await _shares.run(person, lambda: begin(function, *args, **kwargs))

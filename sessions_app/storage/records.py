@@ -30,7 +30,7 @@ class RunRecord:
 
 
 class EventRecord(NamedTuple):
-    """An event for its readers: the row, and the facts of the run that a frame needs."""
+    """An event as readers of the log get it: columns of the event, and of its run."""
 
     conversation: UUID
     run: UUID
@@ -47,7 +47,7 @@ class EventRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InteractionSettled:
-    """News for a host: an interaction of one of the host's runs has its final status.
+    """A settlement, as told to a host: the final status of an interaction of the host's run.
 
     `response` is `{"value": a value}` or `{"values": [values]}`, None where there is no response.
     """

@@ -19,16 +19,17 @@ RESTARTS = """
 """
 DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
 
-# Characters of text in one event, sent at once: the memory cost of a client that does not read.
+# Maximum characters of text in one event. An event is sent as a whole, and stays in memory for a
+# client that does not read.
 PART = 64 * 1024
 
-# Sequences with text that a restart took back.
+# A range of sequence numbers whose text a `restart` event took back.
 TakenBack = range
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The text of one sequence."""
+    """A piece of a run's text, with its sequence number in the log."""
 
     sequence: int
     text: str
@@ -56,12 +57,12 @@ def join(pieces: Iterable[Piece]) -> JsonObject:
 
 
 def taken_back_sequences(sequence: int, payload: JsonObject) -> TakenBack:
-    """Return the sequences that a `restart` event took back."""
+    """Return the sequence numbers whose text a `restart` event took back."""
     return range(payload["from_sequence"], sequence)
 
 
 def undo(pieces: Iterable[Piece], restarts: Sequence[TakenBack]) -> list[Piece]:
-    """Keep the pieces that no restart took back."""
+    """Return the pieces whose text no `restart` event took back."""
     return [piece for piece in pieces if not any(piece.sequence in restart for restart in restarts)]
 
 
@@ -88,7 +89,7 @@ def text_of(run: UUID, until: int | None = None) -> str:
 
 
 def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Group the pieces into unbroken stretches of sequences."""
+    """Group the pieces into stretches with consecutive sequence numbers."""
     groups: list[list[Piece]] = []
     for piece in pieces:
         if groups and piece.sequence == groups[-1][-1].sequence + 1:
@@ -134,9 +135,10 @@ def unfold(run: UUID, conversation: UUID) -> None:
 
 
 def fold(run: UUID, conversation: UUID) -> None:
-    """Fold the run's text events into message events, each an unbroken stretch.
+    """Fold the run's text events into message events, each with consecutive sequence numbers.
 
-    Called inside the transaction that ends the run. A message spans the sequences of its texts.
+    Called inside the transaction that ends the run. A message spans the sequence numbers of its
+    texts.
     Text that was taken back is left out, so that later readers of the log do not see that text.
     """
     rows = sql.fetch(TEXTS, (run,))

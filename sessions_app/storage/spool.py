@@ -15,13 +15,13 @@ def spool(texts: Iterator[str | bytes], enough: float = math.inf) -> IO[bytes]:
     """Write texts into a file until it has enough bytes; return the file at its beginning. Blocks:
     call in a thread.
     """
-    file: Any = SpooledTemporaryFile(PIECE, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - its reader closes it
+    file: Any = SpooledTemporaryFile(PIECE, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - the reader closes the file
     for text in texts:
         file.write(text.encode() if isinstance(text, str) else text)
         if file.tell() >= enough:
             break
     file.seek(0)
-    return file  # type: ignore[no-any-return] # in the stubs it is no IO
+    return file  # type: ignore[no-any-return] # no IO in the stubs
 
 
 async def pieces(file: IO[bytes]) -> AsyncIterator[bytes]:

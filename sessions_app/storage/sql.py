@@ -1,4 +1,4 @@
-"""Plain SQL for the writes that every message, event and answer costs.
+"""Plain SQL for the writes that every message, event and answer needs.
 
 The ORM builds each statement anew, which takes ten times as long as the database takes to execute
 the statement; and Django's cursors take as long as the database. So the driver executes these
@@ -35,7 +35,7 @@ _thread = _Thread()
 
 
 class Json:
-    """Any JSON value on its way into a column; a bare dict or list needs no such mark."""
+    """A mark for a JSON value to be stored in a column; a dict or list needs no mark."""
 
     __slots__ = ("value",)
 
@@ -60,7 +60,7 @@ def _json(value: object) -> str:
 
 @cache
 def _adapters() -> dict[type, Callable[[Any], Any]]:
-    """Return the adapters of values for columns, by type."""
+    """Return the functions that convert values for columns, by the type of the value."""
     return {
         dict: _json,
         list: _json,
@@ -75,7 +75,7 @@ def read_uuid(value: object) -> UUID:
 
 
 def read_id(value: UUID | str) -> UUID:
-    """Read an id that a caller gives.
+    """Read a row's UUID that a caller gives, perhaps as text.
 
     Raises:
         NotFound: no row can have such an id.

@@ -22,7 +22,8 @@ PRAGMAS = (
     "PRAGMA busy_timeout=20000",
     "PRAGMA journal_size_limit=67108864",
     "PRAGMA cache_size=-2000",
-    # The log goes into the database after 40 MB, not after 4: all writes wait meanwhile.
+    # SQLite copies its write-ahead log into the database after 40 MB, not after 4: all writes wait
+    # during the copy.
     "PRAGMA wal_autocheckpoint=10000",
     "PRAGMA temp_store=MEMORY",
 )
@@ -58,7 +59,7 @@ def append_event(
     sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
-    """Take the next sequence by that statement, and store the event; return the sequence's row."""
+    """Take a sequence number by the given query, and store the event; return the number's row."""
     rows = fetch(sequence_query, sequence_values)
     if rows:
         fetch(INSERT_EVENT, (*event, *rows[0], *rows[0]))
@@ -73,7 +74,7 @@ def prepare(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         for pragma in PRAGMAS:
             cursor.execute(pragma)
-    # SQLite's LIKE folds the case of ASCII only. Django's lookups call it with three arguments.
+    # SQLite's own LIKE folds the case of ASCII only. Django's lookups pass three arguments to LIKE.
     wrapper.connection.create_function("like", 3, _is_like, deterministic=True)
 
 
@@ -83,11 +84,11 @@ def _is_like(pattern: str, value: object, escape: str) -> bool | None:
 
 @lru_cache(maxsize=64)
 def _matcher(pattern: str, escape: str) -> Callable[[str], object]:
-    """Return a function that tells whether a case-folded text is like the pattern."""
+    """Return a function that tells whether a case-folded text matches a pattern of LIKE."""
     folded = pattern.casefold()
     word = folded[1:-1]
     if folded[:1] == folded[-1:] == "%" and not {"%", "_", escape}.intersection(word):
-        return lambda text: word in text  # a substring search is ten times as fast
+        return lambda text: word in text  # ten times as fast as a regular expression
     parts = re.findall(f"{re.escape(escape)}?.", folded, re.DOTALL)
     wildcards = {"%": ".*", "_": "."}
     regex = "".join(wildcards.get(part) or re.escape(part[-1]) for part in parts)

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-# Levels of lists and objects in a field, which is nested in further levels.
+# Maximum levels of nested lists and objects in a field of JSON, itself nested in further levels.
 MAX_DEPTH = MOST_LEVELS - 20
 REPLACEMENT = "\ufffd"
-NUL = "\\u0000"  # as escaped in JSON
+NUL = "\\u0000"  # a NUL in JSON text
 
 
 def encode(value: JsonObject) -> tuple[JsonObject, str]:
-    """Return a JSON value as `storable` gives it, and as text. The text shows quickly that nearly
-    all values are storable.
+    """Return a JSON value in storable form, and the JSON text of that form.
+
+    The text is made first, because it shows quickly that a value is storable, as nearly all are.
     """
     try:
         text = to_json(value).decode()
@@ -71,7 +72,7 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
 
 
 def check_finite(value: object) -> None:
-    """Check that JSON has all numbers of a value.
+    """Check that JSON has a form for all numbers in a value.
 
     Raises:
         Invalid: a number is infinite, or NaN.

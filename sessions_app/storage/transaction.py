@@ -1,4 +1,4 @@
-"""The transaction of one piece of writing work: the operations available to the work."""
+"""The transaction in which the writer does work, and the operations for such work."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{extra}
     WHERE id = %s RETURNING last_sequence
 """
-# Columns of the conversation that an event also changes, for the owner's list.
+# Columns of the conversation that an event also changes, for the owner's list of conversations.
 EXTRA_ASSIGNMENTS = {
     Event.Type.USER_MESSAGE.value: ", listed_at = %s",
     Event.Type.INTERACTION.value: ", waiting = waiting + 1",
@@ -38,7 +38,7 @@ class Transaction:
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
         self.begun = False
-        # True from the commit on: nothing can have reached the database before.
+        # True once the commit begins: before that, the database cannot have stored the work.
         self.committing = False
         self.events: list[EventRecord] = []
         self.after_commit: list[Callable[[], None]] = []
@@ -88,7 +88,7 @@ class Transaction:
         self._calls.setdefault(loop, []).append(call)
 
     def wake_loops(self) -> None:
-        """Make the calls after the commit.
+        """Make the collected calls in their event loops; call after the commit.
 
         Each loop is woken once, as a wake-up takes a system call and makes the thread wait for the
         interpreter.
@@ -119,7 +119,7 @@ class Transaction:
         """
         evict = self._fences.get((key, generation))
         if evict is None:
-            # Shared lock: a new host must wait for this commit, and no other writer.
+            # Shared lock: a new host must wait for this commit, this host's other writers need not.
             rows = sql.fetch(sql.add_lock(LEASE, "FOR SHARE"), (key,))
             current, requested_at = rows[0] if rows else (0, None)
             if current != generation:

@@ -14,8 +14,8 @@ log = Log(__name__)
 def vital() -> Iterator[None]:
     """End the process if the block or the function, the body of a thread, raises an error.
 
-    The supervisor starts the process again. Without the thread the process would look well, and
-    store nothing.
+    The supervisor starts the process again. Without the thread the process would look healthy,
+    and store nothing.
     """
     try:
         yield

@@ -131,8 +131,10 @@ class Writer:
         return future
 
     def write_within(self, work: Work[T]) -> T:
-        """Do the work at once, in this thread's current transaction or in a new one: committed, and
-        told to the readers, with the caller's other writes, or rolled back with these. Blocks.
+        """Do the work at once, in this thread's current transaction or in a new one. Blocks.
+
+        The work is committed, and its events are published, with the caller's other writes; or the
+        work is rolled back with these writes.
         """
         tx = Transaction()
 
@@ -194,7 +196,10 @@ class _Thread(threading.Thread):
             connection.close()
 
     def _commit_gathered(self) -> bool:
-        """Wait for work and commit it, keeping no reference meanwhile; return False at the end."""
+        """Wait for work and commit it; return False once stopped.
+
+        A wait keeps no reference to earlier work.
+        """
         items = self._gather()
         if items is None:
             return False
@@ -203,7 +208,7 @@ class _Thread(threading.Thread):
         return True
 
     def _gather(self) -> list[_Item] | None:
-        """Take the items queued by now, at least one; return None at the end."""
+        """Wait for an item, and return all items queued by then; return None once stopped."""
         first = self.queue.get()
         if first is None:
             return None
@@ -220,7 +225,7 @@ class _Thread(threading.Thread):
         return items
 
     def _commit(self, items: list[_Item]) -> None:
-        """Commit all items in one transaction; if one fails or is refused, each in its own."""
+        """Commit all items in one transaction; if one fails or is refused, commit one by one."""
         if not self._try(items):
             for item in items:
                 self._try([item])
@@ -238,7 +243,7 @@ class _Thread(threading.Thread):
                         _transact(tx, items)
         except Exception as error:  # noqa: BLE001 - passed to the callers that wait for the work
             cause = error.__cause__ if isinstance(error, _TransientFailure) else error
-            assert isinstance(cause, Exception)  # noqa: S101 - for the type
+            assert isinstance(cause, Exception)  # noqa: S101 - for the type checker
             if not isinstance(cause, Refused):
                 log.warning("writer.rolled_back", items=len(items), error=repr(cause))
             if tx.begun and len(items) > 1 and not _may_be_committed(cause, tx):
@@ -252,7 +257,7 @@ class _Thread(threading.Thread):
         return True
 
     def _tell(self, tx: Transaction, items: list[_Item]) -> None:
-        """Hand over the outcomes of the items; waiting callers come last."""
+        """Make the calls after the commit, and then hand over the outcomes to waiting callers."""
         self._writer.tell(tx)
         for item in items:
             if isinstance(item.future, asyncio.Future):
@@ -266,7 +271,7 @@ def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
     """Group the items that may share a transaction; the order within a lane stays."""
     if database().WRITERS == 1:
         return [items]
-    by_lane = sorted(items, key=lambda item: item.lane.number)  # a stable sort
+    by_lane = sorted(items, key=lambda item: item.lane.number)  # stable: keeps the lane's order
     return (list(group) for _, group in groupby(by_lane, key=lambda item: item.lane.number))
 
 
@@ -291,7 +296,8 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
             tx.begun = True
             for item in items:
                 item.run(tx)
-            # Make hooks robust: an error after the commit would have all of the work repeated.
+            # Make Django's hooks robust: an error after the commit would make the writer repeat all
+            # of the work.
             hooks: list[Any] = connection.run_on_commit
             hooks[:] = [(ids, hook, True) for ids, hook, _is_robust in hooks]
             tx.committing = True
@@ -303,12 +309,12 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
 
 
 def _passes(error: Exception, tx: Transaction) -> bool:
-    """Return whether a retry may succeed in a moment. A single writer has waited already."""
+    """Return whether a retry may succeed in a moment. SQLite's single writer has waited already."""
     return database().WRITERS > 1 and is_fault(error) and not _may_be_committed(error, tx)
 
 
 def _may_be_committed(error: Exception, tx: Transaction) -> bool:
-    """Return whether the connection was lost during the commit, so that callers must look."""
+    """Return whether the connection was lost during the commit, which may have succeeded."""
     return tx.committing and is_fault(error) and sqlstate(error) not in COLLISIONS
 
 
