@@ -1,1 +1,1 @@
-"""The chat page: contents read from the log, and the forms."""
+"""The pages of the chat: conversations rendered from the event log, the inbox, and their forms."""

@@ -10,7 +10,7 @@ from chat_app.settings import ChatSettings
 
 Colour = tuple[float, float, float]
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
-# Backgrounds of accent text besides the tint: `--hover` and `--page` of base.css, light and dark.
+# Colours of base.css behind text in the accent colour: `--hover` (light, dark), `--page` (dark).
 LIGHT_GROUND, DARK_GROUND, DARK_PAGE = "#e9ebe7", "#272d2b", "#121514"
 ON_DARK_ACCENT = "#0b0f0e"
 LEAST_CONTRAST = 4.6  # WCAG asks for 4.5
@@ -35,7 +35,7 @@ def version(accent: str) -> str:
 
 @cache
 def colours(accent: str) -> str:
-    """Return a style sheet with an accent, darkened or lightened until text is readable."""
+    """Return a style sheet for an accent colour, darkened or lightened until text is readable."""
     colour = parse(accent)
     tints = _mix(colour, WHITE, 0.9), _mix(colour, parse(DARK_PAGE), 0.86)
     light = _readable(colour, BLACK, (tints[0], parse(LIGHT_GROUND)))
@@ -63,7 +63,7 @@ def parse(text: str) -> Colour:
 
 
 def _readable(colour: Colour, towards: Colour, grounds: tuple[Colour, ...]) -> Colour:
-    """Return the colour, mixed towards another until text has contrast on all backgrounds."""
+    """Mix the colour with another until its contrast to each background suffices for text."""
     share = 0.0
     while share < 1 and any(
         contrast(_mix(colour, towards, share), ground) < LEAST_CONTRAST for ground in grounds

@@ -60,7 +60,7 @@ class CardField:
 
 @dataclass(frozen=True, slots=True)
 class CardForm:
-    """The form of a card, as Django shows it."""
+    """A Django form on a card, with the fields to show."""
 
     form: forms.BaseForm
     fields: Sequence[CardField]
@@ -127,7 +127,7 @@ class Card:
 
     @property
     def view(self) -> QuestionView:
-        """The view of the question, the same for all readers."""
+        """The contents of the question for display, the same for all readers."""
         return QuestionView.of(self.interaction)
 
 
@@ -147,7 +147,7 @@ def card(
     typed_answer: TypedAnswer | None = None,
     alone: bool = False,
 ) -> Card:
-    """Build the card of a question and the questions asked with it; `alone`: of the one only."""
+    """Build the card of a question and the questions asked with it; `alone`: without the others."""
     if typed_answer and typed_answer.interaction != interaction.id:
         typed_answer = None
     view = QuestionView.of(interaction)
@@ -207,7 +207,7 @@ def _form(
 
 
 def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[CardField]:
-    """Return the visible fields, focus on the first with errors; `key` prefixes each name."""
+    """Return the visible fields, and focus the first with errors; `key` prefixes their keys."""
     wrong = next((bound_field for bound_field in form.visible_fields() if bound_field.errors), None)
     if wrong:
         wrong.field.widget.attrs["autofocus"] = True

@@ -128,7 +128,7 @@ def _page_of(request: HttpRequest) -> str:
 
 
 def is_script(request: HttpRequest) -> bool:
-    """Return whether the page's script asks, which gets JSON and no redirect."""
+    """Return whether the page's script sent the request, and so gets JSON and no redirect."""
     return request.headers.get("Accept") == "application/json"
 
 

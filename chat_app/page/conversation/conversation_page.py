@@ -59,8 +59,8 @@ ALL_ITEMS = ItemRange()
 class ShownBranch:
     """The shown branch of a conversation: the newest, or the requested branch.
 
-    `begins` is the run that left another branch, empty for the first branch. `follows` is the run
-    that the next message continues, empty if that is the newest run of all.
+    `begins` is the first run after the fork from another branch, empty for the first branch.
+    `follows` is the run that the next message continues, empty if that is the newest run of all.
     """
 
     def __init__(self, conversation: Conversation, selected_run: UUID | None) -> None:
@@ -74,7 +74,7 @@ class ShownBranch:
         self.selected_run = selected_run if self.follows else None
 
     def place_among_versions(self, run: UUID) -> Versions | None:
-        """Return the version of the message that the run answers; None for a single version."""
+        """Return the place of the run's message among its versions; None for a single version."""
         runs = self.branches.versions(run)
         if len(runs) < 2:
             return None
@@ -167,7 +167,7 @@ class Page:
         return self.conversation.workflow if self.conversation else ""
 
     def takes_files(self, choices: Iterable[registry.OfferedWorkflow]) -> bool:
-        """Return whether files can be attached; before the first message any choice may accept."""
+        """Return whether the workflow, or any of the `choices` for a new chat, accepts files."""
         offers = choices if self.conversation is None else filter(None, [self.offer])
         any_takes = any(offer.workflow.takes_files for offer in offers)
         return any_takes and RuntimeSettings.load().MAX_FILES > 0
@@ -212,7 +212,7 @@ def read_page(
             deleted_conversation=conversation,
         )
     branch = ShownBranch(conversation, item_range.branch)
-    runs = read_runs(conversation.id)  # before the events: a run read as done has its full text
+    runs = read_runs(conversation.id)  # read before events, so that ended runs have all text
     transcript = read_transcript(conversation, item_range, branch)
     pending = cards(transcript.pending, typed_answer)
     state = run_state(runs, {card.interaction.run_id for card in pending})
@@ -409,7 +409,7 @@ def _at_rest(runs: Sequence[Run]) -> RunState:
         words = gettext("Suspended: an administrator of this site must resume it.")
         is_stopping = any(run.stop_requested_at is not None for run in suspended_runs)
         return RunState("suspended", words, stoppable=not is_stopping)
-    # A run sent after this read appears at the next read.
+    # A run created after `runs` was read appears at the next read.
     if not runs:
         return RunState("new", "")
     last = runs[-1]

@@ -103,6 +103,6 @@ async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpRe
 
 
 async def _content(attachment: AttachedFile) -> AsyncIterator[bytes]:
-    """Yield the file, opened for the first piece only, since the client may disconnect before."""
+    """Yield the file in pieces; open it only for the first, as the client may disconnect before."""
     async for piece in pieces(await asyncio.to_thread(attachment.open)):
         yield piece

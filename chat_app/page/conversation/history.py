@@ -27,13 +27,13 @@ from sessions_app.models import Event
 from sessions_app.storage.records import EventRecord, read_records
 from sessions_app.storage.run_text import Piece, join, stretches, taken_back_sequences
 
-# Each item has at least one of the counted rows, so these numbers bound the items of one read: of
-# the newest part, and of older parts, which people scroll through faster.
+# Counted rows in one read of the newest part, and of an older part, which people scroll through
+# faster. Each item has at least one counted row, so the numbers bound the items, too.
 ROWS = 50
 OLDER_ROWS = 100
 SIZE = 1024 * 1024  # characters; the row that exceeds this size is the last
 
-# Types that do not count: many rows of unfolded text are one item, and the others are no items.
+# Types of rows that are not counted: many pieces of text form one item; the others form none.
 UNCOUNTED_TYPES = (
     Event.Type.TEXT,
     Event.Type.INTERACTION_UPDATE,
@@ -103,7 +103,7 @@ def read(
     start = row_sizes[fitting_count - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)
     texts = events.filter(type=Event.Type.TEXT).order_by("sequence")
-    # Only the columns that differ are read, unconverted, as there may be ten thousand pieces.
+    # Read only the columns in which pieces differ, unconverted: there may be ten thousand pieces.
     pieces = texts.values_list(
         Cast("run_id", TextField()), "sequence", KeyTextTransform("text", "payload")
     )
@@ -167,7 +167,7 @@ def _texts(conversation: UUID, parts: Iterable[Q]) -> list[EventRecord]:
 def _continued_texts(
     rows: list[EventRecord], aside: list[EventRecord], known_texts: Mapping[UUID, KnownText]
 ) -> dict[UUID, KnownText]:
-    """Return the known texts that these rows continue, unless the known text was taken back."""
+    """Return the known texts that these rows continue, unless a restart took the text back."""
     cuts = [
         (row.run, taken_back_sequences(row.sequence, row.payload))
         for row in aside

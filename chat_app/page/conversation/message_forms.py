@@ -196,7 +196,7 @@ def _part_answer(data: Mapping[str, list[str]], name: str) -> PageAnswer:
 
 
 def page_answer_of(incoming_answer: IncomingAnswer) -> PageAnswer:
-    """Return the answer as sent by a page; empty if the answer has another form."""
+    """Return the answer if a page sent it; an empty answer if another client did."""
     answer = incoming_answer.answer
     return answer if isinstance(answer, PageAnswer) else PageAnswer()
 

@@ -1,4 +1,4 @@
 """The inbox with a person's waiting prompts, and the page of one prompt.
 
-`urls` and, for the start page, `page` import it.
+`urls` and, for the start page, `page` import this package.
 """

@@ -47,7 +47,7 @@ def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Entries of a page with the same question, or a single one. `count`: total on all pages."""
+    """Entries of a page with the same question, or a single entry. `count`: total on all pages."""
 
     kind: Kind | None
     count: int
@@ -79,7 +79,7 @@ class Bar:
 def group_alike(
     entries: Sequence[Entry], reader: UserId, ids: Sequence[UUID]
 ) -> tuple[list[Group], list[Bar]]:
-    """Group a page's entries, counted among all waiting `ids`; a group is at its first entry."""
+    """Group a page's entries, each group at its first; count similar prompts among all `ids`."""
     kinds = {entry.interaction.pk: _kind(entry) for entry in entries if entry.card}
     shown_ids = {entry.interaction.pk for entry in entries}
     rest = [id_ for id_ in ids if id_ not in shown_ids][:MOST_ALIKE]

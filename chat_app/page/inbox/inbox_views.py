@@ -224,7 +224,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
             return refusal(error.reason)
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
-    # The page of a link says itself what became of the question.
+    # The page of a signed link shows the outcome of the question itself.
     is_linked = bool(reader.page_url)
     if answer_result.outcome in answers.TAKEN and not (is_linked or is_script(request)):
         return _confirm(request, interaction)

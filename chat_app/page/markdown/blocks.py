@@ -21,14 +21,14 @@ LONGEST = 8192
 
 TABLE = "table"
 FENCE = r"(?:`{3,9}|~{3,9})[\w+#-]{0,20}"
-# The block in which a part may begin: a fence, by its first line, or a table.
+# A part may begin within a block: a table, or a code fence, which is given by its first line.
 INSIDE = re.compile(rf"(?:{TABLE}|{FENCE})?", re.ASCII)
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _ITEM = re.compile(r"\n(?=(?:[-*+]|[0-9]{1,9}[.)])[ \t])")
 _PIPE = re.compile(r"(?<!\\)\|")
 
-# A row, a heading, a fence; or marks that may become one, a list or a rule.
+# A line that is, or may still become, a table row, heading, fence, list item or rule.
 _BLOCK = re.compile(r"[ \t>]*(?:\||#{1,6}|`{3}|~{2}|[-*+_=:`|~ ]+$|\d{1,9}[.)]?\s*$)")
 _CLOSING = re.compile(r" {0,3}(?:`+|~+)\s*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -83,7 +83,7 @@ def cut(text: str, inside: str = "") -> Cut:
         # Omit the last line, which is unfinished, and so leaves the line above undecided, too.
         parser = _formula_parser if syntax.MARKS.search(whole) else _parser
         tokens = parser.parse(whole[: lines[-1]], env)
-    except work.TooMuchWork:  # the parts will not be rendered either
+    except work.TooMuchWork:  # the text is then shown unrendered
         tokens = []
     blocks = [(lines[token.map[0]], token) for token in tokens if token.level == 0 and token.map]
     blocks = blocks or [(0, Token("paragraph_open", "p", 1))]

@@ -16,7 +16,7 @@ from pygments.lexers import get_all_lexers
 
 from chat_app.page.markdown import painter, work
 
-# Mark in the first line of code that continues a part above.
+# Mark in the first line of a code fence that continues the fence of the part above.
 REST = "(continued)"
 
 # Seconds after which an unresponsive painter process is replaced.

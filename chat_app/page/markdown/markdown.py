@@ -40,15 +40,15 @@ ATTRIBUTES = {
     "img": {"src", "alt"},
     **syntax.ATTRIBUTES,
 }
-# Allowed classes; none of the page's other styles can be used.
+# Allowed classes by element, so that a text cannot use other styles of the page.
 CLASSES = {
     "span": {"task", "done", *painter.CLASSES},
     "figure": {"rest"},
     "li": {"task-item"},
     "section": {"footnote"},
 }
-# Attributes set on every element: wide ones scroll by themselves, so the keyboard must reach them;
-# those with marks or columns take the direction of their own text; code is never translated.
+# Attributes added by element: scrolling elements get a tab stop for the keyboard; lists, quotations
+# and tables take the direction of their own text; code is not translated.
 ADDED_ATTRIBUTES = {
     "pre": {"tabindex": "0", "translate": "no"},
     "code": {"translate": "no"},

@@ -52,7 +52,7 @@ ATTRIBUTES = {
     "mtable": {"columnalign"},
     "menclose": {"notation"},
 }
-# Attribute values: spaces have one digit, so that no part is larger than the page.
+# Allowed attribute values: a length has one digit before the point, so that none exceeds the page.
 VALUE = re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|px|pt)?|[a-z -]{1,40}")
 # The label of a footnote, which is part of URLs.
 LABEL = re.compile(r"[\w-]{1,40}", re.ASCII)

@@ -9,7 +9,7 @@ from django.middleware.locale import LocaleMiddleware
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """Django's middleware without two thread switches: a cookie and a header need no thread."""
+    """Django's LocaleMiddleware as a coroutine: reading a cookie and a header needs no thread."""
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         """Serve a request in its language."""

@@ -91,7 +91,7 @@ PREFERENCES = (
     _language(),
 )
 
-# Switches for signals of a page in the background.
+# Switches for the chime and the notifications of pages in the background.
 SWITCHES = tuple(
     Preference(name, f"chat_{name}", title, {"off": "", "on": ""})
     for name, title in (("chime", _("Chime")), ("notification", _("Notification")))

@@ -222,7 +222,7 @@ def _waiting_then_newest(owner: UserId, condition: Q, limit: int) -> list[UUID]:
 def _entries(
     ids: list[UUID], always: Q, waiting_counts: dict[UUID, _WaitingCount]
 ) -> tuple[list[Entry], bool]:
-    """Read the entries, and whether assigned prompts may wait, which mostly saves a query.
+    """Read the entries, and whether assigned prompts may wait; False saves a query.
 
     Conversations that meet the condition `always` but are not among the ids come last.
     """
