@@ -41,7 +41,7 @@ def zone_of(preference: MailPreference) -> tzinfo:
     """Return the person's time zone, or the site's if this machine lacks that zone."""
     try:
         return ZoneInfo(preference.zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # "America" is a directory
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # also for directories such as "America"
         return timezone.get_default_timezone()
 
 

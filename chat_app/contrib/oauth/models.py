@@ -36,7 +36,7 @@ class OAuthGrant(models.Model):
 
 
 class OAuthRequest(models.Model):
-    """A person's way to a provider and back: there from when they leave until they come back."""
+    """The state of a person's visit to a provider, stored from leaving until the return."""
 
     # SHA-256 of the `state`, which the person's browser has.
     state = models.CharField(max_length=64, unique=True)

@@ -1,7 +1,7 @@
 """The sign-in of NeMo Agent Toolkit functions, by the providers of this site.
 
-The module needs `[nat]` and `[oauth]`. A workflow of the configuration file names it:
-`authenticate: chat_app.contrib.oauth.nat.authenticate`.
+The module needs the extras `[nat]` and `[oauth]`. A workflow in the workflows file names the
+function: `authenticate: chat_app.contrib.oauth.nat.authenticate`.
 """
 
 from typing import Any
@@ -32,10 +32,10 @@ async def authenticate(context: Context, config: Any, flow: Any) -> Authenticate
         token = await access_token(context, name, scopes=config.scopes)
         try:
             header = f"Bearer {await token.read()}"
-        except ConsentGone:  # ended since this was recorded: the next call prompts the person
+        except ConsentGone:  # ended since `token` was recorded: prompt again
             continue
-        # Mark the token as expired, or the toolkit keeps it as long as its builder, even if
-        # revoked.
+        # Mark the header as expired, or the toolkit uses it as long as its builder lives, even
+        # after the consent is revoked.
         ended = {"expires_at": timezone.now()}
         return AuthenticatedContext(headers={"Authorization": header}, metadata=ended)
 

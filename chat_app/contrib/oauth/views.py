@@ -26,7 +26,7 @@ from sessions_app.storage import reads
 
 
 class ConsentRate(LimitedRate):
-    """A rate of consents."""
+    """The limit of a person's tries to connect an account."""
 
     USER = "RATE_CONSENTS_USER"
 
