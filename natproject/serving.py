@@ -8,10 +8,10 @@ import sys
 
 from django.conf import settings
 
-# Well above the application's limit, so that the application refuses a long answer with a reason;
-# the server would just drop the connection.
+# Bytes of a WebSocket message. Well above the application's limit, so that the application refuses
+# a long answer with a reason; the server would just drop the connection.
 WEBSOCKET_MAX_SIZE = 16 * 1024 * 1024
-# Lower, as uvicorn buffers an incomplete message, which may never end.
+# A lower limit for uvicorn, which buffers incomplete messages, even one that never ends.
 UVICORN_MAX_SIZE = 1024 * 1024
 # Wildcard addresses of a server, and the address at which to reach the server.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing

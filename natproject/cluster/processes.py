@@ -36,7 +36,7 @@ AT_ONCE = {"autostart": "true", "startsecs": "0"}
 LATER = {"autostart": "false", "startsecs": "1"}
 Say = Callable[[str], None]
 START_TIMEOUT = 120.0
-LOOK_AGAIN = 0.5  # seconds
+LOOK_AGAIN = 0.5  # seconds between two checks of the processes
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Plan:
         return parser
 
     def _web(self) -> dict[str, str]:
-        """Configure web processes that share one socket, each with a second, separate one."""
+        """Configure web processes that share one socket, and have another socket each."""
         arguments = ["--fd", "0", *daphne_arguments(self.host, NUMBER)]
         return {
             **self._program(f"web-{NUMBER}", _python("-m", "daphne", *arguments)),

@@ -74,7 +74,7 @@ class Service(ABC):
 
     @cached_property
     def sockets(self) -> Path:
-        """The directory of the Unix socket: the data's, or a temporary one with a shorter path."""
+        """The directory of the Unix socket: the data directory, or a temporary one if too long."""
         if len(os.fsencode(self.directory)) <= SOCKET_PATH:
             return self.directory
         shorter = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))

@@ -34,7 +34,7 @@ HITL = {
     if EXAMPLE_AGENTS
     else {},
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
-    # Empty if unknown: the host of a request is better than the listening address.
+    # Empty if not configured: links then take the host of the request, not the listening address.
     "PUBLIC_URL": environment.known_url,
     "HEALTH_URL": f"http://{host_in_url(HOST)}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
@@ -44,7 +44,7 @@ HITL = {
 }
 
 INSTALLED_APPS = [
-    # Wraps the runserver of the app below, so that static files are served the same way.
+    # Extends daphne's `runserver`, so that static files are served as in production.
     "servestatic",
     # Installs Twisted's asyncio reactor, and so precedes all possible importers of Twisted.
     "daphne",

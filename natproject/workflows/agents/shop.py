@@ -13,7 +13,7 @@ from sessions_app.workflows import group
 async def script(
     messages: list[ModelMessage], _info: AgentInfo
 ) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-    """Play a model, such as "openai:…", which would stand in its place."""
+    """Play the model; a real agent names one instead, such as "openai:…"."""
     results = [part for part in messages[-1].parts if part.part_kind == "tool-return"]
     if results:
         yield f"Done: {results[0].content}"
