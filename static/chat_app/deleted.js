@@ -1,4 +1,4 @@
-// The page of a deleted conversation: it comes back once that was undone in another tab.
+// The page of a deleted conversation, which reloads once the deletion was undone in another tab.
 
 const EVERY = 20_000;
 
@@ -8,7 +8,7 @@ async function look() {
     const response = await fetch(location.href, { headers: { "X-Background": "1" } });
     if (response.ok && !response.redirected) location.reload();
   } catch {
-    // It is seen with the next look.
+    // The request failed; the timer sends another one.
   }
 }
 

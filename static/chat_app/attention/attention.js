@@ -1,37 +1,37 @@
-// Tells somebody who looks at none of the open pages that a new question waits: by a chime, by a
-// notification. Loaded only where that is switched on.
+// Chimes and shows notifications for new questions while none of the person's pages is in view.
+// Loaded only if the chime or the notifications are switched on.
 
 import { Draft } from "../js/forms.js";
 import { ask } from "../js/person.js";
 import { chime, prepare } from "./chime.js";
 
-const PAGES = 4; // of the inbox: of more questions it is told that there are new ones, not which
-const FEW = 3; // new at once, and each has its own notification
+const PAGES = 4; // pages of the inbox to read; if there are more, a notification names no question
+const FEW = 3; // new questions that get a notification each; more share one
 
 const main = document.getElementById("chat");
-// Which questions this browser knows. It outlives the page, which may not see them come.
+// The questions that this browser knows, kept in localStorage for when no page is open.
 const record = new Draft("attention");
-const shown = new Map(); // by tag: a notification, and the ids of its questions
-// Of all open pages of one person in this browser one leads: the one that holds this lock. It gives it
-// up when it is no longer connected; a page that is closed, or crashes, loses it.
+const shown = new Map(); // open notifications by tag, each with the ids of its questions
+// The lock of the leader, the one page of this person and browser that notifies. A page releases
+// the lock when disconnected; the browser releases the lock of a closed or crashed page.
 const LEADS = `attention of ${main.dataset.user}`;
-// Pages in view share this one, by which the one that leads knows that somebody looks.
+// The lock shared by all pages in view; while any page holds it, the leader does not notify.
 const SEEN = `in view of ${main.dataset.user}`;
 
 let wanted = main.dataset.attention.split(/\s+/);
 let connection = null;
 let isLeading = false;
-let isAsking = false; // to lead
+let isAsking = false; // this page waits for the leader's lock, or holds the lock
 let quit = () => {};
 let hide = () => {};
-let waiting = 0; // how many, as the socket tells it
-let before = 0; // as it was at the last look
+let waiting = 0; // the number of waiting questions that the socket last reported
+let before = 0; // `waiting` when the inbox was last read
 let isLooking = false;
 let isStale = false;
 
-/** Begin, with the connection that brings the page's news; `count` of them wait. */
+/** Watch the page's connection for new questions; `count` questions wait already. */
 export function follow(socket, count) {
-  if (!navigator.locks) return; // the settings say so
+  if (!navigator.locks) return; // the settings page tells that this browser cannot notify
   connection = socket;
   waiting = before = count;
   if (wanted.includes("chime")) prepare();
@@ -60,7 +60,7 @@ async function lead() {
     isAsking = true;
     await navigator.locks.request(LEADS, () => connection.isOpen && begin());
     isAsking = isLeading = false;
-    lead(); // it may be back already
+    lead(); // the connection may be open again
   }
 }
 
@@ -70,7 +70,7 @@ function begin() {
   return new Promise((resolve) => (quit = resolve));
 }
 
-/** Let the page that leads know whether this one is in view. */
+/** Hold the lock `SEEN` while this page is in view, so that the leader does not notify. */
 function show() {
   hide();
   if (document.hidden) return;
@@ -79,14 +79,14 @@ function show() {
   navigator.locks.request(SEEN, { mode: "shared" }, view);
 }
 
-/** Whether one of the pages is in view. */
+/** Return whether any page of the person in this browser is in view. */
 async function isSeen() {
   if (!document.hidden) return true;
   const { held } = await navigator.locks.query();
   return held.some(({ name }) => name === SEEN);
 }
 
-/** See what waits now, and tell what is new. */
+/** Read the waiting questions from the inbox, and notify of new ones. */
 async function look() {
   if (!isLeading && !shown.size) return;
   isStale = isLooking;
@@ -95,7 +95,7 @@ async function look() {
   try {
     await take(await load());
   } catch {
-    // It comes with the next look.
+    // The request failed; the next `waiting_message` causes another one.
   }
   isLooking = false;
   if (isStale) look();
@@ -122,7 +122,7 @@ async function take({ prompts, more }) {
   record.save({ ids, more });
   if (!known || (await isSeen())) return;
   const fresh = prompts.filter((each) => !known.ids.includes(each.interaction_id));
-  // Where not all are listed, one that is not known may only have moved up.
+  // If a list was cut after PAGES, an unknown question may be an old one that has moved up.
   const isListed = !more && !known.more;
   if (isListed ? !fresh.length : !areMore) return;
   if (wanted.includes("chime")) chime();
@@ -134,11 +134,11 @@ async function take({ prompts, more }) {
   }
 }
 
-/** One of the same tag takes the place of another, of whichever page. */
+/** Show a notification, which replaces an earlier one with the same tag, even another page's. */
 function notify(tag, of, question, url) {
   const notification = new Notification(main.dataset.asks, {
     tag,
-    // What would hide or reorder something in it.
+    // Remove control characters, which could hide or reorder parts of the text.
     body: question.replace(/[\p{Cc}\p{Bidi_Control}]/gu, ""),
     lang: document.documentElement.lang,
     dir: "auto",
@@ -156,10 +156,10 @@ function close(tag) {
   shown.delete(tag);
 }
 
-/** Where its card is on this page, it is there; otherwise its own page is. */
+/** Focus the question's card if it is on this page; else go to the question's own page. */
 function open(id, url) {
   const card = document.querySelector(`prompt-card[data-interaction="${id}"]`);
-  card?.click(); // it unfolds
+  card?.click(); // unfolds the card
   if (card) card.querySelector("h2").focus();
   else location.assign(url);
 }

@@ -1,4 +1,4 @@
-// Two soft notes. A browser lets a page sound once somebody has used it.
+// A chime of two soft notes. Browsers let a page play sound only after a click or key on the page.
 
 const NOTES = [
   [0, 659],
@@ -6,13 +6,13 @@ const NOTES = [
 ];
 const LASTS = 0.6;
 const VOLUME = 0.2;
-const LATE = 5000; // milliseconds
+const LATE = 5000; // ms; a chime that is this late is not played
 
 let context = null;
-let allowed = null; // a promise
+let allowed = null; // a promise, resolved once the browser allows sound
 let sounding = 0;
 
-/** Have it ready; while nothing sounds it takes no power. Resolves once it is allowed. */
+/** Prepare the chime, suspended to save power. Resolves once the browser allows sound. */
 export function prepare() {
   if (!context) {
     context = new AudioContext();
@@ -31,7 +31,7 @@ function rest() {
 export async function chime() {
   const asked = Date.now();
   await prepare();
-  // Else it would sound when somebody is back.
+  // Too late: the browser allowed sound only when the person came back, who needs no chime now.
   if (Date.now() - asked > LATE) return;
   await context.resume();
   const now = context.currentTime;

@@ -1,22 +1,22 @@
-// The settings, which are saved when they are changed. What the browser does not do of chime and
-// notification they say at once, and what is switched on shows what it will be like.
+// The settings page, which saves each change at once. A switch for chime or notifications gives a
+// sample when turned on, or tells why this browser cannot do it.
 
 import { post } from "../js/forms.js";
 import { say } from "../js/words.js";
 import { chime } from "./chime.js";
 
-/** The names of the two are those of the form's fields. */
+/** The group of the two switches, whose fields are named `chime` and `notification`. */
 const switches = document.getElementById("attention");
 const problem = switches.querySelector(".error");
 
-/** The name of a sentence that says why it cannot be switched on; "" if it can. */
+/** Return the key of the text that tells why a switch cannot be turned on; "" if it can. */
 function whyNot(name) {
   if (!isSecureContext || !navigator.locks) return "notSecure";
   if (name === "chime") return "AudioContext" in window ? "" : "noChime";
   return "Notification" in window ? "" : "noNotification";
 }
 
-/** Show what it will be like; returns the same. */
+/** Play the chime or show a notification; returns the key of the reason if that fails, else "". */
 async function sample(name) {
   if (name === "chime") {
     await chime();
@@ -24,7 +24,7 @@ async function sample(name) {
   }
   if ((await Notification.requestPermission()) !== "granted") return "refused";
   try {
-    // Browsers of phones have it, and show none for a page.
+    // Browsers of phones have this constructor, but throw an error for pages.
     new Notification(say("sample"), { tag: "sample" }).onclick = () => focus();
     return "";
   } catch {
@@ -42,12 +42,12 @@ async function tryOut(field) {
   tell(why || "");
 }
 
-/** Show the pages, this one and those that are open already, as it is saved. */
+/** Apply a saved setting to this page, and tell all open pages which switches are on. */
 function apply({ name, value }) {
   if (name === "language") location.reload();
   document.documentElement.dataset[name] = value;
   const wanted = [...switches.querySelectorAll(":checked")].map((each) => each.name);
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is of windows
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- channels have no origin
   new BroadcastChannel("attention").postMessage(wanted);
 }
 
@@ -60,7 +60,7 @@ switches.form.addEventListener("change", async ({ target }) => {
   if (!error) apply(target);
 });
 
-// What was chosen before this script was there.
+// Handle a choice that was made before this script was loaded.
 const early = [...switches.form.elements].find((each) => each.checked && !each.defaultChecked);
 early?.dispatchEvent(new Event("change", { bubbles: true }));
 

@@ -1,4 +1,4 @@
-// How many questions wait, kept up to date on a page that hears nothing else.
+// Keeps the number of waiting questions up to date, on pages without other live updates.
 
 import { Connection } from "../js/connection.js";
 import { counted } from "../js/words.js";

@@ -1,5 +1,5 @@
-// The inbox, and the page of one prompt. They work as they came from the server; this makes them
-// live: what is answered anywhere goes, what is asked comes, and what is being typed stays.
+// The inbox and the page of one prompt, which also work without this script. The script adds live
+// updates: answered questions go, new questions appear, and typed text stays.
 
 import { Connection, newId, Outbox } from "../js/connection.js";
 import { ask } from "../js/person.js";
@@ -9,12 +9,12 @@ import { PromptCard } from "../js/elements/promptcard.js";
 import { morph } from "../js/morph.js";
 import { counted, say, sayState } from "../js/words.js";
 
-// What waits for this person is told by the socket; what others do is looked for.
+// Milliseconds between reloads, by `data-part`: the socket reports only the person's own questions.
 const EVERY = { prompt: 3000 };
 const USUAL = 20_000;
-// Of many that have a question before them when it goes, not all look anew at once.
+// Longest random delay (ms) of a reload, as many people may see the same question go at once.
 const SPREAD = 1500;
-// Beside the list there is room for the question that is read; else it covers the list.
+// Wide screens have room for the selected question beside the list; else the question covers it.
 const WIDE = matchMedia("(width >= 64rem)");
 const ANSWERABLE = new Set(["all", "mine", "groups"]);
 
@@ -31,13 +31,13 @@ const outbox = new Outbox(connection);
 PromptCard.outbox = outbox;
 
 let isLoading = false;
-// The question of the last deed, which the server confirms.
+// The id of the question on which the person last acted; the reloaded page confirms the action.
 let done = new URLSearchParams(location.search).get("done");
 let isStale = false;
-// What went since the last look began, which may still have it.
+// Ids of questions removed during a reload, whose result may still contain them.
 const gone = new Set();
 
-/** Have what the server shows now. */
+/** Reload the contents of the page, and once more if that was requested meanwhile. */
 async function refresh() {
   isStale = isLoading;
   if (isLoading) return;
@@ -54,11 +54,11 @@ async function load() {
     if (done) here.searchParams.set("done", done);
     const response = await ask(here, { headers: { "X-Background": "1" } });
     if (response.redirected) connection.signedOut();
-    // A prompt that this person may no longer see is not there.
+    // The person may no longer see the prompt of this page.
     else if (response.status === 404) removeAll();
     else if (response.ok) take(await response.text());
   } catch {
-    // It comes with the next look.
+    // The request failed; the timer reloads again.
   }
 }
 
@@ -78,7 +78,7 @@ function take(html) {
     const shown = document.getElementById(one.id);
     if (shown) update(shown, one);
     const [entry, place] = [document.getElementById(one.id) ?? one, list.children[index] ?? null];
-    // What is being used does not move.
+    // Entries do not move while the focus is in the list.
     const stays = entry === place || (shown && list.contains(document.activeElement));
     if (!stays) list.insertBefore(entry, place);
   }
@@ -89,7 +89,7 @@ function take(html) {
   showSelected();
 }
 
-/** It waits no more: it goes, unless somebody has typed into it. */
+/** Remove an entry that no longer waits; show text that was typed there as unused. */
 function leave(entry) {
   const card = entry.querySelector("prompt-card");
   if (card?.isSending || entry.querySelector(".stale")) return;
@@ -98,13 +98,13 @@ function leave(entry) {
   else remove(entry, entry.contains(document.activeElement));
 }
 
-/** What was typed into an entry: its answer, and the note for who is to get it. */
+/** Return the text typed into an entry: the answer, and the note for handing the question over. */
 function typed(entry, card) {
   const note = entry.querySelector("[data-claim] [name=note]")?.value.trim();
   return [card?.unused, note].filter(Boolean).join(" – ");
 }
 
-/** The next entry, else the one before, is selected in its place, and has the focus that it had. */
+/** Remove an entry; select the next or else the previous entry, and focus it if `hadFocus`. */
 function remove(entry, hadFocus) {
   const next = neighbour(entry, 1) ?? neighbour(entry, -1);
   if (next && "current" in entry.dataset) select(next);
@@ -120,7 +120,7 @@ function neighbour(entry, step) {
   return all[all.indexOf(entry) + step];
 }
 
-/** The selected entry is the one whose card is shown; where that covers the list, once it is open. */
+/** Select an entry, whose card is shown; `isOpen`: the card covers the list (on small screens). */
 function select(entry, isOpen = isCovered()) {
   for (const each of entries()) {
     each.toggleAttribute("data-current", each === entry);
@@ -131,11 +131,11 @@ function select(entry, isOpen = isCovered()) {
 
 const isCovered = () => Boolean(list.querySelector("[data-over]"));
 
-/** Show the card of an entry. From over the list, the browser's way back leads to that. */
+/** Show the card of an entry. If the card covers the list, the browser's Back closes the card. */
 function open(entry) {
   if (!WIDE.matches && !isCovered()) history.pushState(null, "");
   select(entry, !WIDE.matches);
-  if (isCovered()) grace(); // a second tap was aimed at the row
+  if (isCovered()) grace(); // the second tap of a double tap was aimed at the row
   entry.querySelector("h2").focus();
 }
 
@@ -175,19 +175,19 @@ function removeAll() {
   if (isEmpty && list.dataset.part === "prompt") location.reload();
 }
 
-/** What is about it changes; what is typed stays. */
+/** Update an entry from the server's HTML, without changing typed text. */
 function update(entry, fresh) {
   if (entry.dataset.stamp === fresh.dataset.stamp || entry.querySelector(".stale")) return;
-  if (entry.querySelector("[name=all]:checked")) return; // which would be all of others
+  if (entry.querySelector("[name=all]:checked")) return; // the tick would cover other questions
   const card = entry.querySelector("prompt-card");
   const isGone = card && !fresh.querySelector("prompt-card");
-  if (isGone && card.isSending) return; // the word on what was sent comes first
+  if (isGone && card.isSending) return; // the reply to the answer comes first
   const text = isGone && typed(entry, card);
   morph(entry, fresh);
   if (text) showUnused(entry, card, text);
 }
 
-/** In place of its card: what was given here and not used. */
+/** Replace the card of an entry by a note with the answer that was not used. */
 function showUnused(entry, card, text, why = "") {
   const note = card.note(text, why);
   const hadFocus = card.contains(document.activeElement);
@@ -262,10 +262,10 @@ list.addEventListener("input", ({ target }) => {
   if (target.dataset.people) lookup = setTimeout(offerPeople, 200, target);
 });
 
-/** Offer the people with such a name to whom the question can go. */
+/** Offer people to whom the question can be handed, and whose name matches the field. */
 async function offerPeople(field) {
   const query = new URLSearchParams({ q: field.value });
-  looking.abort(); // what it brings would replace what comes now
+  looking.abort(); // an older reply must not replace a newer one
   looking = new AbortController();
   const names = await ask(`${field.dataset.people}?${query}`, { signal: looking.signal })
     .then((response) => (response.ok ? response.json() : null))
@@ -279,7 +279,7 @@ list.addEventListener("focusin", ({ target }) => {
   if (entry) select(entry);
 });
 
-// What opens leads to its field, which offers those who are asked, too.
+// Focus the `to` field of a section that opens, and offer people before anything is typed.
 function lead({ target }) {
   const field = target.open && target.querySelector("[name=to]");
   if (!field) return;
@@ -298,10 +298,10 @@ list.addEventListener("click", (event) => {
 
 const FIELDS = ":is(button, select, textarea, input:not([type=hidden]))";
 
-/** Which card is shown. */
+/** Return the id of the entry whose card is shown. */
 const places = () => selected()?.id;
 
-/** Go to the row beside the selected one, or to its card over the list; at either end to that one. */
+/** Go to the next or previous row, or to its card if cards cover the list; stay at either end. */
 function go(step) {
   const entry = neighbour(selected(), step) ?? selected();
   if (isCovered()) open(entry);
@@ -332,7 +332,7 @@ list.addEventListener("change", ({ target }) => {
   const { form, name, value, checked, dataset } = target;
   const others = form?.matches(".several") ? [...form.elements] : [];
   for (const other of others) {
-    // One of many that is left out: then it is not all of them.
+    // Leaving out one of several alike questions clears the tick for all of them.
     if (other.name === "all" && other.value === dataset.question) other.checked &&= checked;
     if (name === "all" && other.dataset.question === value) other.checked = checked;
   }
@@ -341,8 +341,8 @@ list.addEventListener("change", ({ target }) => {
 
 document.addEventListener("reset", () => setTimeout(showSelected));
 
-/** Say at the bar how many it will answer; of a question that is selected whole, all. What takes
- * another answer cannot be selected beside these. */
+/** Show in the bar how many questions it will answer, those on other pages included. Disable the
+ * ticks of questions that take a different answer. */
 function showSelected() {
   for (const form of document.querySelectorAll(".several")) {
     const ticked = [...form.elements].filter((each) => each.checked && each.type === "checkbox");
@@ -359,7 +359,7 @@ function showSelected() {
   }
 }
 
-/** Buttons that have moved take no click for a moment: it was aimed at what was there before. */
+/** Ignore clicks on moved buttons for a moment: a click was aimed at what was there before. */
 function grace() {
   for (const card of list.querySelectorAll("prompt-card")) card.grace();
 }

@@ -1,11 +1,10 @@
-// The message field while a question waits: it answers the only one, if that takes a text, and says
-// what else Enter will do. What it shows then is the text of the card, so that both have the same
-// draft, the same checks and the same end; a message that was begun is kept beside it. Loaded with the
-// first question.
+// The message field while a question waits. A single question that takes a text is answered in the
+// field, which mirrors the text of the card: same draft, same checks, same outcome. Else a line
+// tells what Enter does. An unsent message is kept meanwhile. Loaded with the first question.
 
 import { alert, announce, icon, say } from "./words.js";
 
-// What was meant for a question that has just gone is not sent as a message.
+// Milliseconds after a question has gone in which Enter sends nothing: the text was its answer.
 const GRACE = 1000;
 
 const scroller = document.getElementById("scroller");
@@ -16,16 +15,16 @@ const { most } = field.dataset;
 const label = field.ariaLabel;
 
 export class Answering {
-  card = null; // whose text is in the field
-  message = ""; // what is in it else
+  card = null; // the card whose answer is in the field; null while the field has a message
+  message = ""; // the unsent message, kept while the field has an answer
   #cards;
   #isFree;
   #enter = field.placeholder;
-  #declined = null; // the question for which somebody wants to write a message
-  #gone = ""; // the question that went while its answer was written
+  #declined = null; // id of the question during which the person writes a message
+  #gone = ""; // a text that tells of a question that went while its answer was being typed
   #goneAt = 0;
 
-  /** @param isFree whether a question may have the field: no message has been begun */
+  /** @param isFree returns whether a question may use the field: no message has been begun */
   constructor(cards, isFree) {
     this.#cards = cards;
     this.#isFree = isFree;
@@ -45,24 +44,24 @@ export class Answering {
     });
   }
 
-  /** Whether the answer in the field has lost its question a moment ago. */
+  /** True for a moment after the question of the answer in the field has gone. */
   get isAstray() {
     return Date.now() - this.#goneAt < GRACE;
   }
 
-  /** Take what sending would do to a message now, in words. */
+  /** Set the words for what sending a message would do now. */
   enter(text) {
     this.#enter = text;
     this.follow();
   }
 
-  /** Have what is typed here in the card. */
+  /** Copy the text of the field to the card. */
   copy() {
     this.#area.value = field.value;
     this.#area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
-  /** Send the answer as the card does. Returns what is wrong with it; "" if it was taken. */
+  /** Send the answer through the card. Returns the reason of a refusal; "" if there is none. */
   async send() {
     const { card } = this;
     if (await card.answer()) {
@@ -72,7 +71,7 @@ export class Answering {
     return card.querySelector(".error").textContent;
   }
 
-  /** Write a message instead. The answer stays on its card. */
+  /** Use the field for a message instead; the typed answer stays on its card. */
   decline() {
     this.#declined = this.card?.id;
     this.leave();
@@ -80,7 +79,7 @@ export class Answering {
     announce(field.placeholder);
   }
 
-  /** Give the field back to the message. */
+  /** Show the unsent message in the field again. */
   leave() {
     this.#gone = "";
     if (!this.card) return;
@@ -88,7 +87,7 @@ export class Answering {
     this.#fill(this.message);
   }
 
-  /** Look which questions wait, and whether one has the field. */
+  /** After questions have come or gone: let the only one use the field, or free the field. */
   follow() {
     const only = this.#cards.only();
     if (this.card && !this.card.isConnected) this.#lose();
@@ -110,10 +109,10 @@ export class Answering {
     if (document.activeElement === field) announce(words.textContent);
   }
 
-  /** The question is settled; its card has seen to what was written. */
+  /** React to the removal of the card; the card itself keeps an answer that was not used. */
   #lose() {
     const { card } = this;
-    const again = document.getElementById(card.id); // the same, drawn anew
+    const again = document.getElementById(card.id); // the same question, rendered again
     const isOwn = card.isBusy || !field.value.trim();
     const question = questionOf(card);
     if (again) {
@@ -134,7 +133,7 @@ export class Answering {
     field.form.toggleAttribute("data-answers", Boolean(area));
     field.ariaLabel = question ?? label;
     field.placeholder = area ? area.placeholder || say("yourAnswer") : this.#enter;
-    const isHidden = only || (this.#cards.first() && field.value); // the placeholder
+    const isHidden = only || (this.#cards.first() && field.value); // nobody sees the placeholder
     words.textContent = question ?? (this.#gone || (isHidden ? this.#enter : ""));
     line.hidden = !words.textContent;
     button.hidden = !only && !area;
@@ -143,7 +142,7 @@ export class Answering {
     button.ariaLabel = area ? say("messageInstead") : null;
   }
 
-  /** Have a text in the field, and its limit. */
+  /** Set the text of the field, and the limit of the answer or message. */
   #fill(text) {
     if (this.card) delete field.dataset.most;
     else field.dataset.most = most;

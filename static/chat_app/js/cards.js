@@ -1,5 +1,5 @@
-// The prompt cards of a conversation, each at the place where its question was asked: which one is
-// open, in what order, and what becomes of it when its question is settled.
+// The prompt cards of a conversation, each at its question's place in the transcript. One of
+// several cards is open. A settled question leaves a note if an answer was not used.
 
 import { isFollowing } from "./transcript/transcript.js";
 import { alert, announce, say } from "./words.js";
@@ -7,19 +7,19 @@ import { alert, announce, say } from "./words.js";
 const main = document.getElementById("chat");
 const scroller = document.getElementById("scroller");
 const items = document.getElementById("items");
-const dock = document.getElementById("dock"); // for cards whose place is not on the page
+const dock = document.getElementById("dock"); // for cards of questions outside the shown part
 
 export class Cards extends EventTarget {
   #outbox;
-  #docking = null; // once there is a card
-  #known = new Set(); // the cards that were there at the last look
+  #docking = null; // the module docking.js, loaded with the first card
+  #known = new Set(); // the cards that `#look` last found
   #current = null; // the card that is open; others are folded, unless all are shown
-  #shown = null; // the card that was brought in sight last
-  #chosen = null; // the one that somebody has opened
+  #shown = null; // the card that was last scrolled into view
+  #chosen = null; // the card that the person has opened
 
   /**
-   * Events: `settled` (an answer was taken, or came too late), `asked`, and
-   * `arranged` (others wait, or another is open).
+   * Events: `settled` (the server has replied to an answer), `asked` (a new card), and
+   * `arranged` (other cards are on the page, or another card is open).
    */
   constructor(outbox) {
     super();
@@ -30,29 +30,29 @@ export class Cards extends EventTarget {
     if (this.#known.size) this.load();
   }
 
-  /** The question that is open. */
+  /** Return the heading of the open card. */
   first() {
     return this.#current?.querySelector("h2");
   }
 
-  /** The question that waits alone, if a text answers it; else null. */
+  /** Return the only card, if a text answers its question; else null. */
   only() {
     const [card, ...others] = all();
     return card?.querySelector("[data-type=text]") && !others.length ? card : null;
   }
 
   /**
-   * Take what the server says is pending, and the cards that it has no place for, once it has drawn
-   * the transcript anew; `focused` had the focus before.
+   * Update after the transcript was rendered again: remove cards that are no longer pending, and
+   * put new cards into the transcript, or else the dock. `focused` had the focus before.
    */
   update(part, focused) {
     const pending = new Set(part.dataset.pending.split(" "));
     for (const card of dock.querySelectorAll("prompt-card")) {
       const [place, item] = [card.parentElement, itemOf(card)];
       const isPending = pending.has(card.dataset.interaction);
-      if (isPending && item) item.replaceChildren(card); // which came before the place had
+      if (isPending && item) item.replaceChildren(card); // the question's place is there now
       if (item || !isPending) place.remove();
-      if (card.contains(focused)) focused.focus({ preventScroll: true }); // which is lost on the way
+      if (card.contains(focused)) focused.focus({ preventScroll: true }); // moving loses the focus
     }
     for (const card of part.querySelectorAll("prompt-card")) {
       if (document.getElementById(card.id)) continue;
@@ -63,19 +63,19 @@ export class Cards extends EventTarget {
     if (this.#docking) this.#look(focused);
   }
 
-  /** Load what cards need, before the first of them: until then browsers send them as they are. */
+  /** Load the modules of cards before the first card; without them, browsers submit plain forms. */
   async load() {
     if (this.#docking) return;
     const parts = [import("./docking.js"), import("./elements/promptcard.js")];
     const loaded = await Promise.all(parts).catch(() => null);
-    if (!loaded || this.#docking) return; // once more when there is news; or it was asked for twice
+    if (!loaded || this.#docking) return; // failed, to be tried again; or loaded twice
     const [docking, { PromptCard }] = loaded;
     PromptCard.outbox = this.#outbox;
     this.#docking = docking;
     this.#look(null);
   }
 
-  /** Look which cards have come and gone. */
+  /** Handle cards that have come or gone. */
   #look(focused) {
     const asked = all().filter((card) => !this.#known.has(card));
     for (const card of this.#known) if (!card.isConnected) this.#settle(card, focused);
@@ -83,7 +83,7 @@ export class Cards extends EventTarget {
     this.#arrange();
     for (const card of asked) {
       card.grace();
-      alert(say("question", { question: card.querySelector("h2").textContent })); // for who looks elsewhere
+      alert(say("question", { question: card.querySelector("h2").textContent })); // read aloud
       this.dispatchEvent(new Event("asked"));
     }
     const isNew = this.#current && this.#current !== this.#shown;
@@ -111,14 +111,14 @@ export class Cards extends EventTarget {
   }
 
   #open(card) {
-    if (!card || !this.#docking) return; // it has just gone
+    if (!card || !this.#docking) return; // the card has just gone, or its module is not loaded
     this.#chosen = card;
     this.#arrange();
     this.#docking.reveal(card);
     card.querySelector("h2").focus({ preventScroll: true });
   }
 
-  /** One card is open; each says which it is, and of how many. */
+  /** Open one card, fold the others, and show the number and the total on each. */
   #arrange() {
     const cards = all();
     const areAll = main.hasAttribute("data-all-cards") && cards.length > 1;
@@ -140,7 +140,7 @@ export class Cards extends EventTarget {
     this.dispatchEvent(new Event("arranged"));
   }
 
-  /** The card stays as it is until the transcript says what became of the question. */
+  /** Handle the reply to an answer; the card stays until the transcript shows the outcome. */
   #answered({ card, outcome, isTaken }) {
     if (outcome === "voted") announce(say("voted"));
     if (isTaken && dock.contains(card)) {
@@ -148,14 +148,14 @@ export class Cards extends EventTarget {
       card.parentElement.remove();
       this.#settle(card, focused);
     }
-    // The transcript has said it already.
+    // The transcript already shows the outcome, and the card is gone.
     else if (!card.isConnected && !isTaken) (itemOf(card) ?? dock).append(card.note());
     this.dispatchEvent(new Event("settled"));
   }
 
-  /** The question is settled: what was given here and not used stays to be read, in its place. */
+  /** Clean up after a settled question; show an answer that was not used in a note at its place. */
   #settle(card, focused) {
-    if (document.getElementById(card.id)) return; // another card asks it now
+    if (document.getElementById(card.id)) return; // the question has a new card
     const place = itemOf(card) ?? dock;
     const parts = place.querySelectorAll("summary > :is(.asked, .outcome, .who)");
     const said = Array.from(parts, (part) => part.innerText).join(" ");
@@ -167,21 +167,21 @@ export class Cards extends EventTarget {
     if (card.contains(focused) || (card.isBusy && focused === document.body)) this.#moveOn();
   }
 
-  /** Whoever pressed a button here would else be thrown back to the top of the page. */
+  /** Move the focus on from a removed button; else it would go to the top of the page. */
   #moveOn() {
     this.#reveal();
-    // On a touch screen the field would bring up the keyboard.
+    // On a touch screen, focusing the message field would open the keyboard.
     const rest = matchMedia("(pointer: fine)").matches ? "text" : "scroller";
     (this.first() ?? document.getElementById(rest)).focus({ preventScroll: true });
   }
 }
 
-/** The cards of what is pending, in the order of the page. */
+/** Return the cards of pending questions, in page order. */
 function all() {
   return [...scroller.querySelectorAll("prompt-card")];
 }
 
-/** The place where the question of a card was asked. */
+/** Return the transcript item of a card's question, if it is on the page. */
 function itemOf(card) {
   return items.querySelector(`.question[data-interaction="${card.dataset.interaction}"]`);
 }

@@ -1,4 +1,4 @@
-// The page of a conversation. It works as it came from the server; this makes it live.
+// The page of a conversation, which also works without this script. The script adds live updates.
 
 import { Cards } from "./cards.js";
 import { learn } from "./elements/clock.js";
@@ -28,7 +28,7 @@ const cards = new Cards(outbox);
 const sidebar = new Sidebar();
 const status = new Status(connection);
 const composer = new Composer(connection, outbox, cards, () => {
-  // What it began is the newest, which is shown.
+  // A sent message is on the newest branch, so show that branch.
   main.dataset.branch = "";
   if (location.search) history.replaceState(null, "", location.pathname);
   transcript.refresh(transcript.covered + 1, true);
@@ -36,7 +36,7 @@ const composer = new Composer(connection, outbox, cards, () => {
   composer.focus();
 });
 
-/** Load what is written, and asked, needs: nobody writes without a key or a pointer. */
+/** Load scripts and styles for cards and forms, at the latest when a key or pointer is used. */
 function prepare() {
   cards.load();
   for (const link of document.querySelectorAll("link[disabled]")) link.disabled = false;
@@ -46,9 +46,9 @@ for (const sign of ["input", "keydown", "pointerover"]) {
 }
 
 const older = document.getElementById("older");
-let earlier = null; // the promise of what loads them
+let earlier = null; // a promise of the function that loads earlier messages
 
-/** Where there are earlier messages, load them when somebody comes near, or asks for them. */
+/** If there are earlier messages, load them when the person scrolls near, or clicks the link. */
 function followEarlier() {
   if (earlier || !older.querySelector("a")) return;
   earlier = import("./transcript/earlier.js").then(({ follow }) => follow(transcript));
@@ -61,9 +61,9 @@ older.addEventListener("click", async (event) => {
 
 let unacknowledged = 0;
 let ackTimer = 0;
-let isListNew = true; // as the page brought it: what waits is told as the connection opens, too
+let isListNew = true; // until the first `waiting_message`, whose count the page may show already
 
-/** Tell the server how far this page has come, so that it sends on. */
+/** Tell the server which events this page has received, so that it goes on sending. */
 function acknowledge() {
   clearTimeout(ackTimer);
   ackTimer = 0;
@@ -82,8 +82,8 @@ connection.addEventListener("frame", ({ detail: frame }) => {
     isListNew = false;
   }
   if (frame.conversation_id && frame.conversation_id !== conversation) return;
-  // Only a new page can show a log that is another one than this was made from, or that the
-  // conversation was deleted.
+  // Reload if the log is not the one that this page was rendered from (`recovered` is false), or if
+  // the conversation was deleted.
   const { recovered, deleted } = frame.details ?? {};
   if (frame.type === "error_message" && (recovered === false || deleted)) {
     location.reload();
@@ -132,7 +132,7 @@ document.getElementById("state").addEventListener("submit", async (event) => {
   event.preventDefault();
   event.submitter.disabled = true;
   await outbox.deliver({ type: "stop_message", id: newId(), conversation_id: conversation });
-  // The log says nothing until the run has ended, which can take it a while.
+  // Load the state `stopping`: the log has no event until the run has ended, which may take long.
   transcript.refresh(transcript.covered + 1, true);
 });
 
@@ -143,7 +143,7 @@ document.getElementById("items").addEventListener("submit", async (event) => {
   give(event.target, event.submitter);
 });
 
-// What copies is loaded when somebody comes near what can be copied.
+// The module for copying is loaded when the pointer first reaches the transcript.
 const copying = () => import("./transcript/copying.js");
 items.addEventListener("pointerover", copying, { once: true });
 items.addEventListener("click", async (event) => {
@@ -160,7 +160,7 @@ const WITH_ALT = {
 };
 const HELP = { "?": () => document.getElementById("help").togglePopover() };
 
-/** What a key does here. A character belongs to whoever types: Option+Q of a Mac makes an œ. */
+/** Return the action of a key. While the person types, Option+Q on a Mac has to insert an œ. */
 function actOf({ altKey, code, key }, isTyping) {
   if (!altKey) return isTyping ? null : HELP[key];
   return WITH_ALT[key.toLowerCase()] ?? (isTyping ? null : WITH_ALT[code.at(-1)?.toLowerCase()]);
@@ -181,5 +181,5 @@ status.showWaiting(sidebar.waiting);
 if (main.dataset.attention) {
   import("../attention/attention.js").then(({ follow }) => follow(connection, sidebar.waiting));
 }
-// An earlier part, opened without the script, stays as it is.
+// A page with an earlier part of the transcript (`?before=`) gets no live updates.
 if (main.dataset.live === "yes") connection.tryNow();

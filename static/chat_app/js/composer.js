@@ -1,4 +1,4 @@
-// The message field. Text stays in it until the server has the message.
+// The message field, which keeps its text until the server has the message.
 
 import { Draft } from "./forms.js";
 import { lengthOf } from "./elements/growtext.js";
@@ -16,24 +16,24 @@ const unsend = document.querySelector("[data-unsend]");
 const editing = document.getElementById("editing");
 const empty = document.getElementById("empty");
 const chip = document.getElementById("picked");
-const { replaces, follows } = form.elements; // runs: whose message this is again, what it goes on with
+const { replaces, follows } = form.elements; // ids of the runs to replace and to continue
 const draft = new Draft(main.dataset.conversation);
 const chooser = document.querySelector("#attach input");
 const attaching = () => import("./elements/files.js");
 const MOST = field.dataset.most;
-// Chromium takes half a minute to find the direction of a megabyte, and again at each load. In this
-// length an emoji, one character for the limit, counts twice and more.
+// Longest text of the field in UTF-16 units, as Chromium takes half a minute to find the direction
+// of a megabyte. Four times the limit, which counts an emoji of several units as one character.
 const far = () => 4 * (field.dataset.most ?? MOST);
 
 export class Composer {
   #outbox;
   #connection;
-  #answering = null; // once a question waits
+  #answering = null; // an Answering, once a question waits
   #taken;
   #id = newId();
   #sending = false;
-  #unsent = null; // the message in the transcript, until the server's is there
-  rest = ""; // what was in the field before an earlier message was edited there, or a starter sent
+  #unsent = null; // the sent message in the transcript, until the server renders it
+  rest = ""; // the unsent text, kept while an earlier message is edited or a starter is sent
 
   /** @param taken called when the server has taken a message */
   constructor(connection, outbox, cards, taken) {
@@ -54,7 +54,7 @@ export class Composer {
     chip.addEventListener("click", () => picked().focus());
     showPicked();
     connection.addEventListener("frame", ({ detail: word }) => {
-      // The server had it already when it was taken back to be edited.
+      // The server already had the message when the person cancelled sending.
       const isTaken = word.type === "ack_message" && word.for === this.#id;
       if (isTaken && !this.#sending) this.#clear(word);
     });
@@ -68,26 +68,26 @@ export class Composer {
     });
     if (!chooser) return;
     form.addEventListener("attached", () => {
-      if (hasFiles()) this.#answering?.leave(); // they go with a message
+      if (hasFiles()) this.#answering?.leave(); // files go with messages, not with answers
       this.#change();
     });
-    // Before a file can come, somebody is here. The field may have had the focus before this.
+    // Load files.js at the first sign of use. A field that was focused earlier gives no `focusin`.
     for (const name of ["focusin", "keydown", "change", "dragenter"]) {
       addEventListener(name, attaching);
     }
     field.addEventListener("paste", (event) => this.#paste(event, event.clipboardData));
   }
 
-  // Here, as the first key may already paste. A picture of copied text comes with the text, which
-  // is what is meant.
+  // Not in files.js, as the first key may already paste. Some programs copy text together with a
+  // picture of the text; paste such text.
   async #paste(event, { files, types }) {
     if (!files.length || types.includes("text/plain") || chooser.closest("[hidden]")) return;
     event.preventDefault();
-    const pasted = [...files]; // they are readable during the event only
+    const pasted = [...files]; // the files are readable only during the event
     (await attaching()).attach(pasted);
   }
 
-  /** Have what is pasted or dropped, and is far beyond the limit, as a file, or not at all. */
+  /** Attach a pasted or dropped text far beyond the limit as a file, or refuse it. */
   async #keepOut(event, text) {
     const length = field.value.length + (text?.length ?? 0);
     if (!text || length <= far() || field.maxLength >= 0) return;
@@ -100,7 +100,7 @@ export class Composer {
     problem.textContent = say("pastedAsFile");
   }
 
-  /** Say what sending a message would do now. */
+  /** Show in words what sending a message would do now. */
   enter(text) {
     showPicked();
     if (this.#answering) this.#answering.enter(text);
@@ -124,7 +124,7 @@ export class Composer {
     if (!kept || kept.text.length > far()) return;
     this.rest = (replaces.value && !kept.replaces ? kept.text : kept.rest) || "";
     if (field.value) return;
-    // It was taken, and the page closed before it heard so.
+    // The server took the message, but the page was closed before the reply came.
     const isTaken = document.querySelector(`[data-message="${CSS.escape(kept.id)}"]`);
     if (isTaken) this.fill();
     else this.fill(kept.text, kept.replaces, this.rest);
@@ -141,33 +141,33 @@ export class Composer {
     this.#edit(link);
   }
 
-  /** Begin with the message that a link stands below, or end with the link that cancels. */
+  /** Begin to edit the message above the link, or stop if the link is the one that cancels. */
   #edit(link) {
     const run = link.dataset.edit;
     if (run) {
       const text = link.closest(".item").querySelector(".bubble").textContent;
       this.fill(text, run, replaces.value ? this.rest : field.value);
     } else {
-      history.replaceState(null, "", link.href); // a reload does not begin again
+      history.replaceState(null, "", link.href); // so that a reload does not edit again
       this.fill();
     }
     this.keep();
     field.focus();
   }
 
-  /** Have a text in the field: that of an earlier message, or by default what is left to write. */
+  /** Put an edited message into the field, or by default the unsent text that was kept. */
   fill(text = this.rest, run = "", rest = "") {
     field.value = text;
     replaces.value = run;
     editing.hidden = !run;
     const files = document.getElementById(`r${run}`)?.parentElement.querySelector(".files");
     editing.querySelector(".kept").hidden = !files;
-    field.required = Boolean(run); // empty, the old text would be taken
+    field.required = Boolean(run); // for an empty text the server would repeat the old one
     this.rest = rest;
     field.closest("grow-text").fit?.();
   }
 
-  // Another text is another message. The same text keeps its id, under which it is taken once.
+  // Save the draft. A changed text gets a new id; the server takes a message of the same id once.
   keep(id = newId()) {
     problem.textContent = "";
     this.#change(id);
@@ -209,7 +209,7 @@ export class Composer {
 
   async #send(starter) {
     if (starter) {
-      this.fill(starter.dataset.text, "", field.value); // its words may be translated
+      this.fill(starter.dataset.text, "", field.value); // the button may show a translation
       this.keep();
     }
     if (form.querySelector("#files [data-percent]")) await (await attaching()).uploaded();
@@ -219,7 +219,7 @@ export class Composer {
     this.#save();
     problem.textContent = "";
     this.#sending = true;
-    // Another version of a message comes in the place of that.
+    // Do not show an edited message at the end: it takes the place of the earlier version.
     if (!replaces.value && field.value) this.#unsent = showUnsent(this.#id, field.value);
     this.#show();
     const wanted = { workflow, replaces: replaces.value, follows: follows.value };
@@ -234,7 +234,7 @@ export class Composer {
     this.#show();
   }
 
-  /** Say so before it is sent; the text stays as it is. */
+  /** Return whether the text is too long, and show that; the text stays in the field. */
   #isTooLong() {
     const most = field.closest("grow-text").most;
     const length = lengthOf(field.value);
@@ -244,7 +244,7 @@ export class Composer {
   }
 
   #clear(word) {
-    if (this.#unsent) this.#unsent.dataset.first = word.content.sequence; // its answer comes below
+    if (this.#unsent) this.#unsent.dataset.first = word.content.sequence; // orders the answer below
     this.#unsent?.lastElementChild.replaceChildren();
     this.#unsent = null;
     document.getElementById("files")?.replaceChildren();
@@ -254,7 +254,7 @@ export class Composer {
     this.#taken(word);
   }
 
-  /** Have the message of a run done again. */
+  /** Send the message of an earlier run again. */
   async #sendAgain(target) {
     const button = target.querySelector("button");
     button.disabled = true;
@@ -280,12 +280,12 @@ function tooLong(length, most) {
   return say("tooLong", { length: has, most: may });
 }
 
-/** The workflow that a new conversation would begin with. */
+/** Return the selected workflow of a new conversation. */
 function picked() {
   return document.querySelector("input[name=workflow]:checked");
 }
 
-/** Say which workflow is picked; files can be attached where it takes them. */
+/** Show the selected workflow, and the button for files if the workflow takes files. */
 function showPicked() {
   const workflow = empty?.checkVisibility() && picked();
   chip.hidden = !workflow;
@@ -296,7 +296,7 @@ function showPicked() {
   if (chooser) chooser.closest("label").hidden = !("files" in workflow.dataset);
 }
 
-/** Whether no message has been begun. */
+/** Return whether no message has been begun. */
 function isFree() {
   return !(field.value || replaces.value || hasFiles());
 }
@@ -305,14 +305,14 @@ function hasFiles() {
   return Boolean(form.querySelector("#files > *"));
 }
 
-/** The inputs of the files that go with the message. */
+/** Return the inputs with the ids of the files to send. */
 function attached() {
   return [...form.querySelectorAll("[name=file_ids]:enabled")].filter(
     ({ type, checked }) => type === "hidden" || checked,
   );
 }
 
-/** `wanted`: a workflow, which only a new conversation has a choice of, runs, and files. */
+/** Return the frame of a message; `wanted`: workflow (new conversations only), runs, file ids. */
 function frame(id, text, wanted) {
   return {
     type: "user_message",

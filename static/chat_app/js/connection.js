@@ -1,4 +1,4 @@
-// One socket that comes back by itself, and says in what state it is; and what is sent over it.
+// A WebSocket that reconnects by itself and reports its state, and the outbox for its frames.
 
 import { post } from "./forms.js";
 import { ask, person } from "./person.js";
@@ -6,37 +6,37 @@ import { say } from "./words.js";
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
-const QUIET = 20_000; // nothing heard for so long: ask
-const DEAD = 10_000; // asked, and nothing heard for so long: begin anew
-const AGAIN = 15_000; // sent, and not acknowledged for so long: send again
+const QUIET = 20_000; // ms without a frame from the server, then ping
+const DEAD = 10_000; // ms without a reply to the ping, then reconnect
+const AGAIN = 15_000; // ms without an acknowledgement, then send the frame again
 const MANY_TRIES = 3;
 const TOKEN = "[name=csrfmiddlewaretoken]";
 
 const SIGNED_OUT = 4401;
 const NOT_ALLOWED = 4403;
-// Said in words beside the state, while it reconnects.
+// Reasons by close code, shown beside the state while reconnecting.
 const REASONS = { 1012: "restarting", 4408: "idle", 4429: "tooFast", 4503: "away" };
 
 /**
- * Events: `state` (detail `{name, reason, seconds, person}`, name connecting, connected, waiting,
- * offline, or one of the refusals: signedOut; expired, by a proxy before the server; otherPerson,
- * who is named; notAllowed), `open`, and `frame` (detail: the frame).
+ * Events: `open`, `frame` (detail: the frame), `state` (detail `{name, reason, seconds, person}`).
+ * The name of a state is connecting, connected, waiting or offline; or a refusal: signedOut,
+ * expired (the sign-in at a proxy), otherPerson (`person` is signed in instead) or notAllowed.
  */
 export class Connection extends EventTarget {
   #socket = null;
-  #refused = ""; // one of the refusals
-  #isRetry = false; // the last refusal was not believed
-  #signedInAs = ""; // who is signed in, where that is somebody else
+  #refused = ""; // the name of a refusal
+  #isRetry = false; // trying once more after SIGNED_OUT
+  #signedInAs = ""; // the name of the other person who is signed in now
   #reason = "";
   #tries = 0;
   #reconnectAt = 0;
   #heard = 0;
   #asked = 0;
-  #isProven = false; // heard on this socket since the browser last went offline
+  #isProven = false; // a frame has come on this socket since the browser last went offline
   #address;
   #query;
 
-  /** @param query a function that returns the parameters of the address for the next try */
+  /** @param query a function that returns the URL parameters of the next attempt */
   constructor(address, query) {
     super();
     this.#address = address;
@@ -56,7 +56,7 @@ export class Connection extends EventTarget {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Connect now; where a socket is there, ask whether it holds. */
+  /** Connect now; an existing socket is checked by a ping. */
   tryNow() {
     if (this.#refused === "notAllowed") return;
     if (this.#socket) return this.#ask();
@@ -88,7 +88,7 @@ export class Connection extends EventTarget {
     return true;
   }
 
-  /** The person is signed out: no try will help before they sign in. */
+  /** Disconnect, as the person is signed out: each attempt would fail until they sign in. */
   signedOut() {
     this.#drop();
     this.#refused = "signedOut";
@@ -98,7 +98,7 @@ export class Connection extends EventTarget {
   #opened() {
     this.#reason = "";
     this.#show();
-    // Who is signed out is told so at the first message, and is else waited for.
+    // Send a frame at once: the server tells a signed-out person so only at the first frame.
     this.send({ type: "ping_message" });
     this.dispatchEvent(new Event("open"));
   }
@@ -106,7 +106,7 @@ export class Connection extends EventTarget {
   #receive(event) {
     this.#heard = Date.now();
     this.#asked = 0;
-    // Only what is heard shows that the connection holds: a server may close right after opening.
+    // Only a received frame proves the connection: a server may close it right after opening.
     this.#tries = 0;
     if (!this.#isProven) {
       this.#isProven = true;
@@ -129,7 +129,7 @@ export class Connection extends EventTarget {
     this.#reason = REASONS[code] ?? "";
     if (code === NOT_ALLOWED) this.#refused = "notAllowed";
     else if (code === SIGNED_OUT && this.#signedInAs) this.#refused = "otherPerson";
-    // What was in use is tried once more: the session may go on under another key.
+    // Retry a connection that has worked once: the session may have a new key.
     else if (code === SIGNED_OUT && (this.#isRetry || !isProven)) this.#refused = "signedOut";
     if (code === SIGNED_OUT) this.#isRetry = !this.#refused;
     if (this.#refused) return this.#show();
@@ -137,14 +137,14 @@ export class Connection extends EventTarget {
     if (!isOpened && this.#tries >= MANY_TRIES) this.#lookWhetherExpired();
   }
 
-  /** A request was refused as another person's: the server says whose this browser is now. */
+  /** Reconnect after a request was refused as another person's; the server then names them. */
   #openAnew() {
     if (this.#refused) return;
     this.#drop();
     this.tryNow();
   }
 
-  /** A proxy that lets this person in no more fails all handshakes, and sends pages elsewhere. */
+  /** Check whether the sign-in at a proxy has expired: handshakes fail, and pages redirect. */
   async #lookWhetherExpired() {
     const headers = { "X-Background": "1", "X-For": person };
     const options = { redirect: "manual", headers };
@@ -155,7 +155,7 @@ export class Connection extends EventTarget {
     this.#show();
   }
 
-  /** Try again after a while, also where the browser says that it is offline, which may be wrong. */
+  /** Reconnect after a while, even if the browser claims to be offline, which may be wrong. */
   #wait() {
     const most = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#tries);
     this.#tries = Math.min(this.#tries + 1, 10);
@@ -164,7 +164,7 @@ export class Connection extends EventTarget {
     setTimeout(() => this.#watch(), this.#reconnectAt - Date.now());
   }
 
-  /** Once a second: count down, reconnect, and find out whether the other side is still there. */
+  /** Called each second: count down, reconnect, and check whether the server still replies. */
   #watch() {
     const now = Date.now();
     if (this.#reconnectAt) {
@@ -174,7 +174,7 @@ export class Connection extends EventTarget {
     }
     const asked = this.#asked || this.#heard + QUIET;
     if (!this.#socket || now <= asked) return;
-    // The timers of a hidden page come once a minute: quiet alone does not say that it is dead.
+    // Timers of a hidden page run once a minute, so silence alone does not mean a dead connection.
     if (this.isOpen && !this.#asked) this.#ask();
     else if (now - asked > DEAD) {
       this.#drop();
@@ -195,10 +195,10 @@ export class Connection extends EventTarget {
     socket?.close();
   }
 
-  /** The name of the state, from what the socket and the browser say now. */
+  /** Return the name of the state, by the socket and the browser's `onLine`. */
   #name() {
     if (this.#refused) return this.#refused;
-    // A socket may outlive what its browser calls offline: what is heard on it counts for more.
+    // A socket may work although the browser claims to be offline: received frames count for more.
     if (this.isOpen && (navigator.onLine || this.#isProven)) return "connected";
     if (this.#socket && (!this.isOpen || this.#asked)) return "connecting";
     return navigator.onLine ? "waiting" : "offline";
@@ -212,15 +212,15 @@ export class Connection extends EventTarget {
   }
 }
 
-/** A random id; `crypto.randomUUID` is missing where the page does not come over HTTPS. */
+/** Return a random id; `crypto.randomUUID` is missing on pages without HTTPS. */
 export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**
- * What a person has sent and the server has not yet acknowledged. Sent again after a reconnect: each
- * frame has an id, under which the server takes it once.
+ * The frames that the server has not yet acknowledged. They are sent again after a reconnect: each
+ * has an id, and the server takes a frame of the same id once.
  */
 export class Outbox {
   #waiting = new Map();
@@ -234,8 +234,8 @@ export class Outbox {
   }
 
   /**
-   * Send a frame, now or when connected. Resolves to the server's word on it: an `ack_message`, an
-   * `error_message`, or null after `cancel`.
+   * Send a frame, now or when connected. Resolves to the server's reply, an `ack_message` or an
+   * `error_message`, or to null after `cancel`.
    */
   deliver(frame) {
     return new Promise((resolve) => {
@@ -246,13 +246,13 @@ export class Outbox {
   }
 
   /**
-   * Post a form's data, now or when that is possible: the server takes the same answer once. Resolves
-   * to what it says; `tell` is told in words how far that is.
+   * Post a form's data until the server replies; the server takes the same answer once.
+   * Resolves to the reply; `tell` is called with words about the progress.
    */
   async post(form, body, tell, tries = 0) {
     tell(say("sending"));
     let said = await post(form, body);
-    // The page is from before a sign-in.
+    // The page has the CSRF token of an earlier session.
     if (said.status === 403 && (await renewToken(body))) said = await post(form, body);
     if (!said.passes) return said;
     if (said.isSignedOut) this.#connection.signedOut();
@@ -261,9 +261,9 @@ export class Outbox {
     return this.post(form, body, tell, tries + 1);
   }
 
-  /** Wait, at most until the connection opens. */
+  /** Wait for some time, at most until the connection opens or the browser is online. */
   #until(wait) {
-    const over = new AbortController(); // else each try would leave its listeners
+    const over = new AbortController(); // removes the listeners in the end
     const options = { signal: over.signal };
     return new Promise((resolve) => {
       this.#connection.addEventListener("open", resolve, options);
@@ -272,7 +272,7 @@ export class Outbox {
     }).finally(() => over.abort());
   }
 
-  /** Send it no more. It may have been sent already. */
+  /** Stop sending a frame again; the server may have it already. */
   cancel(id) {
     this.#settle(id, null);
   }
@@ -288,7 +288,7 @@ export class Outbox {
   }
 
   #take(frame) {
-    // Only a word on what was sent names it by `for`; an error of a run does not.
+    // The reply to a frame has the frame's id in `for`; the error of a run has no `for`.
     if (frame.type === "ack_message" || frame.type === "error_message") {
       this.#settle(frame.for, frame);
     }
@@ -302,7 +302,7 @@ export class Outbox {
   }
 }
 
-/** Have the forms of the page and this one's data take today's token; returns whether there is one. */
+/** Put a fresh CSRF token into all forms and `body`; returns whether the server gave one. */
 async function renewToken(body) {
   const response = await ask(location.href, { headers: { "X-Background": "1" } }).catch(() => null);
   const html = response?.ok && !response.redirected ? await response.text() : "";

@@ -1,26 +1,25 @@
-// A question stands at its place in the transcript. While that is out of sight, its card is docked
-// at the end of what is seen. The element stays where it is in the document: what is typed into it,
-// and where the focus is, stays too.
+// Docks the open card at the bottom of the view while its place in the transcript is out of view.
+// The element stays at its place in the document, and so keeps its typed text and the focus.
 
 import { isAtEnd, keepInSight, stayHere } from "./transcript/transcript.js";
 
-const MOST = 0.6; // of the height of what is seen
-const LEAST = 48; // px of a card that goes out at the top: its buttons are seen until then
+const MOST = 0.6; // share of the view's height that a docked card has at most
+const LEAST = 48; // px; a card leaving at the top is docked when fewer are visible
 
 const scroller = document.getElementById("scroller");
 const stage = document.getElementById("stage");
 const newer = document.getElementById("newer");
-const short = matchMedia("(max-height: 30rem)"); // there it is docked as a line, by the style sheet
+const short = matchMedia("(max-height: 30rem)"); // screens on which a docked card is one line
 
-let watched = null; // the card that is docked when its place is out of sight
-let place = null; // where it is missing
+let watched = null; // the card to dock while its place is out of view
+let place = null; // the transcript item of the card, which keeps its height
 let isDue = false;
 
 scroller.addEventListener("scroll", look);
 const sizes = new ResizeObserver(look);
 for (const each of [scroller, document.getElementById("items")]) sizes.observe(each);
 
-/** Dock this card, and no other, when its place is out of sight; null for none. */
+/** Dock this card, and no other, while its place is out of view; null for no card. */
 export function watch(card) {
   if (watched !== card) set(false);
   watched = card;
@@ -28,7 +27,7 @@ export function watch(card) {
   look();
 }
 
-/** Look where the place is, once before the next frame is drawn. */
+/** Dock or undock the card, once before the next frame is drawn. */
 function look() {
   if (isDue) return;
   isDue = true;
@@ -38,12 +37,12 @@ function look() {
   });
 }
 
-/** Show the card at its place: its end, or its beginning if it is higher than what is seen. */
+/** Scroll to the card at its place: to its end, or to the top of a card higher than the view. */
 export function reveal(card) {
   if (card === watched) set(false);
   const [box, view] = boxes(card);
-  // Of this scroller alone: `scrollIntoView` moves the whole page too, where it is short.
-  newer.hidden = true; // this is what was new
+  // Scroll only the transcript: `scrollIntoView` also moves the whole page on short screens.
+  newer.hidden = true; // the card was the newer item
   if (box.height > view.height || box.top < view.top) scroller.scrollTop += box.top - view.top;
   else if (box.bottom > view.bottom) scroller.scrollTop += box.bottom - view.bottom;
   if (!isAtEnd()) stayHere();
@@ -57,7 +56,7 @@ function isOutOfSight() {
   const [box, view] = boxes(watched);
   const seen = Math.min(box.bottom, view.bottom) - Math.max(box.top, view.top);
   if (box.top < view.top) return seen < LEAST;
-  // Where the docked card would cover its place, one takes the place of the other unseen.
+  // Switch where the docked card covers its own place exactly, so that nobody notices.
   return seen < Math.min(box.height, short.matches ? LEAST : view.height * MOST) - 1;
 }
 
@@ -65,12 +64,12 @@ function set(isDocked) {
   if (!watched) return;
   const fromEnd = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
   if (watched.hasAttribute("data-docked") !== isDocked) {
-    if (isDocked) place = watched.parentElement; // which may lose it
+    if (isDocked) place = watched.parentElement; // kept, as the card may be removed
     place.style.minHeight = isDocked ? `${place.offsetHeight}px` : "";
     watched.toggleAttribute("data-docked", isDocked);
   }
-  // Each time, as a docked card is lower over a keyboard.
+  // Measured each time, as the height of a docked card shrinks above a phone's keyboard.
   stage.style.setProperty("--docked", isDocked ? `${watched.offsetHeight}px` : "0px");
-  // Who was at the end stays there.
+  // A reader at the end stays at the end.
   if (isDocked && fromEnd < 1) scroller.scrollTop = scroller.scrollHeight;
 }

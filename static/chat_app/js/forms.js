@@ -1,13 +1,13 @@
-// What people type into forms: what is changed, sending it, and drafts, which survive a reload.
+// Helpers for forms: drafts that survive a reload, sending a form, and finding changed fields.
 
 import { ask } from "./person.js";
 import { say } from "./words.js";
 
 const main = document.getElementById("chat");
-const PATIENCE = 15_000; // for an answer without files: one that hangs is sent again
-const PASSING = new Set([409, 502, 503, 504]); // of a proxy; or somebody else is signed in
+const PATIENCE = 15_000; // ms to wait for the reply to a form without files, before a retry
+const PASSING = new Set([409, 502, 503, 504]); // retry later; 409: another person is signed in
 
-/** A place for one draft: a plain object, or null. Storage may be full or forbidden: then none. */
+/** The stored draft of one text: a plain object, or null. Without storage, there are no drafts. */
 export class Draft {
   constructor(...name) {
     this.key = ["draft", main.dataset.user, ...name].join(":");
@@ -26,19 +26,19 @@ export class Draft {
       if (value) localStorage.setItem(this.key, JSON.stringify(value));
       else localStorage.removeItem(this.key);
     } catch {
-      // Typing goes on without it.
+      // The storage is full or forbidden; typing works without a draft.
     }
   }
 }
 
 /**
- * Post a form's data. Returns what the server answers, with an `error` where it is not taken; with
- * `passes` where the same may be taken later: `isSignedOut`, or the server was not reached.
+ * Post a form's data. Returns the server's reply, with an `error` if the form was not accepted.
+ * `passes`: a later try may succeed; the person `isSignedOut`, or the server was not reached.
  */
 export async function post(form, body) {
   const hasFiles = [...body.values()].some((value) => typeof value !== "string");
   const signal = hasFiles ? null : AbortSignal.timeout(PATIENCE);
-  // As browsers send a form without files: Django strips the names of parts.
+  // Encode forms without files as browsers do: Django strips field names in multipart data.
   const sent = hasFiles ? body : new URLSearchParams(body);
   const options = { method: "POST", body: sent, signal, headers: { Accept: "application/json" } };
   try {
@@ -54,25 +54,25 @@ export async function post(form, body) {
   }
 }
 
-/** What a status means that comes without a word of the site's: from a proxy, or the sign-in page. */
+/** Return the message for a reply without a text of this site: from a proxy or the sign-in page. */
 export function failure(status) {
   if (status < 400) return say("signedOut");
   return say(status === 413 ? "tooLarge" : "notTaken", { status });
 }
 
-/** The fields of a part. */
+/** Return the visible form fields in a part of the page. */
 export function controls(part) {
   return [...part.querySelectorAll("input:not([type=hidden]), select, textarea")];
 }
 
-/** Whether a field is other than the server has made it. */
+/** Return whether the value of a field differs from the one that the server rendered. */
 export function isChanged(control) {
   if (control.matches("[type=checkbox], [type=radio]")) {
     return control.checked !== control.defaultChecked;
   }
   if (!control.matches("select")) return control.value !== control.defaultValue;
   const options = [...control.options];
-  // Where none is chosen by the page, the browser has chosen the first.
+  // If the HTML selects no option, the browser has selected the first.
   const isChosen = options.some((one) => one.defaultSelected) || control.multiple;
   const before = isChosen ? options.filter((one) => one.defaultSelected) : options.slice(0, 1);
   return options.some((one) => one.selected !== before.includes(one));

@@ -1,24 +1,24 @@
-// One merge of the DOM: what is on the page becomes as the server has rendered it anew. An element
-// that is in both stays, and with it the focus, what is typed, and what is open or scrolled in it.
+// Merges newly rendered HTML into the page. An element that is in both stays, and so keeps the
+// focus, typed text, open sections and the scroll position.
 
-// Attributes and elements that are the script's alone.
+// Attributes and elements that only the script sets, so that a merge leaves them alone.
 const OWN = new Set(
   "style open aria-busy data-current data-docked data-folded data-over data-selected".split(" "),
 );
 const KEPT = ".stale, .undo";
-const TIMES = "local-time, elapsed-time, count-down"; // their text is that of this clock
+const TIMES = "local-time, elapsed-time, count-down"; // this computer's clock changes their text
 
-/** Make an element like a fresh one of its kind, whose nodes are used up. */
+/** Make an element equal to a fresh one of its kind, whose child nodes may be moved into it. */
 export function morph(live, fresh) {
   keepFocus(live, () => change(live, fresh));
 }
 
-/** Make what is in an element like what is in another. */
+/** Make the children of an element equal to those of a fresh one. */
 export function morphChildren(live, fresh) {
   keepFocus(live, () => changeChildren(live, fresh));
 }
 
-/** What had the focus may go: then what is there in its place has it. */
+/** Keep the focus; if the focused element goes, focus the first link or button of `live`. */
 function keepFocus(live, work) {
   const focused = live.contains(document.activeElement) && document.activeElement;
   work();
@@ -39,7 +39,7 @@ function change(live, fresh) {
       if (!OWN.has(name) && !fresh.hasAttribute(name)) live.removeAttribute(name);
     }
     changeChildren(live, fresh);
-    live.drawn?.(); // an element of ours sets what is its own
+    live.drawn?.(); // lets a custom element set its own state
   }
 }
 
@@ -52,7 +52,7 @@ function changeChildren(live, fresh) {
     const same = find(at, node);
     if (!same) live.insertBefore(node, at);
     else {
-      // Where a browser has no `moveBefore`, what has the focus loses it on the way.
+      // In browsers without `moveBefore`, a moved element loses the focus.
       if (same !== at) (live.moveBefore ?? live.insertBefore).call(live, same, at);
       at = same.nextSibling;
       change(same, node);
@@ -65,13 +65,13 @@ function changeChildren(live, fresh) {
   }
 }
 
-/** Remove a node, but not what is kept, nor what holds that. */
+/** Remove a node, but neither KEPT elements nor their ancestors. */
 function remove(node) {
   if (node.querySelector?.(KEPT)) [...node.childNodes].forEach(remove);
   else if (!node.matches?.(KEPT)) node.remove();
 }
 
-/** The node from one on that is what another was before. */
+/** Return the first node from `at` on that a fresh node corresponds to. */
 function find(at, node) {
   if (node.nodeType !== Node.ELEMENT_NODE) return at?.nodeType === node.nodeType ? at : null;
   const key = keyOf(node);
@@ -82,7 +82,7 @@ function find(at, node) {
   return each;
 }
 
-/** By what an element is known again: what leads or answers elsewhere is another. */
+/** Return the key by which an element is found again, with its link and its field name. */
 function keyOf(element) {
   const { localName, id, className } = element;
   const link = localName === "li" ? element.querySelector("[href]") : element;

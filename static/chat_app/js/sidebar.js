@@ -11,7 +11,7 @@ const list = document.getElementById("list");
 const search = document.querySelector("#sidebar [name=q]");
 const rows = () => import("./elements/rows.js");
 
-/** The entry of the conversation that is shown. */
+/** Return the entry of the conversation that this page shows. */
 function current() {
   return list.querySelector("[aria-current]");
 }
@@ -20,13 +20,13 @@ function showCurrent() {
   current()?.scrollIntoView({ block: "nearest" });
 }
 
-/** Whether the current entry was scrolled out of sight: then somebody looks at others. */
+/** Return whether the current entry is out of view, because the person looks at other entries. */
 function isCurrentAway() {
   const [entry, shown] = [current(), list].map((each) => each?.getBoundingClientRect());
   return Boolean(entry && (entry.bottom < shown.top || entry.top > shown.bottom));
 }
 
-/** Events: `renamed` (the page's title may be another). */
+/** Events: `renamed` (the title of the page may have changed). */
 export class Sidebar extends EventTarget {
   #timer = 0;
   #show = 0;
@@ -49,19 +49,19 @@ export class Sidebar extends EventTarget {
     });
     document.getElementById("menu").addEventListener("submit", async (event) => {
       const { submitter } = event;
-      // Of what is on the page it is the page that says so.
+      // Let the browser submit the deletion of this page's conversation: the next page confirms it.
       if (submitter.closest("li").querySelector("[aria-current]")) return;
       event.preventDefault();
       (await rows()).remove(submitter, () => this.refresh());
     });
-    // On a small screen it is not there before it is opened.
+    // On a small screen, the list cannot scroll before the drawer is opened.
     list.parentElement.addEventListener("toggle", showCurrent);
     showCurrent();
     setInterval(() => document.hidden || this.refresh(), EVERY);
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
   }
 
-  /** How many questions waited for the person, in all conversations, when the list was made. */
+  /** The number of the person's waiting questions when the server rendered the list. */
   get waiting() {
     return Number(list.querySelector("[data-waiting]").dataset.waiting);
   }
@@ -77,7 +77,7 @@ export class Sidebar extends EventTarget {
       show: this.#show,
       current: main.dataset.conversation,
     });
-    this.#loading.abort(); // what it brings would replace what comes now
+    this.#loading.abort(); // an older reply must not replace a newer one
     this.#loading = new AbortController();
     const options = { headers: { "X-Background": "1" }, signal: this.#loading.signal };
     try {
@@ -85,9 +85,9 @@ export class Sidebar extends EventTarget {
       if (!response.ok || response.redirected) return;
       this.#replace(await response.text());
     } catch {
-      // It comes with the next look.
+      // The request failed; the timer loads the list again.
     }
-    // It may have been renamed in another tab.
+    // The conversation may have been renamed in another tab.
     const title = current()?.querySelector(".title").textContent;
     if (title) document.getElementById("title").textContent = title;
     this.dispatchEvent(new Event("renamed"));
@@ -95,7 +95,7 @@ export class Sidebar extends EventTarget {
 
   #replace(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
-    if (list.querySelector("input")) return; // somebody writes a title there
+    if (list.querySelector("input")) return; // the person is editing a title
     const isAway = isCurrentAway();
     morphChildren(list, fresh);
     if (!isAway) showCurrent();

@@ -1,4 +1,4 @@
-// The states of the runs in words, and what is news to who does not see them.
+// Shows the states of the runs in words, and announces changes to screen readers.
 
 import { morphChildren } from "./morph.js";
 import { alert, announce, counted, say, sayState } from "./words.js";
@@ -21,13 +21,13 @@ export class Status {
     this.#connection = connection;
     sayState(connection);
     connection.addEventListener("frame", ({ detail: frame }) => {
-      // An answer to a ping shows that the connection holds; it is no news of the work.
+      // Count only events of runs: the reply to a ping proves the connection, but no progress.
       if (Number.isInteger(frame.sequence)) this.#heard = Date.now();
     });
     setInterval(() => this.#showNews(), 1000);
   }
 
-  /** Take the server's words on the runs. */
+  /** Show the states of the runs as the server has rendered them. */
   update(part) {
     morphChildren(runs, part);
     const name = runs.querySelector(".run").dataset.name;
@@ -36,7 +36,7 @@ export class Status {
     this.#showNews();
   }
 
-  /** The page's title and its icon, with how many questions wait. */
+  /** Show the number of waiting questions in the page's title, icon and link to the inbox. */
   showWaiting(waiting = this.#waiting) {
     this.#waiting = waiting;
     document.querySelector("#inbox b").textContent = counted(waiting);
@@ -64,7 +64,7 @@ export class Status {
   }
 }
 
-/** How many words the newest answer has. */
+/** Return the number of words of the newest answer. */
 function wordsOfAnswer() {
   const last = [...document.querySelectorAll("#items > [data-run]")].at(-1)?.dataset.run;
   const bodies = document.querySelectorAll(`#items > .text[data-run="${CSS.escape(last)}"] .body`);

@@ -1,25 +1,25 @@
-// The words that the server has translated for the script, and saying them.
+// The texts that the server has translated for the script, and functions that show texts.
 
 const words = JSON.parse(document.getElementById("words").textContent);
 
-/** The sentence of that name, its {places} filled. */
+/** Return the text of that name, with its {placeholders} filled. */
 export function say(name, values = {}) {
   return words[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
-/** A count as it is shown, nothing for none: the server counts no further than a hundred. */
+/** Return a count as text, empty for 0; the server counts no further than a hundred. */
 export function counted(count) {
   return count > 99 ? "99+" : count || "";
 }
 
-/** The HTML that draws an icon, as `chat_app/page/icons.py` does. */
+/** Return the HTML of an icon, the same as `chat_app/page/icons.py`. */
 export function icon(name) {
   return `<svg class="icon icon-${name}" aria-hidden="true"><use href="#icon-${name}"></use></svg>`;
 }
 
 let news = [];
 
-/** Tell what is news to somebody who does not see it: all that comes at once in one go. */
+/** Announce a text to screen readers; texts that come at the same time are joined. */
 export function announce(text) {
   if (news.push(text) > 1) return;
   setTimeout(() => {
@@ -28,19 +28,19 @@ export function announce(text) {
   });
 }
 
-/** Tell at once what somebody must not miss. */
+/** Announce an urgent text to screen readers at once. */
 export function alert(text) {
   document.getElementById("alert").textContent = text;
 }
 
-/** Say on the page in which state its connection is; its button tries now. */
+/** Show the state of the connection; the button beside the state reconnects at once. */
 export function sayState(connection) {
   const place = document.getElementById("connection");
   const [shown, button, reload, link] = place.children;
   let said = "";
   connection.addEventListener("state", ({ detail: { name, reason, ...values } }) => {
     const text = `${reason && say(reason)} ${say(name, values)}`.trim();
-    // Good news is not shown; nor the first try, unless it fails.
+    // Do not show that the page is connected, nor the first attempt, unless it fails.
     const isQuiet = name === "connected" || (name === "connecting" && !shown.textContent);
     const visible = isQuiet ? reason && say(reason) : text;
     if (shown.textContent !== visible) shown.textContent = visible;

@@ -1,4 +1,4 @@
-// Times as people read them: local, counting up from or down to a time of the server.
+// Elements for times of the server: local time, time elapsed since, and countdown to.
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -9,7 +9,7 @@ const SIZES = [
   [MINUTE, "minute"],
   [1000, "second"],
 ];
-// The page's language, as the reader's country writes it where the browser says which that is.
+// The page's language as written in the reader's country, if the browser names the country.
 const LANGUAGE = document.documentElement.lang;
 const LOCALE = navigator.languages.find(isOfPage) ?? LANGUAGE;
 
@@ -17,22 +17,22 @@ function isOfPage(tag) {
   try {
     return writing(tag) === writing(LANGUAGE);
   } catch {
-    return false; // some browsers name what is no language, such as en-US@posix
+    return false; // some browsers list invalid languages, such as en-US@posix
   }
 }
 
-/** A language with its script: of `zh-tw` and `zh-hans` one cannot read the other. */
+/** Return a language with its script: readers of `zh-tw` may be unable to read `zh-hans`. */
 function writing(tag) {
   const { language, script } = new Intl.Locale(tag).maximize();
   return `${language}-${script}`;
 }
 
-let ahead = 0; // the server's clock minus this one's
+let ahead = 0; // the server's clock minus this computer's, in ms
 
 /** Learn the server's time from one of its answers. */
 export function learn(serverNow) {
   const difference = Date.parse(serverNow) - Date.now();
-  // Latency moves it a little each time; only a clock that is really off matters.
+  // Ignore small differences, which come from latency; only a wrong clock matters.
   if (Math.abs(difference - ahead) > 2000) ahead = difference;
 }
 
@@ -45,7 +45,7 @@ function unit(number, name) {
   return new Intl.NumberFormat(LOCALE, style).format(Math.floor(number));
 }
 
-/** How long it has been since a time, in its two largest units. */
+/** The time elapsed since `since`, in its two largest units. */
 class ElapsedTime extends HTMLElement {
   connectedCallback() {
     this.tick();
@@ -63,8 +63,8 @@ class ElapsedTime extends HTMLElement {
 const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "long" });
 const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: "always" });
 
-/** In how long a time comes, in one unit: in seconds only in the last minute. It is urgent then, and
- * in the last tenth of the time since another. */
+/** The time left until `until` in one unit; seconds only in the last minute. Marked as `urgent` in
+ * the last minute, and in the last tenth of the time from `since` to `until`. */
 class CountDown extends HTMLElement {
   connectedCallback() {
     this.tick();
@@ -74,7 +74,7 @@ class CountDown extends HTMLElement {
   tick() {
     const until = Date.parse(this.getAttribute("until"));
     const left = Math.max(0, until - now());
-    // Of hours and days there are two at least.
+    // Show hours and days only from two on: 90 minutes rather than one hour.
     const isLarge = ([size]) => left >= (size > MINUTE ? 2 * size : size);
     const [size, name] = SIZES.find(isLarge) ?? SIZES.at(-1);
     const number = left / size;
@@ -85,8 +85,8 @@ class CountDown extends HTMLElement {
   }
 }
 
-/** Around a `<time>` of the server: the same in the reader's zone and language; where it is `short`,
- * of another day the date alone; with a word for now, that for a minute. */
+/** A `<time>` in the reader's zone and language. `short`: without the time of day for other days.
+ * `data-now`: a word for "now", shown for a minute. */
 class LocalTime extends HTMLElement {
   connectedCallback() {
     const time = this.querySelector("time");

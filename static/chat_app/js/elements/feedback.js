@@ -1,9 +1,9 @@
-// What a person thinks of an answer, sent without leaving the page. Loaded when it is first sent.
+// Sends feedback on an answer without leaving the page. Loaded with the first feedback.
 
 import { post } from "../forms.js";
 import { say } from "../words.js";
 
-/** Send what was pressed, a thumb or the comment; the other stays as the server has it. */
+/** Send the pressed thumb, or the comment; the server keeps the other as it was. */
 export async function give(form, pressed) {
   const isThumb = pressed.matches(".thumb");
   const data = new FormData(form, pressed);

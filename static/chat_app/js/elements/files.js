@@ -1,5 +1,5 @@
-// The files of the message that is being written: uploaded at once, each by itself, and sent with
-// it by their ids. Loaded when somebody first does something on a page that takes files.
+// The files of an unsent message: each is uploaded at once, and the message names the files by id.
+// Loaded at the first focus, key or drag on a page that takes files.
 
 import { failure } from "../forms.js";
 import { person } from "../person.js";
@@ -15,7 +15,7 @@ const ITEM = `<input type="hidden" name="file_ids" disabled><span class="name" d
 
 document.getElementById("written").disabled = false;
 chooser.addEventListener("change", choose);
-choose(); // it may be what this was loaded for
+choose(); // a file may have been chosen before this module was loaded
 
 for (const name of ["dragover", "dragleave", "drop"]) {
   addEventListener(name, (event) => {
@@ -46,7 +46,7 @@ function drop(event, { files }) {
   attach([...files]);
 }
 
-/** Upload files, and show them as they come. */
+/** Upload files, and show the progress of each. */
 export function attach(files) {
   if (files.length) problem.textContent = "";
   for (const file of files) send(file, add(file.name, file.size));
@@ -57,7 +57,7 @@ export function show(files) {
   for (const { id, name, size } of files) keep(add(name, size), { id, name, size });
 }
 
-/** Wait until none is under way. */
+/** Wait until all uploads have ended. */
 export function uploaded() {
   return Promise.all(Array.from(list.children, (item) => item.sent));
 }
@@ -72,7 +72,7 @@ function add(name, size) {
   return item;
 }
 
-/** Upload by an `XMLHttpRequest`, which says how far it has come. `sent` resolves however it ends. */
+/** Upload by `XMLHttpRequest`, which reports progress. `sent` resolves even if the upload fails. */
 function send(file, item) {
   const body = new FormData();
   body.append("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
@@ -96,8 +96,8 @@ function send(file, item) {
 
 function finish(request, item, file) {
   delete item.dataset.percent;
-  if (!item.isConnected) return; // removed meanwhile
-  const { response: answer, status } = request; // null for a page: of the sign-in, or of a proxy
+  if (!item.isConnected) return; // the person has removed the file
+  const { response: answer, status } = request; // null for HTML, from the sign-in page or a proxy
   if (status === 201) {
     keep(item, answer);
     announce(say("attached", answer));

@@ -1,48 +1,48 @@
-// Cards that a form answers, or one button for several questions. Loaded with the first of them; until
-// then their form is sent by the browser.
+// Cards whose answer is a form, or one button for several questions. Loaded with the first such
+// card; until then the browser itself submits the form.
 
 import { controls, isChanged } from "../forms.js";
 
-// What a reader does not see in a field, as `sessions_app/prompts/hidden_characters.py` has it.
+// Characters that readers cannot see, the same as in `sessions_app/prompts/hidden_characters.py`.
 const HIDDEN = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\u{1D159}]|(?! )\p{Zs}/u;
 
 document.addEventListener("click", ({ target }) => {
   if (!target.matches("prompt-card [type=reset]")) return;
-  setTimeout(discard, 0, target.closest("prompt-card")); // once its fields have followed
+  setTimeout(discard, 0, target.closest("prompt-card")); // once the fields are reset
 });
 
-/** Have the proposal stand in its table again. */
+/** Show the proposal as a table again, without the edits. */
 function discard(card) {
-  card.dispatchEvent(new Event("input")); // the draft and the marks follow
+  card.dispatchEvent(new Event("input")); // updates the draft and the marks
   card.querySelector(".edit").open = false;
   card.querySelector(".edit summary").focus();
 }
 
-/** What is given, as people read it. */
+/** Return the changed fields of the card as a text for people. */
 export function given(card) {
   const changed = fields(card).filter(isTouched);
   return changed.map((field) => `${label(field)}: ${shown(field)}`).join("; ");
 }
 
-/** Mark what was changed, and what a reader does not see. */
+/** Mark changed fields, and characters that readers cannot see. */
 export function mark(card) {
   fields(card).filter(isTouched).forEach(unfold);
   for (const field of card.querySelectorAll("[data-proposal] .field:has(> .was)")) {
-    // A form that the browser sent has come back with the edits as its defaults.
+    // If the browser submitted the form, the reply has the edits as defaults of the fields.
     field.wasChanged ??= "changed" in field.dataset;
     field.toggleAttribute("data-changed", field.wasChanged || isTouched(field));
   }
   for (const field of fields(card)) showHidden(field);
 }
 
-/** Say what is wrong at its fields, and return what is said of all of them. */
+/** Show each error at its field, and return the message for the whole card. */
 export function refuse(card, message, errors = {}) {
   const all = card.querySelector(".fields");
   for (const list of all.querySelectorAll(".errorlist")) list.remove();
   for (const control of controls(all)) describe(control, "");
   let isPlaced = false;
   for (const field of all.querySelectorAll("[data-field]")) {
-    const name = field.dataset.field; // which may be that of a property of each object
+    const name = field.dataset.field; // may be `constructor`, a property of all objects
     const problems = Object.hasOwn(errors, name) && errors[name];
     if (!problems) continue;
     const list = listOf(problems);
@@ -54,12 +54,12 @@ export function refuse(card, message, errors = {}) {
     if (!isPlaced) own[0]?.focus();
     isPlaced = true;
   }
-  const whole = errors[""]; // of no field
+  const whole = errors[""]; // errors that belong to no field
   if (whole) all.prepend(listOf(whole));
   return isPlaced || whole ? all.dataset.problem : message;
 }
 
-/** Have a control be wrong, for the reason that stands in the element of that id; "" for right. */
+/** Mark a control as invalid, for the reason in the element `id`; as valid if `id` is "". */
 function describe(control, id) {
   const about = (control.getAttribute("aria-describedby") ?? "").replace(/\S+_error/, "");
   control.setAttribute("aria-describedby", `${about} ${id}`.trim());
@@ -88,20 +88,20 @@ function isTouched(field) {
   return controls(field).some(isChanged);
 }
 
-/** What is changed or wrong stays in sight. */
+/** Unfold the section of a changed or invalid field. */
 function unfold(field) {
   const folded = field.closest("details");
   if (folded) folded.open = true;
 }
 
-/** Have the line below a field show what stands in it, with the codes of what is not seen there. */
+/** Show the text of a field in the line below, with the codes of invisible characters. */
 function showHidden(field) {
   const line = field.querySelector(":scope > .marked");
   const texts = controls(field).filter((one) => one.matches("textarea, [type=text], [type=url]"));
   if (!line || !texts.length) return;
   const text = texts.map((one) => one.value).join("\n");
   line.hidden = !isHiding(text);
-  const quote = "json" in texts[0].dataset ? "" : '"'; // which JSON has itself
+  const quote = "json" in texts[0].dataset ? "" : '"'; // JSON has its own quotation marks
   const parts = [span("quote", quote), marked(text), span("quote", quote)];
   if (!line.hidden) line.querySelector("span").replaceChildren(...parts);
 }

@@ -1,19 +1,19 @@
-// A text field that counts its text where it has a limit, and sends by the Enter key as its reader has
-// chosen. The style sheet has it grow with its text.
+// A text field that counts characters if there is a limit, and sends by Enter if the person prefers
+// that. The style sheet makes the field grow with its text.
 
 const COARSE = matchMedia("(pointer: coarse)"); // a touch keyboard has no Shift+Enter
 const BREAKS = document.documentElement.dataset.enter === "breaks";
 const NEAR_LIMIT = 0.8;
 
-// A key that an input method editor takes is no key of the page, wherever the page listens.
-// keyCode 229: in browsers that do not say so else.
+// Hide the keys of an input method editor from all listeners of the page. Some browsers mark such
+// keys only by keyCode 229.
 addEventListener(
   "keydown",
   (event) => (event.isComposing || event.keyCode === 229) && event.stopPropagation(),
   true,
 );
 
-/** The length in characters as the server counts them: an emoji is one. */
+/** Return the length in characters as the server counts: an emoji is one. */
 export function lengthOf(text) {
   return [...text].length;
 }
@@ -27,19 +27,19 @@ class GrowText extends HTMLElement {
     this.fit();
   }
 
-  /** Count the text; call it after setting the text by script. */
+  /** Show the length of the text; call this after setting the text by script. */
   fit() {
     const most = this.most;
     if (!this.counter || most < 0) return;
     const length = lengthOf(this.field.value);
     const near = length > most * NEAR_LIMIT;
-    // A field that stops nobody at its limit says how near it is, and else nothing.
+    // A field that accepts text beyond its limit shows the count only near the limit.
     const isShown = this.field.maxLength < 0 ? near : length;
     this.counter.textContent = isShown ? `${length} / ${most}` : "";
     this.counter.toggleAttribute("data-near", near);
   }
 
-  /** How many characters are taken; -1 where nobody said. */
+  /** The limit in characters; -1 if there is none. */
   get most() {
     return Number(this.field.dataset.most ?? this.field.maxLength);
   }

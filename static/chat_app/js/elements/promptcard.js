@@ -1,39 +1,38 @@
-// The card of a question: what is typed there and kept, its answer on the way, and what the server
-// says of that.
+// The card of a question, which keeps a draft, sends the answer, and shows the server's reply.
 
 import { controls, Draft, isChanged } from "../forms.js";
 import { newId } from "../connection.js";
 import { say } from "../words.js";
 
-// A card that opens takes no click for so long: the second click of a double click on the card
-// before it, or one aimed at what was there a moment ago, must not approve anything.
+// Milliseconds in which a card that opens ignores clicks: the second click of a double click on the
+// previous card, or a click aimed at something that has moved, must not approve anything.
 const GRACE = 400;
 const TAKEN = new Set(["accepted", "duplicate", "voted"]);
 const STILL_ASKED = new Set([undefined, "claimed", "voted"]);
-const WRITTEN = /^(value|note|f-.*)$/; // the names of its fields
+const WRITTEN = /^(value|note|f-.*)$/; // names of the fields for the answer
 
 /**
- * Events of the document: `answered` (detail `{card, outcome, isTaken, by}`): the server has the
- * answer of a card, which may have gone by then.
+ * Event of the document: `answered` (detail `{card, outcome, isTaken, by}`), when the server has
+ * replied to an answer; the card may be gone by then.
  */
 export class PromptCard extends HTMLElement {
-  /** The page's, by which answers go. */
+  /** The outbox of the page, which sends the answers. */
   static outbox = null;
 
   draft = null;
   isSending = false; // the answer is on its way
-  #waits = false; // the server has it, and the page does not show yet what came of it
-  #kind = null; // the module of forms
-  #fresh = 0; // reasons to take no click now
+  #waits = false; // the server has the answer, but the page does not show the outcome yet
+  #kind = null; // the module formcard.js, if needed
+  #fresh = 0; // running timers, during which clicks are ignored
   #progress = "";
   #problem = "";
-  #late = ""; // the answer that the server does not use
-  #isDrawn = false; // anew, since an answer was sent
+  #late = ""; // an answer that came too late
+  #isDrawn = false; // the server has rendered the card again since an answer was sent
 
   constructor() {
     super();
     this.addEventListener("submit", (event) => {
-      if (this.#isForm && !this.#kind) return; // then the browser sends it
+      if (this.#isForm && !this.#kind) return; // without the module, the browser submits
       event.preventDefault();
       if (!this.#fresh) this.answer(event.submitter);
     });
@@ -41,7 +40,7 @@ export class PromptCard extends HTMLElement {
   }
 
   connectedCallback() {
-    if (this.draft) return; // it has moved
+    if (this.draft) return; // the card was only moved
     this.draft = new Draft("answer", this.dataset.interaction);
     this.#problem = this.querySelector(".error").textContent;
     const kept = this.draft.load();
@@ -54,27 +53,27 @@ export class PromptCard extends HTMLElement {
     return this.querySelector("form").dataset.type === "form";
   }
 
-  /** Whether an answer was given here, and the page does not show yet what came of it. */
+  /** True from sending an answer until the page shows the outcome. */
   get isBusy() {
     return this.isSending || this.#waits;
   }
 
-  /** Whether somebody has begun to answer here. */
+  /** True if the person has changed a field of the card. */
   get isTouched() {
     return controls(this).some(isChanged);
   }
 
-  /** What is given, as people read it. */
+  /** The answer as a text for people. */
   get given() {
     return (this.#kind?.given ?? given)(this);
   }
 
-  /** What was given here and is not used. */
+  /** The text of an answer that was not used; "" if there is none. */
   get unused() {
     return this.#late || (!this.isBusy && this.isTouched && this.given) || "";
   }
 
-  /** Send what is given; resolves to whether the server has it. */
+  /** Send the answer; resolves to whether the server has dealt with it, even as too late. */
   async answer(submitter) {
     if (this.isBusy) return false;
     const form = this.querySelector("form");
@@ -99,7 +98,7 @@ export class PromptCard extends HTMLElement {
     return Boolean(outcome) && outcome !== "claimed";
   }
 
-  /** Take no click for a moment. */
+  /** Ignore clicks for a moment. */
   grace() {
     this.#fresh += 1;
     this.#show();
@@ -109,7 +108,7 @@ export class PromptCard extends HTMLElement {
     }, GRACE);
   }
 
-  /** The server has drawn the question anew, which still waits. */
+  /** Update the card after the server has rendered it again; the question still waits. */
   drawn() {
     this.#isDrawn = true;
     if (this.#late) {
@@ -118,10 +117,10 @@ export class PromptCard extends HTMLElement {
     }
     this.#kind?.mark(this);
     this.querySelector("grow-text")?.fit?.();
-    this.grace(); // it may say something else now
+    this.grace(); // the text may have changed
   }
 
-  /** A note of what was given here and is not used. */
+  /** Return a note with an answer that was not used. */
   note(text = this.unused, why = "") {
     const note = document.getElementById("stale").content.firstElementChild.cloneNode(true);
     note.querySelector(".why").textContent = why;
@@ -142,7 +141,7 @@ export class PromptCard extends HTMLElement {
     const texts = { ".progress": words, ".error": this.#problem };
     for (const [name, text] of Object.entries(texts)) {
       const place = this.querySelector(name);
-      if (place.textContent !== text) place.textContent = text; // else it is said again
+      if (place.textContent !== text) place.textContent = text; // else it would be read aloud again
     }
     this.toggleAttribute("aria-busy", this.isBusy);
     const isClosed = this.isBusy || this.#fresh > 0;
@@ -153,8 +152,8 @@ export class PromptCard extends HTMLElement {
     const again = () => this.addEventListener("focusin", () => this.#load(), { once: true });
     import("./formcard.js").then((kind) => {
       this.#kind = kind;
-      this.#keep(); // what was typed before this was loaded
-    }, again); // it did not come: once more when somebody is here
+      this.#keep(); // text may have been typed before the module was loaded
+    }, again); // if loading fails, try again when the card is focused
   }
 }
 

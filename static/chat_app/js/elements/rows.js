@@ -1,10 +1,10 @@
-// What the menu of a conversation does in its row: it gives another title, or deletes it, which can
-// be undone. Loaded when it is first used.
+// Renames or deletes a conversation in its row of the list, and offers to undo the deletion. Loaded
+// when the menu of a row is first used.
 
 import { post } from "../forms.js";
 import { announce, say } from "../words.js";
 
-/** Send what a row wants. Returns whether it was done; if not, the row says why. */
+/** Post the action of a row. Returns whether the server did it; if not, the row tells why. */
 async function send(row, action, title = "") {
   const body = new FormData(document.getElementById("menu"));
   body.set("title", title);
@@ -17,7 +17,7 @@ async function send(row, action, title = "") {
   return false;
 }
 
-/** Take another title in the row of a link: Enter saves it, Escape does not. */
+/** Let the person edit the title in the row of a link: Enter saves the title, Escape does not. */
 export function rename(link, refresh) {
   const row = link.closest("li");
   const shown = row.querySelector(".title");
@@ -41,7 +41,7 @@ export function rename(link, refresh) {
   });
 }
 
-/** Delete the conversation of a button, or undo that. */
+/** Delete the conversation of a button, or undo the deletion. */
 export async function remove(button, refresh) {
   const row = button.closest("li");
   if (!(await send(row, button.formAction))) return;
@@ -50,7 +50,7 @@ export async function remove(button, refresh) {
     const undo = button.cloneNode();
     undo.setAttribute("formaction", button.dataset.undo);
     undo.textContent = say("undo");
-    row.className = "small undo"; // which stays when the list comes anew
+    row.className = "small undo"; // morph.js keeps `undo` when the list is updated
     row.replaceChildren(say("deleted"), " ", undo);
     announce(say("deleted"));
     undo.focus();

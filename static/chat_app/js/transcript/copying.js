@@ -1,12 +1,12 @@
-// Copies code, or an answer as its Markdown. Loaded when somebody comes near a button for it.
+// Copies code, or an answer as Markdown. Loaded when the pointer first reaches the transcript.
 
 import { ask } from "../person.js";
 import { alert, announce, icon, say } from "../words.js";
 import { unshelve } from "./shelves.js";
 
-const SHOWN = 2000; // ms
+const SHOWN = 2000; // ms for which the button shows a check mark
 
-/** Copy what the button is at, and say so. */
+/** Copy the button's code or answer, and announce the result. */
 export async function copy(button) {
   try {
     await write(button.form ? await markdown(button.form.action) : code(button));
@@ -24,7 +24,7 @@ async function markdown(address) {
   return response.text();
 }
 
-/** Code, with those of its parts that were cut off because it is long. */
+/** Return the code of a block, joined with the parts that were split off because it is long. */
 function code(button) {
   let text = "";
   let part = button.closest("figure");
@@ -33,7 +33,7 @@ function code(button) {
   return text;
 }
 
-/** The block after one, which may be the first of a chunk that is held as a string. */
+/** Return the block after a block; if its chunk is kept as a string, restore the chunk. */
 function after(block) {
   const next = block.nextElementSibling ?? block.closest(".chunk, .open")?.nextElementSibling;
   if (!next?.matches(".chunk, .open")) return next;
@@ -43,7 +43,7 @@ function after(block) {
 
 async function write(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  // Over plain HTTP there is none.
+  // Without HTTPS, browsers have no `navigator.clipboard`.
   const field = Object.assign(document.createElement("textarea"), { value: text });
   const focused = document.activeElement;
   field.className = "unseen";

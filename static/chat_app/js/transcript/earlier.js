@@ -1,12 +1,12 @@
-// The parts of the transcript before this one: they are loaded when the person comes near them.
+// Loads earlier parts of the transcript when the person scrolls near its beginning.
 
 import { say } from "../words.js";
 
-const AHEAD = "100% 0px"; // of what is seen: a screen
+const AHEAD = "100% 0px"; // begin to load when the rest above is one screen
 
 const older = document.getElementById("older");
 
-/** Load them into the transcript; returns what loads the next ones now. */
+/** Load earlier parts as the person scrolls; returns a function that loads the next part now. */
 export function follow(transcript) {
   let isLoading = false;
 
@@ -16,7 +16,7 @@ export function follow(transcript) {
     isLoading = true;
     try {
       await transcript.older(link.dataset.older);
-      // It tells anew whether the beginning is near: it may be still.
+      // Observe again, since the beginning may still be near.
       near.unobserve(older);
       near.observe(older);
     } catch {

@@ -1,5 +1,5 @@
-// Holds as strings what is far above in a text of hours, whose nodes would grow without end. Loaded
-// for such a text only.
+// Replaces far-away chunks of a very long text by strings, to bound the number of nodes. Loaded for
+// very long texts only.
 
 const htmlOfChunk = new WeakMap();
 const items = document.getElementById("items");
@@ -11,7 +11,7 @@ const nearness = new IntersectionObserver(
 );
 addEventListener("beforeprint", () => items.querySelectorAll(".chunk:empty").forEach(unshelve));
 
-/** Shelve the chunk whenever it is far from what the person sees. */
+/** Keep the chunk as a string whenever it is far from the view. */
 export function shelveWhenFar(chunk) {
   nearness.observe(chunk);
 }
@@ -24,7 +24,7 @@ function shelve(chunk) {
   chunk.replaceChildren();
 }
 
-/** Bring back what the chunk had. */
+/** Restore the nodes of the chunk. */
 export function unshelve(chunk) {
   if (!htmlOfChunk.has(chunk)) return;
   chunk.innerHTML = htmlOfChunk.get(chunk);

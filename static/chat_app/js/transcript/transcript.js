@@ -1,23 +1,23 @@
-// The transcript. The server renders every item; here text is shown the moment it comes, as far as
-// it has no marks, and what the server made of it takes its place soon after. Of a text that grows
-// the server renders only the last block again: what is above it is on the page for good.
+// The transcript. The server renders every item. This module shows new text at once, up to the
+// first Markdown mark, until the server's HTML replaces it. Of a growing text the server renders
+// only the last block again; the blocks above are final.
 
 import { ask } from "../person.js";
 import { morph } from "../morph.js";
 import { icon, say } from "../words.js";
 
-const DRAWING = 40; // ms between two drawings of text that streams: each costs a whole frame
+const DRAWING = 40; // ms between two drawings of streamed text, as each takes a whole frame
 const PACE = 250;
 const BURST_PACE = 50;
-const SLOWEST = 5000; // what the server took long for may have been a pause of this computer
-const PATIENCE = 10_000; // until an answer begins: one that hangs would keep all others away
-const CHUNK = 25; // blocks of a long text that are put together
-const WHOLE = 40; // chunks of a text that are kept whole, each of 25 blocks
-const NEAR = 80; // px from the end that still count as being there
-const QUIET = 2000; // no more has come for so long: what was held back as unfinished is shown
-// What may be shown before the server has seen it: up to the first character that may be a mark.
-// \x60 is a backtick. Django from 6.1 on takes a plain one for the start of a template literal when it
-// looks for imports, and misses those after it.
+const SLOWEST = 5000; // longest pause (ms); a slow load may only mean that this computer slept
+const PATIENCE = 10_000; // ms until a response begins; a hanging request would block later ones
+const CHUNK = 25; // blocks of a long text that are grouped into a chunk
+const WHOLE = 40; // newest chunks of a text that always stay nodes
+const NEAR = 80; // px from the end that still count as being at the end
+const QUIET = 2000; // ms without new text, after which incomplete marks are shown, too
+// Text that may be shown before the server renders it: all before a possible Markdown mark. \x60 is
+// a backtick: when Django (from 6.1 on) looks for imports, it takes a plain one for the start of a
+// template literal, and misses the imports after it.
 const PLAIN = /^[^\n|#*_~\x60$[\]<>\\&]*/;
 const DONE = ".step[data-state=complete]";
 const INLINE = "span, a, em, strong, s, br, hr, :not(pre) > code";
@@ -35,25 +35,25 @@ const BREAKS = new Set([
   "assignment_message",
 ]);
 
-/** Events: `part` (detail: the `part` that the server sent, and what was `focused` before), `signedOut`. */
+/** Events: `part` (detail: the server's `part`, and the element `focused` before), `signedOut`. */
 export class Transcript extends EventTarget {
-  // All events up to `last` have arrived; all up to `covered` are in what the server rendered.
+  // All events up to sequence `last` have arrived; the server has rendered those up to `covered`.
   last = Number(items.dataset.last);
   covered = this.last;
-  #from = Infinity; // the oldest sequence that has to be rendered anew
-  #runs = new Set(); // whose last text is to be rendered: only what the page does not have
-  #tails = []; // pieces of text that are not yet rendered
+  #from = Infinity; // the oldest sequence that has to be rendered again
+  #runs = new Set(); // runs whose last text has a new part for the server to render
+  #tails = []; // pieces of text that the server has not rendered yet
   #breaks = new Map(); // run → sequence of its last item that is no text
   #timer = 0;
   #quiet = 0;
-  #drawing = 0; // the timer of the next one
+  #drawing = 0; // the timer of the next drawing
   #busy = false;
   #loadedAt = 0;
-  #took = 0; // of the last load
-  #isUrgent = false; // people wait for what has come since the last load
+  #took = 0; // ms that the last load took
+  #isUrgent = false; // load sooner, as people wait for the new items
   #failures = 0;
 
-  /** Take a frame of this conversation. One that was here before changes nothing. */
+  /** Take a frame of this conversation; a repeated frame changes nothing. */
   take(frame) {
     const sequence = frame.sequence;
     if (!Number.isInteger(sequence)) return;
@@ -69,12 +69,12 @@ export class Transcript extends EventTarget {
     const isBreak = BREAKS.has(frame.type);
     if (isBreak && isNew) comesBelow();
     if (isBreak) this.#breaks.set(frame.run_id, sequence);
-    // Where an older branch is shown, a message may be another version of one that stands there.
+    // On an older branch, a message may be a new version of a shown message: load everything.
     if (frame.type === "conversation_message" && main.dataset.branch) return this.refresh(1, true);
     this.refresh(isEnd || isBreak ? this.#endOfText(frame.run_id, sequence) : sequence, true);
   }
 
-  /** Have the items from that sequence on rendered: soon, or at once where people wait for it. */
+  /** Load the items from a sequence on: after a pause, which is shorter if `urgent`. */
   refresh(from = this.covered + 1, urgent = false) {
     this.#from = Math.min(this.#from, from, this.covered + 1);
     this.#isUrgent ||= urgent;
@@ -84,21 +84,21 @@ export class Transcript extends EventTarget {
     this.#timer = setTimeout(() => this.#load(), Math.max(0, wait));
   }
 
-  /** Load at once all that could not be loaded while the server was away. */
+  /** Load at once the items that could not be loaded while the server was away. */
   tryNow() {
     if (!this.#failures) return;
     this.#loadedAt = 0;
     this.refresh();
   }
 
-  /** Load the part before the first item. */
+  /** Load the part of the transcript before the first item. */
   async older(before) {
     const part = await this.#fetch(`before=${before}`);
     keepPlace(() => {
       for (const item of part.querySelectorAll(":scope > [data-part=items] > *")) {
         if (!document.getElementById(item.id)) place(item);
       }
-      items.querySelectorAll(".note").forEach(place); // whose run may have come only now
+      items.querySelectorAll(".note").forEach(place); // a note is placed after the items of its run
       foldSteps();
       older.replaceChildren(...part.querySelector("[data-part=older]").childNodes);
     });
@@ -107,7 +107,7 @@ export class Transcript extends EventTarget {
   #append(frame) {
     const item = `[data-run="${CSS.escape(frame.run_id)}"]`;
     if (main.dataset.begins && !items.querySelector(item)) {
-      return this.refresh(); // the server knows whether it is on this branch
+      return this.refresh(); // the server knows whether the run is on this branch
     }
     comesBelow();
     this.#tails.push({
@@ -122,7 +122,7 @@ export class Transcript extends EventTarget {
     this.refresh();
   }
 
-  /** Show what has come. */
+  /** Show the pieces of text that the server has not rendered yet. */
   #draw() {
     this.#drawing = 0;
     const groups = Map.groupBy(this.#tails, ({ run, since }) => `${run} ${since}`);
@@ -130,7 +130,7 @@ export class Transcript extends EventTarget {
     if (isFollowing) toEnd();
   }
 
-  /** A run's text is complete: from where on it has to be rendered, so that nothing is held back. */
+  /** Return the sequence from which to render a complete text, so that nothing is held back. */
   #endOfText(run, sequence) {
     const item = lastText(run);
     if (!item || item.dataset.sequence === "0") return sequence;
@@ -138,13 +138,13 @@ export class Transcript extends EventTarget {
     return Math.min(sequence, Math.max(1, Number(item.dataset.sequence)));
   }
 
-  /** The run's text from a sequence on was cut: its items are rendered anew. */
+  /** Remove the text that a restarted run takes back, and load its items again. */
   #cut(frame) {
     const from = frame.content.from_sequence;
     this.#tails = this.#tails.filter((tail) => tail.run !== frame.run_id || tail.sequence < from);
     for (const item of items.querySelectorAll(`.text[data-run="${CSS.escape(frame.run_id)}"]`)) {
       if (Number(item.dataset.sequence) < from) continue;
-      item.dataset.sequence = "0"; // whatever comes for it is newer
+      item.dataset.sequence = "0"; // any text to come is newer
       if (Number(item.dataset.first) >= from) item.querySelector(".body").replaceChildren();
     }
     this.refresh(from, true);
@@ -172,20 +172,20 @@ export class Transcript extends EventTarget {
     else this.#showHeldLater();
   }
 
-  /** Never spend most of the time on loading; what people wait for comes sooner. */
+  /** Return the pause between loads, so that loading never takes most of the time. */
   #pause() {
     if (this.#failures) return Math.min(15_000, 500 * 2 ** this.#failures);
     const most = this.#isUrgent ? Math.max(BURST_PACE, this.#took) : Math.max(PACE, 3 * this.#took);
     return Math.min(SLOWEST, most);
   }
 
-  /** What to ask for: of texts that grow, what is not on the page for good. */
+  /** Return the query of a load; of growing texts, request only the part that is not final. */
   #query(from, isQuiet) {
     const query = new URLSearchParams({ from });
     if (!isQuiet) query.set("hold", "1");
     for (const run of this.#runs) {
       const item = lastText(run);
-      if (from === 1 || !item || item.dataset.sequence === "0") continue; // it is begun anew
+      if (from === 1 || !item || item.dataset.sequence === "0") continue; // request all text
       const open = item.querySelector(".open");
       if (open) query.append("text", open.dataset.at);
     }
@@ -193,7 +193,7 @@ export class Transcript extends EventTarget {
     return query;
   }
 
-  /** Nobody knows whether more comes: after a moment the text is shown as if it were complete. */
+  /** If no more text comes for a moment, show the held-back end as if the text were complete. */
   #showHeldLater() {
     this.#quiet = setTimeout(() => {
       for (const open of items.querySelectorAll(".open[data-held]")) {
@@ -213,7 +213,7 @@ export class Transcript extends EventTarget {
       signal: impatience.signal,
     }).finally(() => clearTimeout(timer));
     if (response.redirected) this.dispatchEvent(new Event("signedOut"));
-    // It was deleted, which its page says.
+    // The conversation was deleted; the reloaded page tells so.
     if (response.status === 204) location.reload();
     if (response.redirected || response.status !== 200) {
       throw new Error(`items: ${response.status}`);
@@ -225,7 +225,7 @@ export class Transcript extends EventTarget {
   #merge(part, from) {
     const isOther = part.dataset.begins !== main.dataset.begins;
     if (isOther && from > 1) {
-      this.#from = 1; // what the page has may be on another branch
+      this.#from = 1; // load everything, as the page may show another branch
       return;
     }
     const focused = document.activeElement;
@@ -247,7 +247,7 @@ export class Transcript extends EventTarget {
     }
     for (const body of items.querySelectorAll(":scope > .text > .body")) bundle(body);
     foldSteps();
-    // Text that was cut and not begun anew is rendered no more.
+    // Remove text that a restart took back and did not write again.
     for (const item of items.querySelectorAll('.text[data-sequence="0"]')) {
       if (Number(item.dataset.first) >= from) item.remove();
     }
@@ -255,14 +255,14 @@ export class Transcript extends EventTarget {
     this.last = Math.max(this.last, this.covered);
     this.#tails = this.#tails.filter((tail) => tail.sequence > this.covered);
     this.dispatchEvent(new CustomEvent("part", { detail: { part, focused } }));
-    this.#draw(); // last: what else came with the part may have made this smaller
+    this.#draw(); // last, as the handlers of `part` may have shrunk the scroller
   }
 
-  /** Put what is new of a text in the place of its last block. */
+  /** Replace the last block of a text by its newly rendered blocks. */
   #continue(old, item) {
     const open = old?.querySelector(".open");
     if (!open || old.dataset.sequence === "0") {
-      // Cut meanwhile: all of it is wanted.
+      // A restart took the text back meanwhile: load the whole text.
       this.#from = Math.min(this.#from, Number(item.dataset.first));
       return;
     }
@@ -273,52 +273,52 @@ export class Transcript extends EventTarget {
   }
 }
 
-// Whether the end is shown when more comes. Layout is read when the person scrolls, not when text
-// comes. Who scrolls up stays there.
-export let isFollowing = !document.getElementById("empty"); // which is read from its beginning
+// Whether to scroll to the end when items come: not after the person has scrolled up. Decided on
+// each scroll event, because reading the layout for each piece of text would be slow.
+export let isFollowing = !document.getElementById("empty"); // a new page stays at the top
 let scrolledTo = 0;
-let aimedAt = 0; // where the end was shown last
-let shown = []; // the heights in the frame before
+let aimedAt = 0; // the scroll position after the last `toEnd`
+let shown = []; // heights of content and view in the previous frame
 let question = null; // the card that is open
 scroller.addEventListener("scroll", () => {
   const [at, height, seen] = [scroller.scrollTop, scroller.scrollHeight, scroller.clientHeight];
-  // What was out of sight has its real height only when it is seen: whoever went to the end that
-  // was shown is there, and where a height has changed it may be the browser that scrolls.
+  // Browsers only estimate the height of unseen items. So a person who went to the end as shown is
+  // at the end; and when a height has changed, the browser itself may have scrolled.
   const end = endOf(Math.min(height, shown[0] || height));
   const isEnd = Math.abs(end - at) < NEAR;
-  const isFar = height - at > 2 * seen; // which the browser alone does not do
+  const isFar = height - at > 2 * seen; // the browser itself never scrolls so far
   const isSame = height === shown[0] && seen === shown[1];
   const isElsewhere = (at < scrolledTo || at > end) && Math.abs(at - aimedAt) > 1;
   if (isEnd || (isElsewhere && (isFar || isSame))) isFollowing = isEnd;
   if (isEnd) newer.hidden = true;
   scrolledTo = at;
 });
-// The browser goes there in steps, to where the end was when it began.
+// With the End key, the browser scrolls in steps, to where the end was at the first step.
 scroller.addEventListener("keydown", ({ key, target }) => {
   if (key === "End" && !target.matches("input, textarea, select")) toEnd();
 });
 scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && stayHere(), { passive: true });
 const sizes = new ResizeObserver(() => {
-  if (isFollowing && items.firstElementChild) toEnd(); // else it is what can be begun with
+  if (isFollowing && items.firstElementChild) toEnd(); // else the workflows are shown
   shown = [scroller.scrollHeight, scroller.clientHeight];
 });
 for (const each of [scroller, items]) sizes.observe(each);
 newer.addEventListener("click", () => {
   toEnd();
-  scroller.focus({ preventScroll: true }); // the button is gone
+  scroller.focus({ preventScroll: true }); // the hidden button loses the focus
 });
 
-/** Stay where the person is taken to, when more comes below. */
+/** Stop following the end: new items do not scroll the page. */
 export function stayHere() {
   isFollowing = false;
 }
 
-/** Follow the end only while the title of this card is in sight there; of null as it comes. */
+/** Follow the end only as far as this card's title stays in view; null for no such card. */
 export function keepInSight(card) {
   question = card;
 }
 
-/** Show the end of the transcript, also when more comes. */
+/** Scroll to the end of the transcript, and follow the end when items come. */
 export function toEnd() {
   isFollowing = true;
   newer.hidden = true;
@@ -326,7 +326,7 @@ export function toEnd() {
   aimedAt = scroller.scrollTop;
 }
 
-/** Where the end is shown: with a question there that is higher than what is seen, at its title. */
+/** Return the scroll position of the end, or of the title of a last card higher than the view. */
 function endOf(height) {
   const [spot, end] = [question?.parentElement, height - scroller.clientHeight];
   if (!spot?.isConnected) return end;
@@ -347,14 +347,14 @@ export function showUnsent(id, text) {
   return item;
 }
 
-/** Something new comes at the end: who is not there is told. */
+/** Show the button for newer items, unless the person is at the end. */
 function comesBelow() {
   if (isFollowing || !newer.hidden) return;
-  isFollowing = isAtEnd(); // also where what was below has gone
+  isFollowing = isAtEnd(); // items below may have gone since the person scrolled
   newer.hidden = isFollowing;
 }
 
-/** Change what is above, and let what is seen stay where it is. */
+/** Change items above the view without moving the visible items. */
 function keepPlace(change) {
   const top = scroller.getBoundingClientRect().top;
   const seen = [...items.children].find((item) => item.getBoundingClientRect().bottom > top);
@@ -365,12 +365,12 @@ function keepPlace(change) {
   shown = [scroller.scrollHeight, scroller.clientHeight];
 }
 
-/** Whether the end is shown now. */
+/** Return whether the end is in view. */
 export function isAtEnd() {
   return Math.abs(endOf(scroller.scrollHeight) - scroller.scrollTop) < NEAR;
 }
 
-/** Put blocks together that are complete: each box of a text costs something at each frame. */
+/** Group complete blocks into chunks, because each box of a text costs time at each frame. */
 function bundle(body) {
   const loose = body.querySelectorAll(":scope > :not(.chunk, .open)");
   for (let start = 0; start + 2 * CHUNK <= loose.length; start += CHUNK) {
@@ -382,7 +382,7 @@ function bundle(body) {
   }
   const far = [...body.querySelectorAll(":scope > .chunk")].slice(0, -WHOLE);
   const shelve = ({ shelveWhenFar }) => far.forEach(shelveWhenFar);
-  if (far.length) import("./shelves.js").then(shelve, () => {}); // or all are kept
+  if (far.length) import("./shelves.js").then(shelve, () => {}); // if that fails, all stay nodes
 }
 
 /** Fold three and more steps of a run that follow each other, once they are done. */
@@ -414,13 +414,13 @@ function itemsOf(run) {
   return [...items.children].filter((item) => item.dataset.run === run);
 }
 
-/** The last text of a run, if it is its last item that the server has rendered. */
+/** Return the last item of a run that the server has rendered, if it is a text; else null. */
 function lastText(run) {
   const last = itemsOf(run).findLast((item) => !("temporary" in item.dataset));
   return last?.matches(".text") ? last : null;
 }
 
-/** The run's text item that is being written where a piece comes, or a new one. */
+/** Return the text item that a piece of text continues, or a new one. */
 function segmentOf({ run, since, sequence }) {
   const isAfter = (item) => item.matches(".text") && Number(item.dataset.first) > since;
   const found = itemsOf(run).find(isAfter);
@@ -431,7 +431,7 @@ function segmentOf({ run, since, sequence }) {
   return item;
 }
 
-/** Show what has come of a text since it was rendered, in one text node. */
+/** Show the pieces that came since the server rendered a text, in one text node. */
 function showTail(segment, tails) {
   const fresh = tails.filter((tail) => tail.sequence > Number(segment.dataset.sequence));
   const text = PLAIN.exec(fresh.map((tail) => tail.text).join(""))[0];
@@ -447,11 +447,11 @@ function showTail(segment, tails) {
     tail = Object.assign(document.createElement("span"), { className: "tail" });
     end.append(tail);
   }
-  // The space that ended the rendered text is not in it.
+  // Rendering drops a space at the end of a text, so add the space here.
   tail.textContent = ("space" in segment.dataset ? " " : "") + text;
 }
 
-/** Put an item at its place, which is by its first sequence; a note behind the items of its run. */
+/** Insert an item in the order of first sequences; a note after the items of its run. */
 function place(item) {
   const run = item.matches(".note") ? itemsOf(item.dataset.run) : [];
   const isBefore = ({ dataset }) => Number(dataset.first) < Number(item.dataset.first);
