@@ -9,7 +9,7 @@ from django.db import DataError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-# Characters of a query string. Each word of a search nests the database's expression one deeper.
+# Longest query string, in characters: each word of a search nests the SQL expression deeper.
 MAX_QUERY = 1000
 TEXT = "text/plain; charset=utf-8"
 TOO_LONG = f"The address is too long: at most {MAX_QUERY:,} characters may follow its path.\n"

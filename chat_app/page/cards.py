@@ -182,7 +182,7 @@ def _contents(
         return form, (), gettext("Check the marked fields.") if has_errors else error
     except DatabaseError:
         raise
-    except Invalid as refusal:  # the form's class was removed
+    except Invalid as refusal:  # the class of the prompt's form is gone
         return None, (), str(refusal)
     except Exception:
         path = getattr(prompt, "form", "")

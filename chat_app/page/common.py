@@ -67,7 +67,7 @@ def _for_person_of_page(view: View) -> View:
 
 
 def refuse_another(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse | None:
-    """Refuse a request from a page made for another person than `user`; None for the own page.
+    """Refuse a request from another person's page; return None if the page was made for `user`.
 
     The status is 409, because signing in would not help.
     """
@@ -104,7 +104,7 @@ def _for_signed_in(view: View) -> View:
 def give_back(
     request: HttpRequest, reason: str, status: HTTPStatus, *, page_url: str = ""
 ) -> HttpResponse:
-    """Return a form's text with the reason of the refusal; signing in leads to `page_url`."""
+    """Show the typed text of a refused form, with the reason; signing in leads to `page_url`."""
     typed_text = {"reason": reason, "typed": _typed_text(request), "page_url": page_url}
     context = {**site_context(), **typed_text}
     return render(request, "chat_app/not_sent.html", context, status=status)

@@ -24,7 +24,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Return the text of a form whose token a later sign-in made invalid; else as Django does."""
+    """Show the typed text if somebody else has signed in since; else respond as Django does."""
     user = request.user
     refusal = refuse_another(request, user) if isinstance(user, AbstractBaseUser) else None
     return refusal or csrf.csrf_failure(request, reason)

@@ -206,7 +206,7 @@ if environment.HTTPS:
     # The TLS proxy sets this header, and must overwrite a client's value.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    # Probes bypass the proxy.
+    # Health probes bypass the TLS proxy, and use plain HTTP.
     SECURE_REDIRECT_EXEMPT = ["^health$", "^live$"]
     SECURE_HSTS_SECONDS = environment.HSTS_SECONDS
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True

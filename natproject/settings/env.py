@@ -150,7 +150,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
     def _expand(cls, value: Path) -> Path:
         try:
             return value.expanduser().absolute()
-        except RuntimeError as error:  # "~name" names no user
+        except RuntimeError as error:  # "~name" of an unknown user
             raise ValueError(str(error)) from error
 
     @field_validator("CSRF_TRUSTED_ORIGINS")

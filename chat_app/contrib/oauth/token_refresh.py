@@ -22,7 +22,7 @@ from sessions_app.storage.writer import writer
 
 # Remaining lifetime below which an access token is refreshed, to last while it is used.
 MARGIN = timedelta(minutes=1)
-# Longer than the wait for a provider, even if the clocks of two machines differ.
+# Lease of a refresh: longer than its timeout, even if the clocks of two machines differ.
 REFRESH_LEASE = timedelta(seconds=2 * TIMEOUT)
 POLL = 0.1  # seconds between two checks for another task's refresh
 # OAuth's error code for an invalid refresh token.
@@ -47,7 +47,7 @@ async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
         is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
         if await _claim(unchanged.filter(is_free), now + REFRESH_LEASE):
             new_tokens = await _to_its_end(_refresh(row, tokens, now + REFRESH_LEASE))
-            if new_tokens is not None:  # even if they expire soon, as others would not last longer
+            if new_tokens is not None:  # even short-lived ones: no token lasts longer
                 return new_tokens
         else:
             await asyncio.sleep(POLL)

@@ -46,7 +46,7 @@ class Tokens(BaseModel):
 
     access: str = Field(repr=False, min_length=1)
     refresh: str = Field(default="", repr=False)
-    # Excluded, because neither is a secret, and each has a separate column.
+    # Not encrypted: `expires_at` and `scopes` are no secrets, and each has its own column.
     expires_at: AwareDatetime | None = Field(default=None, exclude=True)
     # Scopes: None if the provider does not tell, which grants all requested ones.
     scopes: list[str] | None = Field(default=None, exclude=True)

@@ -24,7 +24,7 @@ from sessions_app.storage.spool import pieces
 
 
 def refusal(error: Refused | StorageUnavailable) -> JsonResponse:
-    """Return the reason of a refusal and the errors of form fields, for the script."""
+    """Build the JSON response to the script: the reason of a refusal, and the form's errors."""
     errors = translate(getattr(error, "details", {}).get("errors", {}))
     return JsonResponse({"error": str(error), "errors": errors}, status=STATUS[type(error)])
 

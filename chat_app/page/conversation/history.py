@@ -251,7 +251,7 @@ def _aside(rows: list[EventRecord]) -> list[EventRecord]:
 
 
 def _in_order(rows: list[EventRecord]) -> list[EventRecord]:
-    """Sort the rows without duplicates; of text read in pieces and folded, keep the longest row."""
+    """Sort the rows, and drop duplicates: of overlapping rows of text, keep the longest."""
     ends: dict[UUID, int] = {}
     sequences: set[int] = set()
     ordered_rows = []

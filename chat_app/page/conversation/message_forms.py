@@ -65,7 +65,7 @@ def read_known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
 
 
 def message(request: HttpRequest, person: UserId) -> IncomingMessage:
-    """Read the composer's message, a starter (from the database), or a message to retry."""
+    """Read a message to send: typed in the message field, an offered starter, or sent again."""
     text, workflow = request.POST.get("text", ""), request.POST.get("workflow") or None
     name, _, index = request.POST.get("starter", "").rpartition(":")
     if name:

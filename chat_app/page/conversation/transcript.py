@@ -199,7 +199,7 @@ class Question(Item):
 
     @property
     def interaction(self) -> Interaction:
-        """The row of the prompt."""
+        """The database row of the prompt."""
         return self.view.interaction
 
     @property
@@ -215,7 +215,7 @@ class GivenFeedback:
     reaction: str = ""
     comment: str = ""
 
-    # The choices on the page.
+    # The buttons for feedback, and the limit of the comment.
     thumbs: ClassVar = ((UP, gettext_lazy("Good answer")), (DOWN, gettext_lazy("Bad answer")))
     longest: ClassVar = LONGEST["comment"]
 

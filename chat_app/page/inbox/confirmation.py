@@ -20,7 +20,7 @@ SHORT = 40  # characters shown of the answer
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The action of a reader in `words`, and the question; `can_undo`: a claim still held."""
+    """A reader's action in `words`, and the question. `can_undo`: the reader holds a claim."""
 
     words: str
     question: str
@@ -29,7 +29,7 @@ class Confirmation:
 
 
 def read_confirmation(reader: UserId, name: str) -> Confirmation | None:
-    """Read the reader's last action on the question of that id; None without one. Blocks."""
+    """Read the reader's last action on a question; None if there is no action. Blocks."""
     prompt_and_right = find_prompt(reader, UUID(name)) if is_uuid(name) else None
     if prompt_and_right is None:
         return None

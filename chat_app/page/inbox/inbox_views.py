@@ -111,7 +111,7 @@ async def show(request: HttpRequest) -> HttpResponse:
 def _read_page(
     person: Person, query: InboxQuery, look_ahead: int, names: set[Name]
 ) -> tuple[InboxQuery, InboxPage]:
-    """Read a page of the inbox; the last page if all prompts beyond have been answered."""
+    """Read the requested page of the inbox, or the last page if there are fewer pages by now."""
     inbox_page = read_inbox(person.id, query, look_ahead, names)
     if inbox_page.prompts or query.page == 1:
         return query, inbox_page

@@ -56,7 +56,7 @@ ADDED_ATTRIBUTES = {
     "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
     **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},
 }
-# Ends of a button and of task marks, which get their icons after the cleaning.
+# HTML that completes a copy button and task marks after the cleaning, which removes icons.
 COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
 MARK = '{}">{}<span class="unseen">{}</span> </span>'
 InlineRule = Callable[[StateInline, bool], bool]
@@ -143,7 +143,7 @@ def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env:
 
 
 def _adapt(state: StateCore) -> None:
-    """Lower headings below the page's own, and replace style by an align attribute."""
+    """Move headings a level below the page's own; align table cells by attribute, not by style."""
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"

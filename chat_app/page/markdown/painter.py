@@ -49,7 +49,7 @@ class TooMuchWork(Exception):
 
 
 def main(descriptor: int) -> None:
-    """Reply to language and code with HTML, or None, and the seconds; end with the server."""
+    """Colour code until the server ends: receive language and code, send HTML and seconds."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the server
     signal.signal(signal.SIGVTALRM, _stop)
     connection = Connection(descriptor)
