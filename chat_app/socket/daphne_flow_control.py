@@ -38,7 +38,7 @@ class _Room:
         self.is_there.set()
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """Note that more than 64 KiB are buffered in the transport."""
+        """Record that the transport's buffer is full (64 KiB), so that senders wait."""
         self.is_there.clear()
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name

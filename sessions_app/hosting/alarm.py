@@ -110,8 +110,9 @@ class Alarm:
         return slow
 
     def condemn_unheard(self) -> None:
-        """Suspend the executing run from the calling thread if its code keeps signals from being
-        handled.
+        """Suspend the executing run if its code keeps the process from handling SIGALRM.
+
+        A watchdog thread calls this.
         """
         if not self._is_heard and self._state is AlarmState.QUIET:
             self._condemn(self._current(), frame_of(self._thread))

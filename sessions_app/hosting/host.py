@@ -91,7 +91,8 @@ class Host:
         self._left_some = False
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
-        # `_changed` wakes the host; `woken` makes the host select runs from the database.
+        # `_changed` wakes the host's loop for any reason; with `woken` the loop also selects new
+        # runs from the database.
         self._changed = asyncio.Event()
         self.woken = False
         self._stopping = False

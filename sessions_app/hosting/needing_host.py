@@ -15,7 +15,8 @@ from sessions_app.workflows import registry
 # Crashes (deaths of the process with the run in memory) that make a run a suspect. A suspect may be
 # the cause of the deaths, so other runs must progress without it.
 SUSPECT_CRASHES = 2
-# Seconds between two checks of a suspect's progress, and the longest wait for that progress.
+# Seconds between two checks of the progress of a run that has crashed SUSPECT_CRASHES times, and
+# the longest wait for its progress.
 SUSPECT_LOOK = 1.0
 SUSPECT_PATIENCE = 5.0
 

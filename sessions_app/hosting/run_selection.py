@@ -31,8 +31,8 @@ log = Log(__name__)
 # Number of crashes, without progress in between, at which a run is suspended.
 MAX_CRASHES = 3
 
-# Maximum of queued runs whose turn has come that one query reads: a key may have a thousand. One
-# queued run whose turn has not come is read, too, to learn that some are left.
+# Queued runs that may start now which one query reads at most: a host's key may have a thousand.
+# The query also reads one run that may not start yet, so that the host knows of later work.
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
     SELECT has_turn, id, conversation_id, message_id, client_format, status,

@@ -290,7 +290,7 @@ class RunTask:
             if event is RunEvent.MISMATCHED:  # code that does not match cannot clean up
                 log.error("run.stop_failed", run=str(self.id), error=str(error))
             await self._end(Run.Status.CANCELLED)
-        elif self.run.state is RunState.SUSPENDING:  # an operator may resume after too many calls
+        elif self.run.state is RunState.SUSPENDING:  # over MAX_CALLS; operators may resume it
             too_many = TooManyCalls(RuntimeSettings.load().MAX_CALLS)
             await self._suspend(error if event is RunEvent.MISMATCHED and error else too_many)
         elif self.run.state is RunState.FAILING:

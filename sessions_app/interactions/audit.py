@@ -99,7 +99,7 @@ def _not_shown(interactions: Collection[UUID], by: Person) -> list[AuditedPrompt
 
 
 def opened_entry(interaction: Interaction) -> AuditEntry:
-    """Build the entry of the opening of an unassigned prompt, which only the owner was shown."""
+    """Build the audit entry for asking a prompt without assignment, shown to the owner alone."""
     return AuditEntry(
         interaction=interaction.pk,
         run=interaction.run_id,

@@ -24,7 +24,7 @@ from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
 
-# The placeholder {is_active} is for a column of the project's user model, or for 1.
+# {is_active} is replaced by the user model's column, or by 1 if the model has none.
 SELECT = """
     SELECT i.id, i.run_id, r.key, r.workflow, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,

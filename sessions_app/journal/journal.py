@@ -351,9 +351,10 @@ class Journal:
         return entry
 
     def patched(self, why: str, calls: int) -> bool | None:
-        """Return whether the run has a code change at this number of calls on the workflow's track.
+        """Return whether the run uses a code change after this number of calls of the workflow.
 
-        Return None if the change is to be recorded now: the run has the change from here on.
+        Return None if the run is here for the first time: the caller records that the run uses the
+        change from here on.
         """
         since = self.patches.get(why)
         if since is not None:

@@ -74,7 +74,7 @@ async def start(dispatcher: Dispatcher | None = None) -> None:
             many processes, queues keys for the workers.
     """
     if not _running:
-        gc.freeze()  # imported objects stay: no collection has to scan them
+        gc.freeze()  # exempts imported objects, which live as long as the process
         if dispatcher is None:
             cluster = RuntimeSettings.load().cluster
             dispatcher = ProcrastinateDispatcher() if cluster else LocalDispatcher()

@@ -10,7 +10,7 @@ class HostKey(str):
     """A key for one host, as `kind:subject:workflow`: the runs of a user, or of a conversation."""
 
     __slots__ = ()
-    # Prefix of the keys of conversations.
+    # Leases whose key is a conversation begin with this prefix.
     CONVERSATION = "conversation:"
 
     @classmethod

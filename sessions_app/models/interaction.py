@@ -63,7 +63,7 @@ class Interaction(models.Model):
     # Candidates and rules, see `prompts.assignment`. None: only the conversation's owner may
     # answer.
     assignment = models.JSONField(null=True, blank=True)
-    # True if the conversation's owner may answer in that role.
+    # True if the conversation's owner may answer as its owner, without being a candidate.
     for_owner = models.BooleanField(default=True, db_default=True)
     # The user with the claim: nobody else can answer until the claim is released.
     assignee = models.ForeignKey(

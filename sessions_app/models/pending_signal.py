@@ -1,4 +1,4 @@
-"""A pending signal: one that has to be sent, or a notice that was sent."""
+"""The model of signals that are still to be sent, and of notices, which are kept once sent."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

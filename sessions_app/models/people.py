@@ -111,6 +111,6 @@ def session_model() -> type[AbstractBaseSession] | None:
         return None
     try:
         rows: type[AbstractBaseSession] = store.get_model_class()
-    except RuntimeError:  # the application of the session model is not installed
+    except RuntimeError:  # django.contrib.sessions is not installed
         return None
     return rows

@@ -127,9 +127,9 @@ class OpenWorkflow:
             runner.execution.close()
 
     async def stop(self, reason: str) -> None:
-        """Stop the use from outside: all waiters get a `SessionsError` with the reason.
+        """Stop the session's runs: those that await results get a `SessionsError` with the reason.
 
-        Returns when the runs no longer use their context and builder.
+        Returns when the runs no longer use their context and the builder's object.
         """
         self._stop.now(reason)
         try:

@@ -32,7 +32,7 @@ class Assignee(BaseModel):
 
 
 def user(name: str) -> Assignee:
-    """Name the user with that user name."""
+    """Return a candidate of an assignment: the user with this user name."""
     return Assignee(kind="user", name=name)
 
 

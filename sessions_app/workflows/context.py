@@ -150,10 +150,10 @@ class Context:
 
     @property
     def builder(self) -> Any:
-        """The result of the workflow's builder, or None.
+        """The object that the workflow's builder made, or None without a builder.
 
         Raises:
-            RunEnded: the run is over, and the builder may be closed.
+            RunEnded: the run is over, so the object may already be closed.
         """
         return self._execution.builder
 

@@ -228,7 +228,7 @@ class Execution:
         return self.backend.position_of(place, self.position), place
 
     def begin_tracks(self, call: Call, number: int) -> list[str]:
-        """Begin tracks for the coroutines of a `gather`."""
+        """Give each coroutine of a `gather` a track, its own numbered calls in the journal."""
         if self.backend.recall(call) is None:
             self.backend.note(call, CallResult())
         tracks = [f"{call.position}.{index}" for index in range(number)]

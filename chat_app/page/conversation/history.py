@@ -208,7 +208,7 @@ def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]
 def _rest_of_texts(
     rows: list[EventRecord], before: int | None, continued_texts: Mapping[UUID, KnownText]
 ) -> Iterator[Q]:
-    """Yield conditions for each run's text directly before and after the rows read."""
+    """Yield filters of the rows with a run's text that adjoin the rows read, before and after."""
     for run, (first, last) in _ends(rows).items():
         if first.type in TEXTS:
             since = continued_texts[run].sequence if run in continued_texts else 0

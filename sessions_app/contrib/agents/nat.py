@@ -468,7 +468,7 @@ def _described(middleware_context: "FunctionMiddlewareContext", args: tuple[Any,
     arguments = {} if value is None else {"input": value}
     if isinstance(value, BaseModel):
         arguments = {"input": str(value)}
-        with suppress(ValueError):  # such as bytes that are no text
+        with suppress(ValueError):  # not JSON, such as bytes that are not UTF-8
             arguments = value.model_dump(mode="json", fallback=str)
     return NamedCall(name, (value,), _title(name, arguments), _content, load)
 

@@ -207,7 +207,7 @@ class Durability(BaseDurabilityCapability[Any]):
     def __init__(self, *, name: str, approvals: Policies) -> None:
         super().__init__(name=name, event_stream_handler=_give_live)
         self._approvals = approvals
-        # Texts shown so far, from which later ones are separated; a shared list, because the
+        # Texts shown so far; a separator precedes the next one. The list is shared, because the
         # framework copies this object.
         self.said: list[str] = []
 

@@ -37,7 +37,7 @@ FETCH_EVERY = 1.0
 RESTART_AFTER = 1.0
 # Seconds after which the records of dead workers are removed.
 FORGET_AFTER = 60.0
-# Seconds for closing builders, beyond the time that the hosts have to stop.
+# Seconds for closing the builders of workflows, after the time in which the hosts stop.
 CLOSING = 15.0
 # Slots for periodic jobs, in addition to the slots of the hosts.
 DUE_AT_ONCE = 2

@@ -59,7 +59,7 @@ EXPIRED = {
     (True, True): _("{who} ended the wait for {question}: it went on with {answer}"),
     (True, False): _("{who} ended the wait for {question}"),
 }
-# Sentence for a visit to the prompt's own page; nobody knows which cards of a list were read.
+# The audit names visits to a prompt's own page; of a list it cannot know which cards were read.
 OPENED_PAGE = _("{who} opened {question}")
 QUOTED = ("question", "answer", "note")
 

@@ -226,7 +226,7 @@ def who_can_answer(interaction: Interaction) -> str:
 
 
 def _asked_groups(interaction: Interaction, people: Sequence[Any]) -> dict[UserId, list[str]]:
-    """Return the asked groups of each person."""
+    """Return, by person, those of the person's groups that the question is for."""
     by_person: dict[UserId, list[str]] = {}
     if have_groups():
         asked = Candidate.objects.filter(interaction=interaction, group__isnull=False)
