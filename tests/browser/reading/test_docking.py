@@ -28,6 +28,9 @@ IS_IN_SIGHT = """control => {
   return box.top >= 0 && box.bottom <= innerHeight && control.contains(at);
 }"""
 
+TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+SCROLL_UP = f"scroller.scrollTop = 0; {TWO_FRAMES}.then(() => !scroller.scrollTop)"
+
 # As a card stands whose place in the transcript has not come yet.
 BEFORE_ITS_PLACE = """() => {
   const card = [...document.querySelectorAll("prompt-card")].at(-1);
@@ -83,7 +86,11 @@ def in_sight(control: Locator) -> bool:
 
 
 def to_top(page: Page) -> None:
-    page.locator("#scroller").evaluate("scroller => { scroller.scrollTop = 0; }")
+    """Scroll up until the page stays there.
+
+    The page learns of it in the next frame only; news that comes before that shows the end again.
+    """
+    until(lambda: page.evaluate(SCROLL_UP))
 
 
 @pytest.mark.parametrize(("width", "height"), SHORT)
@@ -114,7 +121,6 @@ def test_the_controls_of_each_question_are_in_sight_on_a_short_screen(
 
 
 HEIGHTS = "each => [each.clientHeight, each.querySelector('prompt-card').offsetHeight]"
-TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 @pytest.mark.parametrize("spare", [-200, -30, 0, 5, 20, 40])
