@@ -23,12 +23,13 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def make_users(names: list[str]) -> dict[str, str]:
-    """Make users (the name "admin" is an administrator) and a session of each, in bulk."""
-    User.objects.bulk_create(
+    """Make missing users ("admin" is an administrator) and a session of each, in bulk."""
+    users = [
         User(username=name, password="!", is_staff=admin, is_superuser=admin)
         for name in names
         for admin in [name == "admin"]
-    )
+    ]
+    User.objects.bulk_create(users, ignore_conflicts=True)
     sessions = {}
     for user in User.objects.filter(username__in=names):
         data = {
