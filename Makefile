@@ -43,7 +43,7 @@ PIP := $(BIN)/pip $(LOCKED)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture programs
+.PHONY: run cluster test suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture release-check release-databases programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -107,7 +107,7 @@ test-all: test
 
 test-rest:
 	@$(MAKE) --no-print-directory --jobs 2 slow-local test-lowest
-	@$(MAKE) --no-print-directory --jobs 2 slow-cluster test-nat
+	@$(MAKE) --no-print-directory --jobs 2 slow-cluster test-nat release-check
 	@$(MAKE) --no-print-directory --jobs 2 test-newest suite-uvicorn slow-chaos
 
 # Some of the tests with the lowest versions that the wheel takes; all but the slow ones with the
@@ -183,6 +183,16 @@ screenshots: $(VENV)/test.stamp programs
 # The picture of the README: a question is open, its process is killed and started again.
 picture: $(VENV)/test.stamp programs
 	@$(BIN)/python -m pytest -q tests/browser/picture.py
+
+# Before a release: the wheel and the source distribution, each in an empty project with the lowest
+# Django and the newest, a question asked and answered.
+release-check: $(VENV)/test.stamp programs
+	@LOWEST_PYTHON="$(LOWEST_PYTHON)" NEWEST_PYTHON="$(NEWEST_PYTHON)" .ci/quietly --last $(BIN)/python -m pytest tests/released/release_check.py
+
+# The databases of a version, with runs that wait, on which the migrations of later ones are tried.
+release-databases: $(VENV)/test.stamp
+	@$(BIN)/python -m pytest tests/released/record.py
+	@$(BIN)/python -m tests.services pytest tests/released/record.py
 
 # Half an hour in each form in which nothing may grow: make soak ARGS="--form local --minutes 10"
 soak: $(VENV)/test.stamp

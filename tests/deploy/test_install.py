@@ -172,17 +172,7 @@ def test_a_person_signs_in_is_asked_and_answers(
     server: Site, open_page: OpenPage, project: Project
 ) -> None:
     page = open_page("/assistant/c/", user=None)
-    sign_in(page)
-    until_connected(page)
-    say(page, "Good morning")
-    expect(card(page).locator("h2")).to_have_text("What is your name?")
-    page.reload()
-    until_connected(page)
-    expect(card(page).locator("h2")).to_have_text("What is your name?")
-    card(page).locator("textarea").fill("Ann")
-    card(page).locator("textarea").press("Enter")
-    state(page, "completed")
-    expect(page.locator("#items .text")).to_have_text("Hello, Ann, ann@host.example!")
+    be_asked_and_answer(page)
     [prompt_row] = project.store.rows(
         "SELECT answered_via FROM sessions_app_interaction ORDER BY created_at DESC LIMIT 1"
     )
@@ -194,7 +184,22 @@ def test_a_person_signs_in_is_asked_and_answers(
     expect(page.get_by_role("button", name="Sign out")).to_have_count(chosen)
 
 
-def sign_in(page: Page) -> None:
+def be_asked_and_answer(page: Page) -> None:
+    """Sign in, send a message, reload the page of the question, and answer it."""
+    _sign_in(page)
+    until_connected(page)
+    say(page, "Good morning")
+    expect(card(page).locator("h2")).to_have_text("What is your name?")
+    page.reload()
+    until_connected(page)
+    expect(card(page).locator("h2")).to_have_text("What is your name?")
+    card(page).locator("textarea").fill("Ann")
+    card(page).locator("textarea").press("Enter")
+    state(page, "completed")
+    expect(page.locator("#items .text")).to_have_text("Hello, Ann, ann@host.example!")
+
+
+def _sign_in(page: Page) -> None:
     """Sign in by the project's own page, to which the chat's leads."""
     expect(page).to_have_url(re.compile(r"/door/login/\?next=/assistant/c/$"))
     page.locator("[name=username]").fill("ann@host.example")

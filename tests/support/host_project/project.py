@@ -25,19 +25,25 @@ def build_wheel(directory: Path) -> Path:
 
 @dataclass
 class Project:
-    """A Django project. `packages` is where the wheel is installed."""
+    """A Django project. `packages` has the wheel, if it is not in the environment of `python`."""
 
     directory: Path
     packages: Path
     store: Store
+    python: str = sys.executable
 
     @classmethod
     def make(cls, directory: Path, wheel: Path) -> "Project":
-        """Start one, take the documented steps, migrate, and sign `ann` up."""
+        """Install the wheel beside the packages of the tests, and begin a project."""
         packages = directory / "packages"
         _run(directory, {}, *PIP, "install", *OFFLINE, "--target", str(packages), str(wheel))
-        (directory / "host").mkdir()
-        project = cls(directory / "host", packages, empty_store(directory / "host"))
+        return cls.begin(directory, sys.executable)
+
+    @classmethod
+    def begin(cls, directory: Path, python: str) -> "Project":
+        """Start one, take the documented steps, migrate, and sign `ann` up."""
+        (home := directory / "host").mkdir()
+        project = cls(home, directory / "packages", empty_store(home), python)
         project.run("-m", "django", "startproject", "host", ".")
         project.install()
         project.run("-c", files.SET_UP)
@@ -65,12 +71,12 @@ class Project:
 
     def run(self, *arguments: str, **env: str) -> str:
         """Run Python in it, to a good end; what was printed."""
-        return _run(self.directory, self.environment | env, *arguments)
+        return _run(self.directory, self.environment | env, *arguments, python=self.python)
 
     def start(self, log: Path, *arguments: str, **env: str) -> "subprocess.Popen[bytes]":
         with log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, *arguments],
+                [self.python, *arguments],
                 cwd=self.directory,
                 env=self.environment | env,
                 stdout=output,
@@ -82,9 +88,11 @@ class Project:
         path.write_text(path.read_text() + text)
 
 
-def _run(directory: Path, env: dict[str, str], *arguments: str) -> str:
+def _run(
+    directory: Path, env: dict[str, str], *arguments: str, python: str = sys.executable
+) -> str:
     process = subprocess.run(
-        [sys.executable, *arguments],
+        [python, *arguments],
         cwd=directory,
         env=env or None,
         capture_output=True,
