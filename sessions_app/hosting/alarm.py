@@ -2,16 +2,16 @@
 
 When: while the loop responds, the watchdog postpones the system's alarm clock. Once the loop stops
 responding, the clock sends SIGALRM every `LOOK_EVERY` seconds, and each signal is one check. When
-`LOOKS` checks in a row have found code of the same run, that run is aborted: this check raises
+`LOOKS` consecutive checks have found code of the same run, that run is aborted: this check raises
 `BlockedLoop`, and so does each later check that finds code of the run.
 
 Where: Python calls the handler in the loop's thread, between two instructions of the executing
-code, also within a regular expression. The run is that of the context in which the handler is
-called, or of the loop's current task. Without either, the loop's own code is executing, and the
-handler raises nothing. One long call of other C code ends before the handler is called.
+code, also within a regular expression. The handler finds the run by the current context, or else by
+the loop's current task. If neither belongs to a run, the loop's own code is executing, and the
+handler raises nothing. Python cannot interrupt a long call of other C code for the handler.
 
-Why the error is safe: the run is suspended before the error is raised (`RunTask.block`). After that
-the run's lane of the writer fails, so `finally` blocks run, but store nothing. The error is no
+Why the error is safe: the run is suspended before the error is raised (`RunTask.block`). From then
+on all writes of the run fail, so `finally` blocks are executed, but store nothing. The error is no
 `Exception`, so `except Exception` does not catch it. The handler takes no lock and logs nothing:
 the interrupted code may hold the lock of the log.
 """
@@ -29,17 +29,17 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.run_task import BlockedLoop, RunTask
 from sessions_app.workflows.context import current_context
 
-LOOK_EVERY = 0.5  # seconds between two checks of the handler
-# Checks in a row that must find the same run: right after a pause of the whole process, one check
-# alone would blame whichever run executes.
+LOOK_EVERY = 0.5  # seconds between two signals of the alarm clock
+# Number of consecutive checks that must find the same run. After a pause of the whole process, a
+# single check would blame the run that happens to execute.
 LOOKS = 3
 
-# A run that executed while the loop was slow, the line of its workflow, and the innermost line.
+# The run that slowed the loop, the executing line of its workflow, and the innermost stack line.
 SlowRun = tuple[RunTask, str, str]
 
 
 class AlarmState(Enum):
-    """A state of the alarm since the event loop last responded."""
+    """A state of the alarm; `QUIET` again after each response of the event loop."""
 
     QUIET = "no look has found a run"
     SUSPECTING = "the last looks have found the same run"
@@ -50,7 +50,7 @@ class Alarm:
     """The alarm clock over an event loop, and the handler of its signal.
 
     The states go from `QUIET` over `SUSPECTING` to `CONDEMNED`, and back to `QUIET` when the loop
-    responds. `turned` is set once the loop has responded to the watchdog's last request.
+    responds. The event `turned` is set once the loop has responded to the watchdog's last request.
     """
 
     def __init__(self, hosts: HostRegistry, limit: float, turned: threading.Event) -> None:
@@ -72,8 +72,8 @@ class Alarm:
         """Install the handler of SIGALRM; call in the thread of the event loop."""
         self._loop = loop
         self._thread = threading.get_ident()
-        # Signal handlers need the main thread (`runserver` serves in another); and another handler
-        # of SIGALRM must not be replaced.
+        # Python sets signal handlers in the main thread only, but `runserver` serves in another
+        # thread. A SIGALRM handler of other code must not be replaced.
         main = threading.current_thread() is threading.main_thread()
         self._is_installed = main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
         if self._is_installed:
@@ -110,7 +110,7 @@ class Alarm:
         return slow
 
     def condemn_unheard(self) -> None:
-        """Suspend the executing run if its code keeps the process from handling SIGALRM.
+        """Suspend the executing run if its code prevents Python from handling SIGALRM.
 
         A watchdog thread calls this.
         """
@@ -147,8 +147,8 @@ class Alarm:
             run.block("".join(traceback.format_stack(frame)))
 
     def _current(self) -> RunTask | None:
-        # In workflow code the context variable names the run; elsewhere, as in a builder, the name
-        # of the asyncio task does.
+        # Workflow code has a context variable with the run's id. For other code of the run, such as
+        # a builder, the name of the asyncio task contains the id.
         context = current_context.get()
         task = asyncio.current_task(self._loop)
         ids = (
@@ -175,7 +175,7 @@ def frame_of(thread: int) -> FrameType | None:
 
 
 def lines_of(frame: FrameType, module: str) -> tuple[str, str]:
-    """Return two lines of a stack: the innermost in the workflow's module, and the innermost."""
+    """Return a stack's innermost line in the workflow's module, and the innermost line of all."""
     innermost = own_line = _line(frame)
     outer: FrameType | None = frame
     while outer is not None:

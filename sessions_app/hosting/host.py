@@ -1,4 +1,4 @@
-"""The host of one key: keeps the lease and the builder, and drives the key's runs."""
+"""The host of one key (a conversation, or a user's runs of a workflow): executes the key's runs."""
 
 import asyncio
 import time
@@ -38,9 +38,9 @@ log = Log(__name__)
 
 T = TypeVar("T")
 
-# Seconds that a host without runs and builder stays, to spare the next message a new lease.
+# Seconds for which a host without runs and builder keeps its lease for a possible next message.
 LINGER = 5.0
-# Seconds between two checks for waiting runs, in a host that makes room for other hosts.
+# Seconds between two checks for waiting runs, in a host that must end to make room for other hosts.
 HURRIED_LOOK = 0.5
 # Minimum seconds between two checks of a host for runs to evict.
 MOMENT = 0.01
@@ -52,8 +52,8 @@ RETRY_AFTER = 1.0
 class HostingOptions:
     """The options of a process for hosting keys.
 
-    `park_after`: seconds until a waiting run is evicted. `drain`: seconds for a run to stop in good
-    order. `replay_everywhere` (for tests): evict each run after each step, and before its end.
+    `park_after`: seconds until a waiting run is evicted. `drain`: seconds that a run may take to
+    stop. `replay_everywhere` (for tests): evict each run after each step, and before its end.
     """
 
     park_after: float
@@ -63,9 +63,9 @@ class HostingOptions:
 
 
 class Host:
-    """The host of a key, which lives while it has runs in memory or a builder, and a moment longer.
+    """The host of a key; exists while runs or a builder are in memory, and a moment longer.
 
-    `on_look` is called once the selected runs have requested their slots.
+    `on_look` is a callback for the moment when the first selected runs have requested their slots.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Host:
 
     @property
     def awaits_places(self) -> bool:
-        """True if the host has active runs, and all of these wait for slots."""
+        """True if the host has active runs, and all of them wait for concurrency slots."""
         idle = [run for run in self._runs.values() if run.rests_since() is None]
         return bool(idle) and all(run.waits.slot.is_awaited for run in idle)
 
@@ -144,13 +144,13 @@ class Host:
             self._look_again()
 
     def notice_run(self, sighting: RunSighting) -> None:
-        """Wake the host if a lookup found a run of the key in a state that is new to the host."""
+        """Wake the host if a lookup found a run of the key to start, or a new stop request."""
         run, _, stop = sighting
         if sighting not in self._seen and (stop or run not in self._runs):
             self._look_again()
 
     def stop(self) -> None:
-        """Stop the host: all runs leave memory in good order."""
+        """Stop the host: all runs finish their current steps, and leave memory."""
         self._stopping = True
         self._changed.set()
 
@@ -162,7 +162,7 @@ class Host:
         self._abandon()
 
     def drop(self) -> None:
-        """Abandon all runs before another host takes the key: the database is unreachable."""
+        """Abandon all runs: the database is unreachable, so another host may take the key soon."""
         if not self.dropped:
             log.warning("host.dropped", key=self.key, generation=self.generation)
         self.dropped = True
@@ -175,9 +175,10 @@ class Host:
         self._changed.set()
 
     def make_room(self) -> None:
-        """Evict waiting runs at once from now on, and end after the last: other hosts need room.
+        """Evict waiting runs immediately from now on, and end after the last one, for other hosts.
 
-        Only the first call wakes the host: a host that is woken all the time would never evict.
+        Only the first call wakes the host: each wake-up postpones eviction, so a host that is woken
+        all the time would never evict.
         """
         if not self._hurried:
             self._hurried = True
@@ -219,7 +220,7 @@ class Host:
         return False
 
     async def _take_up(self) -> None:
-        # Wait a moment if the database was unreachable just now.
+        # Delay the next selection if the database has just been unreachable.
         await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         if self._ending:
             return
@@ -239,7 +240,7 @@ class Host:
             self._use_selection(selection)
 
     def _use_selection(self, selection: Selection) -> None:
-        """Start and stop runs as a committed selection says."""
+        """Start and stop the runs that a committed selection lists."""
         self.excused.clear()
         self._conversations = selection.conversations
         self._left_some = selection.left_some
@@ -260,7 +261,7 @@ class Host:
         if self._on_look is not None:
             asyncio.get_running_loop().call_soon(self._on_look)
             self._on_look = None
-        # Deliver answers that came after the transaction of the selection.
+        # Deliver answers that arrived after the runs were read in the selection's transaction.
         news, self._news = self._news, []
         for settlement in news:
             if (task := self._runs.get(settlement.run)) is not None:
@@ -282,12 +283,12 @@ class Host:
                 rests = task.rests_since()
                 if rests is not None and rests <= since:
                     task.park()
-            # A change at the moment of the timeout is handled in the next round.
+            # Return True if a wake-up came at the moment of the timeout: the caller handles it.
             return bool(self._runs) or self._changed.is_set()
         return True
 
     def _until_something(self) -> float:
-        """Return the seconds until the host must act without being woken."""
+        """Return the seconds after which the host must check its runs even if nothing wakes it."""
         now = time.monotonic()
         if not self._runs:
             if self._evicting or self._hurried:
@@ -310,20 +311,21 @@ class Host:
             self.lose()
         if is_fault(failure):
             self._not_before = time.monotonic() + RETRY_AFTER
-        # Count a crash if the database failed a query of the run's own step: the query may be the
-        # cause, and the failure may recur for ever.
+        # Excuse a run from counting a crash if the database failed, except in a query of the run's
+        # own step: such a query may be the cause, and may fail at each attempt.
         is_of_its_code = failure is not None and isinstance(failure.__cause__, FaultInStep)
         if self.dropped or (isinstance(failure, StorageUnavailable) and not is_of_its_code):
             self.excused.add(task.id)
         if self._left_some or task.run.state is not RunState.ENDED:
-            # Select again: a queued run may have its turn, and this run may have missed an answer.
+            # Select again: a queued run may start now, or this evicted run may have got an answer.
             self.woken = True
         self._changed.set()
 
     async def _let_go(self) -> bool:
         """Evict the runs, close the builder, and only then release the lease.
 
-        Return False, and keep the lease, if work came meanwhile and the host need not end.
+        Return False, and keep the lease, if new work came during the eviction and the host need not
+        end.
         """
         in_memory = list(self._runs.values())
         ids = {task.id for task in in_memory}
@@ -336,7 +338,7 @@ class Host:
         self._released = True
         if self.fenced or self.dropped:
             return True
-        # The release of the lease announces work that comes from now on, or the next host sees it.
+        # Work that comes from now on is announced again by the release, or found by the next host.
         self.woken = False
         try:
             await self._write(partial(let_go, lease=self._lease, run_ids=ids))
@@ -359,5 +361,5 @@ class Host:
             await asyncio.wait(late, timeout=self._options.drain)
 
     def _write(self, work: Work[T]) -> "asyncio.Future[T]":
-        """Queue a write, in order with the writes of the host's runs."""
+        """Queue a write that keeps its order with the writes of the host's runs."""
         return writer.write(work, Lane(order_of=self._lane))

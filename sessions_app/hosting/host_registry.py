@@ -33,7 +33,7 @@ log = Log(__name__)
 class HostRegistry:
     """The hosts of this process, one per key, and the pools, one per workflow.
 
-    `on_free` is called when a run releases a slot, or a new host releases its reserved slots.
+    `on_free` is a callback for each release of a slot by a run, or of reserved slots by a new host.
     """
 
     def __init__(self, options: HostingOptions, on_free: Callable[[], None] = lambda: None) -> None:
@@ -41,12 +41,13 @@ class HostRegistry:
         self._on_free = on_free
         self._hosts: dict[str, Host] = {}
         self._pools: dict[str, WorkflowPool] = {}
-        # Stop signal for builds of builders: a hanging build would keep the process from ending.
+        # Stop signal for the building of builders: without it, a hanging build would keep the
+        # process from ending.
         self._builds = Stop()
-        # One lock per workflow: a slow builder delays no other workflow.
+        # One lock per workflow, so that a slow builder delays no other workflow.
         self._pool_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        # One lock per served key. A job that was taken over while this process stood still may come
-        # back to this process before the old host has released the key.
+        # One lock per hosted key. A job that was taken over while this process was frozen may come
+        # to this process, as a new job, before the key's old host has ended.
         self._served: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._limits: dict[str, FairSemaphore] = {}
         self._suspects = SuspectsInTurn()
@@ -76,7 +77,7 @@ class HostRegistry:
         return host is not None
 
     def full(self) -> list[str]:
-        """List the exhausted limits of workflows and their users, under the names that jobs use."""
+        """List the names of limits (of workflows, and per user) that have no free slot."""
         slots_by_place = Counter(self._kept)
         for workflow, limit in self._limits.items():
             for user, slots in limit.slots_by_user.items():
@@ -101,9 +102,10 @@ class HostRegistry:
     ) -> None:
         """Host the key until no run needs a host, or another host has the key.
 
-        `claim`: see `take_lease`. A `suspect` key waits for its turn. `places` names limits; a slot
-        of each is reserved until the key's runs request their slots. After a database failure the
-        host closes its builder; the next host continues as soon as the database is back.
+        `claim` checks the job (see `take_lease`). `suspect`: wait for a turn in `SuspectsInTurn`.
+        `places` names limits: a slot of each is reserved until the key's runs request their slots.
+        After a database failure the host closes its builder, and a next host continues in this call
+        as soon as the database is back.
         """
         if suspect:
             await self._suspects.wait(key)
@@ -143,11 +145,12 @@ class HostRegistry:
                     elif host.fenced or not host.woken:
                         break
             finally:
-                # No await since the last check of `woken`, so that no wake-up is lost.
+                # No `await` comes between the last check of `woken` and this line, so no wake-up is
+                # lost: a later one finds no host, and so starts a new one.
                 self._hosts.pop(key, None)
 
     def stop(self) -> None:
-        """Stop all hosts in good order."""
+        """Stop all hosts: their runs finish current steps, and leave memory."""
         self.stopping = True
         self._builds.now("This process stops.")
         self._suspects.stop()
@@ -181,7 +184,7 @@ class HostRegistry:
         return pool
 
     async def _refuse(self, key: HostKey, claim: JobClaim | None, error: SessionsError) -> None:
-        """Suspend the key's runs, which cannot be driven here: an operator may resume them."""
+        """Suspend the key's runs, because this process cannot execute their workflow."""
         log.error("host.refused", key=key, error=str(error))
         message = f"The workflow {key.workflow!r} cannot run here now. An operator can resume it."
         reason = {"code": "workflow_unavailable", "message": message}

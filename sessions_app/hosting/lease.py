@@ -1,4 +1,4 @@
-"""A host's lease on its key: taken with a raised generation, checked by every write, released."""
+"""The lease of a host on a key: its generation grows with each host, and each write checks it."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ def this_process() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A host's lease on a key, with the generation that the host has raised."""
+    """A host's lease on a key; each new host of the key gets a higher `generation`."""
 
     key: HostKey
     generation: int
@@ -61,16 +61,16 @@ class LeaseState:
     evict: bool
 
 
-# A check that raises `Fenced` if the job no longer belongs to this worker; called first in the
-# transaction that takes the lease.
+# A function that raises `Fenced` if another worker has taken the host's job over. The transaction
+# that takes the lease calls the function first.
 JobClaim = Callable[[Transaction], None]
 
 
 def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> Lease:
-    """Make this process the key's host, and fence off every earlier host of the key.
+    """Make this process the key's host; writes of every earlier host of the key fail from now on.
 
     Raises:
-        Fenced: `claim` found that the job belongs to this worker no more.
+        Fenced: `claim` found that the job no longer belongs to this worker.
     """
     if claim is not None:
         claim(tx)
@@ -81,11 +81,11 @@ def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> 
 
 
 def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
-    """Release the lease of a host that ends in good order, with these runs in memory.
+    """Release the lease of a host that ends normally, with these runs in memory.
 
-    The end does not count as a crash of these runs. The lease row stays as a record of the key's
-    last host. Remaining work is announced again: all work that was announced to this host was
-    written before the release, which therefore sees the work.
+    Their count of crashes, which the start of an execution raises, is lowered again. The row stays
+    as a record of the key's last host. If a run still needs a host, work is announced again. All
+    work announced to this host was committed before this transaction, so none is overlooked.
     """
     lease.check(tx)
     Run.objects.filter(pk__in=list(run_ids), crashes__gt=0).update(crashes=F("crashes") - 1)
@@ -96,9 +96,9 @@ def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
 
 
 def release_all(tx: Transaction) -> None:
-    """Release all leases and clear their metrics, for a single process that hosts nothing yet.
+    """Release all leases and clear their metrics, at the start of a single process.
 
-    An earlier process may have had the same name, as in a container that was restarted.
+    An earlier process may have had the same name as this one, as in a restarted container.
     """
     HostLease.objects.update(metrics={}, released_at=Coalesce("released_at", tx.now))
 
@@ -106,9 +106,10 @@ def release_all(tx: Transaction) -> None:
 class LeaseFreshness:
     """The time at which the database last confirmed this process's leases.
 
-    A process that stood still (stopped, swapped out, cut off) may have lost leases without knowing.
-    Writes of such a process are refused, but effects elsewhere must not begin before the leases are
-    confirmed. `silence`: seconds for which a confirmation holds; None if there is only one process.
+    A process that was frozen (stopped, swapped out, cut off) may have lost leases without knowing.
+    The database refuses its writes, but a step with effects elsewhere must not begin before the
+    leases are confirmed. `silence`: seconds for which a confirmation is valid; None if there is
+    only one process.
     """
 
     def __init__(self, silence: float | None = None) -> None:
@@ -123,13 +124,13 @@ class LeaseFreshness:
 
     @property
     def seconds_left(self) -> float:
-        """The seconds for which the leases stay fresh."""
+        """The seconds for which the last confirmation is still valid; negative afterwards."""
         return self._confirmed_at + (self._silence or 0) - time.monotonic()
 
     def confirm(self, at: float) -> None:
-        """Note that a lookup, begun at `at` (monotonic), has confirmed the leases.
+        """Note that a query, begun at `at` (monotonic), has confirmed the leases.
 
-        The caller has abandoned the runs of lost leases before.
+        Before the call, the caller must abandon the runs of leases that were lost.
         """
         self._confirmed_at = at
         self._confirmed.set()

@@ -1,4 +1,4 @@
-"""The rule of which runs need a host."""
+"""The condition for runs that need a host, and the turns of runs that may have caused crashes."""
 
 import asyncio
 import time
@@ -12,8 +12,8 @@ from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import registry
 
-# Crashes (deaths of the process with the run in memory) that make a run a suspect. A suspect may be
-# the cause of the deaths, so other runs must progress without it.
+# Number of crashes (deaths of a process with the run in memory) after which a run is a suspect: the
+# run may be the cause of the deaths, so other runs must be able to progress without it.
 SUSPECT_CRASHES = 2
 # Seconds between two checks of the progress of a run that has crashed SUSPECT_CRASHES times, and
 # the longest wait for its progress.
@@ -21,9 +21,10 @@ SUSPECT_LOOK = 1.0
 SUSPECT_PATIENCE = 5.0
 
 
-# A queued run waits for the active runs of its conversation and for runs queued earlier, unless the
-# workflow accepts parallel runs, or is no longer offered, which the host reports. A child run never
-# waits, as its parent waits for it. A run that waits for people needs a host only to be stopped.
+# SQL condition for runs that need a host. A queued run must wait for active and earlier queued runs
+# of its conversation, unless the workflow accepts parallel runs, or is no longer offered (the host
+# reports this). A child run never waits for other runs, because its parent waits for the child. A
+# run that waits for people needs a host only if a stop was requested.
 HAS_TURN = """
     (
         sessions_app_run.status = 'running'
@@ -44,7 +45,7 @@ HAS_TURN = """
 
 
 def has_turn() -> tuple[str, list[str]]:
-    """Return the SQL condition under which a run needs a host, and its values."""
+    """Return the SQL condition for runs that need a host, and the values of its placeholders."""
     one_by_one = [
         offer.workflow.name for offer in registry.offered_workflows() if offer.policy != "parallel"
     ]
@@ -59,7 +60,7 @@ def runs_needing_host() -> QuerySet[Run]:
 
 
 def keys_needing_host() -> tuple[list[str], list[str]]:
-    """Return the keys of runs that need a host: keys without a suspect run, and keys with one.
+    """Return two lists of keys that need a host: keys without a suspect run, and keys with one.
 
     Both lists are ordered by the number of crashes.
     """
@@ -72,13 +73,13 @@ def keys_needing_host() -> tuple[list[str], list[str]]:
 
 
 def with_suspect(keys: Collection[str]) -> set[str]:
-    """Return the given keys that have a suspect among the runs that need a host."""
+    """Return those keys of which a run needs a host and is a suspect (has crashed repeatedly)."""
     suspects = runs_needing_host().filter(key__in=keys, crashes__gte=SUSPECT_CRASHES)
     return set(suspects.values_list("key", flat=True))
 
 
 class SuspectsInTurn:
-    """A queue of keys with suspect runs, hosted one by one, as a suspect may kill the process.
+    """A queue of keys whose runs may kill the process; such keys are hosted one after the other.
 
     Each key waits until the previous one made progress, or for `SUSPECT_PATIENCE`.
     """
@@ -89,7 +90,7 @@ class SuspectsInTurn:
         self._stopped = asyncio.Event()
 
     async def wait(self, key: str) -> None:
-        """Wait for the key's turn, or for `stop`."""
+        """Wait until the key may be hosted, or until `stop` is called."""
         async with self._turn:
             if self._before is not None:
                 await self._got_on(*self._before)
@@ -105,6 +106,6 @@ class SuspectsInTurn:
                 async with asyncio.timeout(SUSPECT_LOOK):
                     await self._stopped.wait()
                 return
-            with suppress(DatabaseError):  # the database is unreachable: check again
+            with suppress(DatabaseError):  # the database is unreachable: the loop checks again
                 if not await reads.read(with_suspect, [key]):
                     return

@@ -1,7 +1,7 @@
-"""The output text of a run on its way into the event log.
+"""The output text of a run before it is stored in the event log.
 
-Text is gathered while a commit is under way. A replay compares text with the output sent before, so
-that nothing is sent twice.
+Text is gathered while a commit is under way. A replay compares its text with the text stored by the
+interrupted execution, so that no text is stored twice.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from sessions_app.storage.writer import Work
 
 # Characters of uncommitted text at which a workflow has to wait for the writer.
 HIGH_WATER = 64_000
-# Chunks after which other tasks get a turn, even if the workflow's generator never awaits.
+# Number of chunks after which other tasks get a turn, even if the workflow never awaits anything.
 CHUNKS_A_TURN = 8
 
-# A function that queues a write of the run, in order. A failed write ends the run, even if nobody
-# awaits the write.
+# A function that queues a write of the run behind its earlier writes. A failed write ends the run's
+# execution, even if no caller awaits the result.
 Write = Callable[[Work[None]], "asyncio.Future[None]"]
 
 
@@ -33,7 +33,7 @@ class Output:
         self._leased_run = leased_run
         self._write = write
         self._cut = cut
-        # Characters of the interrupted execution's text that the replay has repeated so far.
+        # Number of characters of the interrupted execution's text that the replay has repeated.
         self._matched = 0
         self._lock = threading.Lock()
         self._parts: list[str] = []
@@ -43,8 +43,8 @@ class Output:
         self._chunks = 0
 
     async def emit(self, text: str) -> None:
-        """Queue a chunk for the log, without text that an interrupted execution has put out."""
-        text = storable(text)  # as the log stores the text, to compare the two
+        """Queue a chunk for the log, except text that an interrupted execution has stored."""
+        text = storable(text)  # the form in the log, with which a replay's text is compared
         if self._cut is not None:
             text = self._match(self._cut, text)
         if text:
@@ -58,10 +58,10 @@ class Output:
             await asyncio.sleep(0)
 
     def complete(self) -> None:
-        """Note that the text is complete up to here.
+        """Note that the workflow has put out all text up to this point.
 
-        If the replay has repeated only a part of the interrupted execution's text, the texts
-        differ, and the text is restarted.
+        If the replay has repeated only a part of the interrupted execution's text, the two texts
+        differ, and the stored text is replaced.
         """
         if self._cut is not None:
             self._begin_anew(self._cut, self._cut.text[: self._matched])
@@ -70,7 +70,7 @@ class Output:
         """Complete the text up to here, and queue its write before any later write."""
         self.complete()
         self.put()
-        # Later text goes into a new list: the write queued above must not take it.
+        # Gather later text in a new list, because the write queued above takes the whole old list.
         self._parts, self._size = [], 0
 
     def put(self) -> None:
@@ -89,9 +89,9 @@ class Output:
         return self._take(self._parts)
 
     def _match(self, cut: CutText, text: str) -> str:
-        """Return the part of a chunk that an interrupted execution has not put out.
+        """Return the part of a chunk that an interrupted execution has not stored.
 
-        If the chunk differs from the text of that execution, restart the text.
+        If the chunk differs from the text of that execution, replace the stored text.
         """
         remaining = len(cut.text) - self._matched
         repeat, new = text[:remaining], text[remaining:]
@@ -115,7 +115,7 @@ class Output:
             self._parts.append(text)
             self._size += len(text)
             first = len(self._parts) == 1
-        if first:  # deferred: a run that ends at once stores the text with its end
+        if first:  # queue the write later: if the run ends immediately, its end stores the text
             self._begun = asyncio.get_running_loop().call_soon(self.put)
 
     def _take(self, parts: list[str]) -> str:
@@ -127,7 +127,10 @@ class Output:
         return text
 
     def _piece(self) -> Work[None]:
-        """Build a write that takes the gathered text when the writer runs it, perhaps twice."""
+        """Build a write that takes all text gathered by the time when the writer executes it.
+
+        The writer may execute the write again after a failure, with the same text.
+        """
         texts: list[str] = []
         parts = self._parts
 

@@ -1,4 +1,4 @@
-"""The calls of a hosted run, as its journal records them: the backend of its context."""
+"""The backend of a hosted run's context, which records the run's calls in its journal."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -67,7 +67,7 @@ class RecordedCalls(RecordedBackend):
         self.waits = RunWaits(run)
         # True once this execution has reached the clean-up of a stopped run.
         self._cleans_up = False
-        # Position of the last call by track.
+        # Position of the last call in each track: the workflow's own code, or a gathered coroutine.
         self._positions: dict[str, int] = {}
         # True once a step of this execution has ended and is stored.
         self._stored_step = False
@@ -78,16 +78,16 @@ class RecordedCalls(RecordedBackend):
         self._limits.limit_time(slot)
 
     def work_by(self, change: int) -> None:
-        """Change the number of working coroutines; at none, store that the run waits."""
+        """Change the number of working coroutines; when it falls to 0, store that the run waits."""
         self.waits.work_by(change)
 
     def stop_behind(self, position: int, calls: Mapping[str, int]) -> StopPoint:
-        """Set and return a stop point behind all recorded calls and all calls made since."""
+        """Set the run's stop point after all calls that are recorded or made; return this point."""
         self.stop = StopPoint.behind(self._journal, position, calls)
         return self.stop
 
     def next_call(self, call: Call) -> None:
-        """Note the next call, enforce the limit of calls, begin clean-up behind the stop point."""
+        """Note the next call, enforce the limit of calls, and begin clean-up after a stop point."""
         self._positions[call.track] = call.position
         if call.position > self._journal.last_position:
             self._limits.check_calls(call.position)
@@ -99,7 +99,7 @@ class RecordedCalls(RecordedBackend):
 
     @contextmanager
     def _under_way(self, *positions: int) -> Iterator[None]:
-        """Note these calls as cut if the run is stopped while they are under way."""
+        """Note these calls as interrupted if the run is stopped during the block."""
         try:
             yield
         except asyncio.CancelledError:
@@ -126,7 +126,7 @@ class RecordedCalls(RecordedBackend):
             await self._run.output.emit(text)
 
     def is_unreplayed(self) -> bool:
-        """Return whether `replay_everywhere` is set, and the run has records not replayed yet."""
+        """Return whether a test replays all runs, and this execution has recorded calls itself."""
         if not self._replay_everywhere or self._run.runner is None:
             return False
         calls, recorded_calls = self._run.runner.execution.calls, self._journal.calls
@@ -146,7 +146,7 @@ class RecordedCalls(RecordedBackend):
                 raise
             await close_broken()
             self._run.break_off(error)
-            # The workflow code must not convert the fault to another error.
+            # Cancel, because workflow code could convert a database error to an error of its own.
             raise asyncio.CancelledError from error
         finally:
             self._end_step()
@@ -154,7 +154,7 @@ class RecordedCalls(RecordedBackend):
     def _end_step(self) -> None:
         if self.waits.in_a_step:  # another step is still under way
             return
-        # All steps are stored, and a replay will not run them again: the run may leave memory.
+        # All steps are stored, so a replay will not run them again: the run may be evicted now.
         self._run.leave(RunEvent.STEPS_OVER)
         if self._stored_step and self.is_unreplayed():
             self._run.leave(RunEvent.REPLAY)
@@ -165,7 +165,7 @@ class RecordedCalls(RecordedBackend):
         self._run.record(run_writes.begin_step, call, title)
 
     async def store(self, work: Callable[[Transaction], None]) -> None:
-        """Do a write of the run that its journal does not record, and wait for the commit."""
+        """Write rows of the run that are not part of its journal, and wait for the commit."""
 
         def write(tx: Transaction) -> None:
             self._leased_run.check(tx)
@@ -179,8 +179,8 @@ class RecordedCalls(RecordedBackend):
         await self._run.record(run_writes.begin_step, call, title)
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """Store a step event for a part of a call."""
-        self._run.output.put()  # not `settle`: the text may continue
+        """Store an event that shows a part of a call to people, as a separate step."""
+        self._run.output.put()  # not `settle()`: later text may continue the same piece
         self._run.record(run_writes.show_part, call, number=number, title=title, payload=payload)
 
     def note(self, call: Call, record: CallResult) -> None:
@@ -266,7 +266,7 @@ class RecordedCalls(RecordedBackend):
         return await self._outcome(call, _after(timeout), begin, child_runs.expire)
 
     async def _new_child(self, child: ChildCall) -> NewChild:
-        """Build a child run that serves the same request and belongs to this run."""
+        """Build a child of this run, with the metadata of the same request."""
         run, conversation = self._leased_run.run, self._conversation
         offer = await reads.read(workflow_access.find, conversation.owner.id, child.workflow)
         parent_headers = {
@@ -326,7 +326,7 @@ class RecordedCalls(RecordedBackend):
         new_prompts = []
         for outgoing, interaction in outgoing_prompts:
             stored_prompt = from_json(outgoing.json)
-            if len(outgoing.json) > limits.MAX_PROMPT:  # count exactly, without punctuation
+            if len(outgoing.json) > limits.MAX_PROMPT:  # `check_size` ignores punctuation
                 subject = f"The {type(outgoing.prompt).__name__} {outgoing.prompt.text[:50]!r}"
                 check_size(subject, stored_prompt, "MAX_PROMPT")
             resolved = None
@@ -341,7 +341,7 @@ class RecordedCalls(RecordedBackend):
         return self._run.record(run_writes.finish_call, call, self._now(call, record))
 
     def _now(self, call: Call, record: CallResult) -> CallResult:
-        """Add the position of the latest call on the call's track to a failed result."""
+        """Add to the result of a failed call the position of the latest call in the same track."""
         if not record.error:
             return record
         return replace(record, last_position=self._positions[call.track])

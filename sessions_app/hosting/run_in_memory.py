@@ -1,4 +1,4 @@
-"""A run in memory: its state, its writes, and the cancellation of its code by its state."""
+"""A run in memory: its state, its writes, and the cancellation of its code in certain states."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,15 +34,15 @@ class RunInMemory:
         self.failure: BaseException | None = None
 
     def move(self, event: RunEvent) -> bool:
-        """Change the state by an event; return False if the table has no such transition."""
+        """Make the transition for an event; return False if the table has none for this state."""
         target = TABLE.get((self.state, event))
         self.state = target or self.state
         return target is not None
 
     def leave(self, event: RunEvent) -> bool:
-        """Change the state by an event, and cancel the workflow code if the new state demands that.
+        """Change the state by an event, and cancel the workflow code in the states `THROWN_OUT`.
 
-        Finished work is stored; work under way is cancelled.
+        Finished steps and text are stored; a step that is still running is cancelled.
         """
         if not self.move(event):
             return False
@@ -63,7 +63,7 @@ class RunInMemory:
         self.leave(RunEvent.FAULT if is_excused else RunEvent.REFUSED)
 
     def write(self, work: Work[T]) -> "asyncio.Future[T]":
-        """Queue a write in the run's lane. A failed write ends the run's execution."""
+        """Queue a write after the run's earlier writes. A failed write ends the run's execution."""
         future = writer.write(work, self.lane)
         future.add_done_callback(self._check_write)
         return future
@@ -74,7 +74,7 @@ class RunInMemory:
         *arguments: P.args,
         **keywords: P.kwargs,
     ) -> "asyncio.Future[T]":
-        """Queue one of the `run_writes` for this run."""
+        """Queue a write of this run by a function of the module `run_writes`."""
         return self.write(lambda tx: work(tx, self.leased_run, *arguments, **keywords))
 
     def _check_write(self, future: "asyncio.Future[T]") -> None:

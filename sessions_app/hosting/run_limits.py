@@ -10,7 +10,7 @@ from sessions_app.workflows.concurrency import Slot
 
 
 class RunLimits:
-    """The limits of one run in memory; a run that exceeds a limit leaves memory."""
+    """The limits of one run in memory; a run that exceeds a limit fails or is suspended."""
 
     def __init__(self, run: RunInMemory) -> None:
         self._run = run
@@ -22,7 +22,7 @@ class RunLimits:
         slot.limit(self._settings.MAX_RUN_SECONDS, partial(self._run.leave, RunEvent.TOO_LONG))
 
     def check_calls(self, position: int) -> None:
-        """Make the run leave memory if the new call exceeds `MAX_CALLS`."""
+        """Suspend the run if the new call exceeds `MAX_CALLS`."""
         if position > self._settings.MAX_CALLS:
             self._run.leave(RunEvent.TOO_MANY)
 

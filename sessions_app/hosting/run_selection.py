@@ -1,4 +1,4 @@
-"""The selection of a key's runs that a host starts, stops or leaves waiting."""
+"""The selection of a key's unfinished runs: which of them a host starts, stops or lets wait."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,8 +31,8 @@ log = Log(__name__)
 # Number of crashes, without progress in between, at which a run is suspended.
 MAX_CRASHES = 3
 
-# Queued runs that may start now which one query reads at most: a host's key may have a thousand.
-# The query also reads one run that may not start yet, so that the host knows of later work.
+# Maximum of queued runs that one query reads to start them, as a key may have a thousand. The query
+# also reads one run that may not start yet, so that the host knows of later work.
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
     SELECT has_turn, id, conversation_id, message_id, client_format, status,
@@ -69,7 +69,7 @@ class UnfinishedRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CutText:
-    """Output that an interrupted execution stored after the run's last journal entry."""
+    """Output text that an interrupted execution stored after the run's last journal entry."""
 
     from_sequence: int
     text: str
@@ -86,7 +86,7 @@ class ConversationRecord:
 
 @dataclass(frozen=True, slots=True)
 class StartedRun:
-    """A run that the host has to drive now. `metadata` comes from the request that began the run;
+    """A run that the host has to execute now. `metadata` comes from the request that began the run;
     `stop` is the stop point of a stopped run.
     """
 
@@ -139,8 +139,8 @@ class Selection:
 class DrivenRuns:
     """The runs of a host at the time of a selection.
 
-    `runs` are in memory now; `excused` were in memory when the database failed; `conversations`
-    have been read before.
+    `runs` are in memory now; `excused` were in memory when the database failed, which is not their
+    crash; `conversations` have been read before.
     """
 
     runs: frozenset[UUID]
@@ -193,8 +193,8 @@ def _read(
 
 
 def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail: str) -> None:
-    """Suspend the key's runs, which cannot be driven here. Runs that wait for people keep waiting;
-    runs with a stop request end, as nothing can clean up.
+    """Suspend the key's runs, which this process cannot execute. Runs that wait for people keep
+    waiting; runs with a stop request end, as there is no code that could clean up.
     """
     to_stop = Q(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED], stop_requested_at__isnull=False)
     in_hand = Q(status__in=[Run.Status.QUEUED, Run.Status.RUNNING])
@@ -208,14 +208,14 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
 def _take_up(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
-    """Start or stop a run whose turn has come; select again if the run ends here."""
+    """Start or stop a run that needs a host; ask for another selection if the run ends here."""
     if run.record.id in driven_runs.runs:
         if run.stop:
             selection.stopping.append(run.record.id)
     elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         selection.more = True
-    else:  # also a run to be stopped: its workflow may have to clean up
+    else:  # a begun run that is to be stopped is started, too, so that its workflow can clean up
         _start(tx, lease, driven_runs, run, selection)
 
 
@@ -271,7 +271,7 @@ def _start(
 
 
 def _suspend(tx: Transaction, leased_run: LeasedRun, code: str, detail: str) -> None:
-    """Suspend the run: people read `PAUSED`; operators and the log get `detail`."""
+    """Suspend the run: people see the message `PAUSED`; operators and the log get `detail`."""
     error = {"code": code, "message": run_writes.PAUSED}
     run_writes.end(tx, leased_run, Run.Status.SUSPENDED, error=error, detail=detail)
     tell = partial(log.error, "run.suspended", run=str(leased_run.run.id), error=detail)
@@ -279,8 +279,8 @@ def _suspend(tx: Transaction, leased_run: LeasedRun, code: str, detail: str) -> 
 
 
 def _crashes(run: UnfinishedRun) -> int:
-    """Count the crashes since the run last made progress. Text of the last execution is progress,
-    too, unless the text replaced an earlier execution's.
+    """Return the number of crashes since the run last made progress. Output text of the last
+    execution is progress, too, unless this text replaced the text of an earlier execution.
     """
     if not run.crashes:
         return 0

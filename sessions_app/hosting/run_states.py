@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class RunState(Enum):
-    """A state of a run in memory. In the states after `BLOCKED` the workflow code has ended."""
+    """A state of a run in memory. In all states listed below `BLOCKED`, workflow code has ended."""
 
     WORKING = "its code is executed, or waits"
     STOPPING = "a person has stopped it, and its code cleans up"
@@ -24,7 +24,7 @@ class RunState(Enum):
 
 
 class RunEvent(Enum):
-    """An event that changes a run's state; from `RETURNED` on, the workflow code has ended."""
+    """An event that changes a run's state. At the events from `RETURNED` on, its code has ended."""
 
     PARK = "it only waits"
     REPLAY = "a test has it replayed everywhere"

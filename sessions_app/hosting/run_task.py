@@ -1,4 +1,4 @@
-"""The task that executes a run in its host's memory, stops the run, and stores its end."""
+"""The asyncio task of a run: executes the workflow, handles a stop, and stores the run's end."""
 
 import asyncio
 import traceback
@@ -45,7 +45,9 @@ STANDS_AFTER = 0.1
 
 
 class BlockedLoop(BaseException):
-    """An error raised in run code that blocks the event loop; `except Exception` misses it."""
+    """An error raised inside run code that blocks the event loop. No `Exception`, so that the code
+    does not catch the error by `except Exception`.
+    """
 
 
 class Stopping:
@@ -60,7 +62,7 @@ class Stopping:
         self._calls = calls
 
     def begin(self) -> None:
-        """Stop the run behind all calls that it has made."""
+        """Stop the run: calls made from now on are clean-up, which has a time limit."""
         if self._run.runner is None:
             if not self._calls.stop_behind(0, {}).count:  # the run has not begun
                 self._run.leave(RunEvent.GIVE_UP)
@@ -86,8 +88,8 @@ class Stopping:
             task.cancel()
 
     def _look_whether_it_stands(self, last: int = -1) -> None:
-        # A run that was stopped while it awaited something other than a call of its context waits
-        # there in a replay, too, and makes no call that could raise CancelledError.
+        # A run that awaited something other than a call of its context when it was stopped awaits
+        # the same thing in a replay, and makes no call that could raise CancelledError.
         stop, runner = self._calls.stop, self._run.runner
         if self._run.state is not RunState.STOPPING or runner is None:
             return
@@ -114,7 +116,7 @@ class Stopping:
 class RunTask:
     """The task of a run, which executes the workflow from the top with the run's journal."""
 
-    # Prefix of the asyncio task's name, before the run id.
+    # Prefix of the asyncio task's name; the run's id follows.
     NAME = "run "
 
     def __init__(
@@ -158,24 +160,25 @@ class RunTask:
         self.leave(RunEvent.PARK)
 
     def block(self, stack: str) -> None:
-        """Suspend the run, which blocks the event loop.
+        """Suspend the run, because its code blocks the event loop.
 
-        Called by the watchdog's thread, or by a signal handler within the run's own code. The
-        caller ends the code. Code that goes on all the same is cancelled, and cannot write.
+        The watchdog's thread calls this, or a signal handler that interrupts the run's code. The
+        handler then raises an error in the code. If the code continues nevertheless, it is
+        cancelled at its next `await`, and cannot store anything.
         """
         self.run.move(RunEvent.BLOCK)
         self.run.lane.failed = True
         if self.run.runner is not None:
             self.run.runner.execution.leave()
         block = partial(run_writes.block, leased_run=self.run.leased_run, stack=stack)
-        # In order with the host's writes, so that the host selects runs only after this write.
+        # Keep the order with the host's writes, so that the host selects runs only after this one.
         write_future = writer.submit(block, Lane(order_of=self.run.lane))
         write_future.add_done_callback(lambda future: self._log_blocked(future.exception(), stack))
         if self.run.task is not None:
             self.run.task.get_loop().call_soon_threadsafe(self.run.task.cancel)
 
     def _log_blocked(self, error: BaseException | None, stack: str) -> None:
-        # Logged in the writer's thread, as the interrupted code may hold the lock of the log.
+        # The writer's thread executes this log call: the interrupted code may hold the log's lock.
         log.error("run.blocked", run=str(self.id), at=stack.splitlines()[-2:], exc_info=error)
 
     @property
@@ -190,14 +193,14 @@ class RunTask:
 
     @property
     def calls_while_working(self) -> int | None:
-        """The number of calls made so far; None while the run waits, or a step is under way."""
+        """The number of calls made so far; None while the run waits or executes a step."""
         runner = self.run.runner
         if runner is None or self.waits.slot.is_awaited or not self.waits.nothing:
             return None
         return runner.execution.calls.total()
 
     def rests_since(self) -> float | None:
-        """Return the time (monotonic) since which the run only waits; None while the run works."""
+        """Return the monotonic time since which the run only waits; None if it also does work."""
         is_stopped = self.run.state in (RunState.STOPPING, RunState.CUT_SHORT)
         return None if is_stopped else self.waits.rests_since()
 
@@ -223,7 +226,7 @@ class RunTask:
             await self._finish(RunEvent.RETURNED)
 
     async def _execute(self) -> None:
-        await self._freshness.wait_fresh()  # never build a builder under a lost lease
+        await self._freshness.wait_fresh()  # without a fresh lease, no builder may be built
         started_run, run = self._started_run, self._started_run.run
         files = attached_files(started_run.metadata)
         message = Message(started_run.text, run.client_format, run.message_id, files)
@@ -254,14 +257,14 @@ class RunTask:
             self.run.output.complete()
 
     async def _handle_error(self, error: BaseException) -> None:
-        if is_fault(error):  # of the database: the run is resumed later
+        if is_fault(error):  # a failure of the database, after which the run is resumed
             self.run.failure = self.run.failure or error
             await close_broken()
             self.run.move(RunEvent.CUT_OFF)
             return
         try:
             if self.run.state in (RunState.WORKING, RunState.DRAINING, RunState.LEAVING):
-                self._calls.check_match()  # the workflow may have converted a mismatch to `error`
+                self._calls.check_match()  # workflow code may have caught NonDeterminism before
             if self.run.state is RunState.WORKING:
                 self._check_raised(error)
         except NonDeterminism as mismatch:
@@ -270,7 +273,7 @@ class RunTask:
             await self._finish(RunEvent.RAISED, error)
 
     def _check_raised(self, error: BaseException) -> None:
-        """Raise NonDeterminism if a replay raises this error before all recorded calls are made."""
+        """Raise NonDeterminism if the workflow raised an error before its last recorded call."""
         calls = {"": 0} if self.run.runner is None else self.run.runner.execution.calls
         try:
             self._calls.check_complete(calls, f"raises {type(error).__name__}: {error}"[:1000])
@@ -278,7 +281,7 @@ class RunTask:
             raise mismatch from error
 
     async def _finish(self, event: RunEvent, error: BaseException | None = None) -> None:
-        """Apply the event that ended the workflow code, and store the run's end if it has ended."""
+        """Apply the event that ended the workflow code, and store the run's end, if this is one."""
         returned = event in (RunEvent.RETURNED, RunEvent.RAISED)
         if returned and self._calls.is_unreplayed() and self.run.move(RunEvent.REPLAY):
             self.run.output.put()
@@ -287,20 +290,20 @@ class RunTask:
         if self.run.state is RunState.COMPLETING:
             await self._end(Run.Status.COMPLETED)
         elif self.run.state is RunState.CANCELLING:
-            if event is RunEvent.MISMATCHED:  # code that does not match cannot clean up
+            if event is RunEvent.MISMATCHED:  # code that does not match the journal cannot clean up
                 log.error("run.stop_failed", run=str(self.id), error=str(error))
             await self._end(Run.Status.CANCELLED)
-        elif self.run.state is RunState.SUSPENDING:  # over MAX_CALLS; operators may resume it
+        elif self.run.state is RunState.SUSPENDING:  # after a mismatch, or too many calls
             too_many = TooManyCalls(RuntimeSettings.load().MAX_CALLS)
             await self._suspend(error if event is RunEvent.MISMATCHED and error else too_many)
         elif self.run.state is RunState.FAILING:
             if before is RunState.BROKEN:  # the database refuses data of the run
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure
-                self.run.failure = None  # forget the old lane's failure
+                self.run.failure = None  # the new lane can write again
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)
 
     async def _suspend(self, error: BaseException) -> None:
-        """Suspend the run: people read that the run is paused, operators the cause and the line."""
+        """Suspend the run: people see that it is paused, operators see the cause and its line."""
         detail = _add_location(error, str(error))
         log.error("run.suspended", run=str(self.id), error=detail)
         await self._end(Run.Status.SUSPENDED, type(error).__name__, run_writes.PAUSED, detail)
@@ -341,6 +344,6 @@ class RunTask:
 
 
 def _add_location(error: BaseException, message: str) -> str:
-    """Add to a message the author's line at which the error came up."""
+    """Append to a message the line of the workflow author's code at which the error occurred."""
     line = line_of(error)
     return f"{message}\nAt {line}." if line else message

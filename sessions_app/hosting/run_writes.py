@@ -1,6 +1,7 @@
 """The writes of a run, made by its host.
 
-Each write is one transaction, fenced by the generation of the host's key.
+Each write is one transaction, which first checks that the host still has the lease of the run's
+key: the generation in the database must be the host's.
 """
 
 from datetime import datetime, timedelta
@@ -31,7 +32,7 @@ WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 
 
 class NewPrompt(NamedTuple):
-    """A call of `ask`: the stored prompt, the interaction's id, and the assignment, if any."""
+    """A new prompt of an `ask`: its stored form, the interaction's id, and any candidates."""
 
     call: Call
     prompt: JsonObject
@@ -39,7 +40,7 @@ class NewPrompt(NamedTuple):
     assignment: ResolvedAssignment | None
 
 
-# Message to people about a suspended run.
+# Message that people see at a suspended run.
 PAUSED = (
     "This is paused because its program was changed or has an error. Nothing is lost: it "
     "continues once that is fixed."
@@ -49,17 +50,17 @@ PENDING = "SELECT id FROM sessions_app_interaction WHERE run_id = %s AND status 
 
 
 class LeasedRun:
-    """A run under its host's lease. `fresh`: no other host ever had the run."""
+    """A run under its host's lease. `fresh`: this is the first execution of the run."""
 
     def __init__(
         self, lease: Lease, run: RunRecord, *, crashes: int = 0, fresh: bool = False
     ) -> None:
         self.lease = lease
         self.run = run
-        # True if the run may have text in the log, pending interactions, or children, which the end
-        # of the run handles. (If the write that sets a flag fails, the end searches in vain.)
+        # True if the run may have text in the log, pending interactions, or child runs, for which
+        # the end of the run searches. (After a failed write, a flag may be true without need.)
         self.has_text = self.has_asked = self.has_children = not fresh
-        # True if the run's row has a count of crashes, which the next progress of the run resets.
+        # True if the run's row has a count of crashes, which the next progress must reset.
         self.suspect = crashes > 0
         self.is_over = False
 
@@ -71,8 +72,8 @@ class LeasedRun:
     def check_open(self, tx: Transaction) -> RunRecord:
         """Check the run before a wait: raise `RunEnded` if the run is over, else do as `check`.
 
-        Nothing would end the wait of a run that is over. When a call of a `gather` fails, the run
-        may end while other calls of the `gather` are about to begin.
+        After the end of a run, nothing would end a new wait. When a call of a `gather` fails, the
+        run may end while other calls of the `gather` are about to begin.
         """
         if self.is_over:
             raise RunEnded
@@ -86,12 +87,12 @@ class LeasedRun:
             tx.after_commit.append(self._clear_suspicion)
 
     def note_wait(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
-        """Store that a wait began, and reset the crashes, because a wait counts as progress.
+        """Store that a wait began, and reset the count of crashes, because a wait is progress.
 
         Each of several answers may resume the run, and each execution counts as a crash until the
         run makes progress.
 
-        `alone`: the run does nothing else meanwhile, and so only waits.
+        `alone`: no other call or coroutine of the run is active, so the run only waits.
         """
         if not alone:
             self.reset_crashes(tx)
@@ -105,14 +106,14 @@ class LeasedRun:
 
 
 def append_text(tx: Transaction, leased_run: LeasedRun, text: str) -> int:
-    """Append a piece of output to the log."""
+    """Append a piece of output text to the event log; return the event's sequence number."""
     run = leased_run.check(tx)
     leased_run.has_text = True
     return tx.append(run, Event.Type.TEXT.value, {"text": text})
 
 
 def restart_text(tx: Transaction, leased_run: LeasedRun, *, from_sequence: int) -> None:
-    """Append a `restart` event: the text from a sequence number on is void, and begins anew."""
+    """Append a `restart` event: later text replaces all text from a sequence number on."""
     run = leased_run.check(tx)
     tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
 
@@ -131,7 +132,7 @@ def show_part(
     title: str,
     payload: str | None,
 ) -> None:
-    """Append a step event for a part of a call: begun, or complete with a payload."""
+    """Append an event that shows a part of a call as a step: begun, or complete with a payload."""
     run = leased_run.check(tx)
     state = "in_progress" if payload is None else "complete"
     step = step_payload(run.id, call.position, title, state, payload or "")
@@ -154,7 +155,7 @@ def open_interactions(
 ) -> None:
     """Insert the interaction and the event of each prompt.
 
-    `alone`: the run does nothing else meanwhile, so the run waits for people only.
+    `alone`: no other call or coroutine of the run is active, so the run only waits for people.
     """
     run = leased_run.check_open(tx)
     leased_run.has_asked = True
@@ -208,7 +209,7 @@ def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, differen
 
 
 def patch(tx: Transaction, leased_run: LeasedRun, patches: dict[str, int]) -> None:
-    """Store the code changes (patches) that the run has, each from a position on."""
+    """Store which changes of its code the run uses, each from which number of calls on."""
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     sql.update(Run, {"patches": patches}, id=run.id)
@@ -226,7 +227,7 @@ def begin_sleep(
 def begin_wait(
     tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime | None, alone: bool
 ) -> CallResult | None:
-    """Record the wait for an arrival, or return an arrival that came before the wait.
+    """Record a wait for data from outside (an arrival), or return data that came before the wait.
 
     `alone` as in `open_interactions`.
     """
@@ -260,12 +261,12 @@ def begin_child(
 def rest(
     tx: Transaction, leased_run: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
 ) -> None:
-    """Store that the run only waits: no host is needed until an answer, or the end of a sleep.
+    """Store that the run only waits: it needs no host until an answer or the end of a sleep.
 
-    If an answer has come meanwhile, the run keeps its status `running`.
+    If one of the awaited answers is already stored, the run keeps its status `running`.
     """
     run = leased_run.check_open(tx)
-    tx.lock(run.conversation_id)  # waits for answers that are being written
+    tx.lock(run.conversation_id)  # waits until concurrent writes of answers are committed
     pending = {sql.read_uuid(row[0]) for row in sql.fetch(PENDING, (run.id,))}
     if any(map(is_wait, waits_for)):
         open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)
@@ -282,11 +283,11 @@ def awake(tx: Transaction, leased_run: LeasedRun) -> None:
 
 
 def clean_up(tx: Transaction, leased_run: LeasedRun, *, stop: JsonObject) -> None:
-    """Store the stop point from which the run cleans up, for replays, and end all open waits."""
+    """Store the point in the journal after which a stopped run cleans up; end all open waits."""
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)
     sql.update(Run, {"stop_point": stop}, id=run.id)
-    # Delete open waits: none may take an arrival that the clean-up may wait for.
+    # Delete open waits, so that they take no arrival for which the clean-up code may wait.
     JournalEntry.objects.filter(
         run_id=run.id, kind=JournalEntry.Kind.WAIT, finished_at=None
     ).delete()
@@ -309,11 +310,11 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
     detail: str = "",
     return_value: child_runs.ReturnValue | None = None,
 ) -> None:
-    """End (or suspend) the run with the last piece of its output.
+    """End (or suspend) the run, and store the last piece of its output text.
 
-    Open interactions are cancelled, children stopped, the text is folded, and the parent gets
-    `return_value`. A suspended run keeps everything, as it may continue. People see `error`;
-    operators also see `detail`.
+    At an end, open interactions are cancelled, child runs are stopped, the text's events are
+    merged, and the parent run gets `return_value`. A suspended run keeps everything, as it may
+    continue. People see `error`; operators also see `detail`.
     """
     run = leased_run.check(tx)
     leased_run.is_over = True
@@ -322,7 +323,7 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
         _cancel_pending(tx, run)
     is_folded = final and not leased_run.has_text
     for piece in pieces_of(text):
-        if is_folded:  # the piece is the run's whole text, so there is nothing to fold
+        if is_folded:  # the run has no other text with which the piece must be joined
             tx.append(run, Event.Type.MESSAGE.value, {"text": piece, "lengths": [len(piece)]})
         else:
             append_text(tx, leased_run, piece)
@@ -338,7 +339,7 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
         "wake_at": None,
         "replay_problem": "",
         "finished_at": tx.now if final else None,
-        # The run reached an end, and an exception is no crash.
+        # Reset the crashes: the code has ended, even if by an exception, without a crash.
         **({"crashes": 0} if leased_run.suspect else {}),
     }
     sql.update(Run, outcome, id=run.id)
@@ -355,9 +356,9 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
 
 
 def block(tx: Transaction, leased_run: LeasedRun, *, stack: str) -> None:
-    """Suspend a run that blocks its process, and reset the crashes of the process's other runs.
+    """Suspend a run that blocks its process, and reset the crash counts of the process's runs.
 
-    Other processes may take the blocked process for dead, and count a crash for each of its runs.
+    Another process may take over the runs of the blocked process, and count a crash for each.
     """
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)

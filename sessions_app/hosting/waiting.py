@@ -1,4 +1,4 @@
-"""The waits of a run in memory, for answers and ends of sleeps, and the writes that store them."""
+"""The waits of a run in memory, for answers and ends of sleeps, and the writes of these waits."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ Answers = dict[UUID, StoredResponse]
 
 @dataclass(slots=True, eq=False)
 class _Ask:
-    """A waiting `ask`; `answers` is done once each interaction has an answer."""
+    """A call of `ask` that waits; the future `answers` is done once each interaction has one."""
 
     interactions: set[UUID]
     answers: asyncio.Future[Answers]
@@ -34,13 +34,13 @@ class _Ask:
 class RunWaits:
     """The waits and steps that are under way in one run in memory.
 
-    While the run does nothing but wait, its row in the database says so.
+    While the run only waits, its status in the database is `waiting`, so that it needs no host.
     """
 
     def __init__(self, run: RunInMemory) -> None:
         self._run = run
         self.slot = Slot(nullcontext())  # a placeholder until the run gets its own slot
-        # Includes answers that came before the execution reached the `ask` for them.
+        # Answers not returned yet; an answer may come before a replay reaches its `ask`.
         self._answers: Answers = {}
         self._asks: list[_Ask] = []
         self._sleeps: dict[int, datetime] = {}
@@ -54,7 +54,7 @@ class RunWaits:
 
     @property
     def nothing(self) -> bool:
-        """True while no step or wait is under way, so that a new wait is all that the run does."""
+        """True while the run neither executes a step nor waits."""
         return not (self._steps or self._asks or self._sleeps)
 
     @property
@@ -90,7 +90,7 @@ class RunWaits:
 
     @contextmanager
     def asking(self, interactions: set[UUID]) -> Iterator[asyncio.Future[Answers]]:
-        """Count a wait for answers during the block, which gets a future of all the answers."""
+        """Count a wait for answers during the block, and yield a future of all the answers."""
         self._since = time.monotonic()
         ask = _Ask(interactions, asyncio.get_running_loop().create_future())
         self._look(ask)
@@ -111,15 +111,15 @@ class RunWaits:
             del self._sleeps[position]
 
     def work_by(self, change: int) -> None:
-        """Change the number of working coroutines; at none, store that the run waits."""
+        """Change the number of working coroutines; when it falls to 0, store that the run waits."""
         self.slot.work_by(change)
         if not self.slot.busy and not self.nothing:
             self.rest()
 
     def rests_since(self) -> float | None:
-        """Return the time (monotonic) since which the run only waits; None while a part works.
+        """Return the monotonic time since which the run only waits; None if it also does work.
 
-        An `ask` that has all answers counts as work: it continues once the run has a slot.
+        An `ask` that has all answers counts as work, because it continues once the run has a slot.
         """
         goes_on = self.slot.busy > 0 or self._steps or any(ask.answers.done() for ask in self._asks)
         return self._since if (self._asks or self._sleeps) and not goes_on else None
@@ -134,7 +134,7 @@ class RunWaits:
         alone = self._is_alone
         with self.asking(interactions) as answers:
             if new:
-                # Not awaited: an answer can only follow this write, which ends the run if it fails.
+                # No need to await this write: an answer comes after it, and a failure ends the run.
                 self._run.output.settle()
                 self._run.record(run_writes.open_interactions, new, alone=alone)
             return await self._rest_for(answers, alone=alone)
@@ -178,10 +178,10 @@ class RunWaits:
         return self.nothing and self.slot.busy == 1
 
     async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:
-        """Await some work, and release the run's slot meanwhile.
+        """Await some work, and release the run's concurrency slot meanwhile.
 
         If no other coroutine of the run works, store that the run only waits. With `alone`, the
-        write that began the wait has stored that.
+        write that began the wait has already stored this.
         """
         if not alone and self.slot.busy == 1 and not self.in_a_step:
             self.rest()

@@ -1,4 +1,4 @@
-"""The watchdog: a thread that checks the event loop, which code of a run may block.
+"""The watchdog: a thread that checks whether code of a run blocks the event loop.
 
 A blocked loop stops everything else in the process: other runs, heartbeats, SIGTERM. The watchdog
 postpones the alarm while the loop responds; if the loop does not, the alarm ends the executing code
@@ -25,17 +25,17 @@ from sessions_app.storage.vital_threads import vital
 log = Log(__name__)
 
 # Seconds between two checks. After `SLOW` checks without a response of the loop, the watchdog finds
-# the run, and the line of its code, that holds up the loop.
+# the run that blocks the loop, and the executing line of the run's code.
 GLANCE_EVERY = 0.1
 SLOW = 2
-# Seconds that a run may work without a call of its context before a warning; and seconds between
-# two searches for such runs.
+# Seconds after which a run that works without a call of its context is logged as quiet; and seconds
+# between two searches for quiet runs.
 QUIET = 300.0
 QUIET_LOOK = 10.0
 
 
 class LoopState(Enum):
-    """A state of the event loop at a check."""
+    """The state of the event loop that the watchdog finds at a check."""
 
     TURNED = "it has turned since it was asked to"
     RESTS = "it waited for something to happen at the last glance, and was not asked"
@@ -47,8 +47,8 @@ class QuietRuns:
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._hosts = hosts
-        # Number of calls of each working run at the last search, and the time since which that
-        # number is unchanged.
+        # For each working run, the number of its calls at the last search, and the monotonic time
+        # since which this number has not changed.
         self._working: dict[RunTask, tuple[int, float]] = {}
         self._next_look = 0.0
 
@@ -70,7 +70,7 @@ class QuietRuns:
             last_calls, since = before.get(run, (calls, now))
             self._working[run] = (calls, since if calls == last_calls else now)
             if calls == last_calls and now - since >= QUIET:
-                self._working[run] = (calls, math.inf)  # logs a quiet run only once
+                self._working[run] = (calls, math.inf)  # prevents another warning
                 log.warning(
                     "run.quiet",
                     run=str(run.id),
@@ -135,7 +135,7 @@ class Watchdog:
         return LoopState.RESTS if self._rested else LoopState.BUSY
 
     def _ask_to_turn(self) -> None:
-        """Postpone the alarm, and ask the loop to respond; a resting loop need not be woken."""
+        """Postpone the alarm, and ask the loop to respond, unless it waits for events anyway."""
         self._turned.clear()
         self._alarm.put_off()
         frame = frame_of(self._watched)
@@ -148,7 +148,7 @@ class Watchdog:
             self._over.set()
 
     def _log_slow_run(self, seconds: float) -> None:
-        # Logged here, not in the handler: the interrupted code may hold the lock of the log.
+        # Log in this thread, not in the signal handler: interrupted code may hold the log's lock.
         slow = self._alarm.take_slow_run()
         if slow is not None:
             run, line, within = slow

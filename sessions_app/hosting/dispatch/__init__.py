@@ -1,4 +1,4 @@
-"""The choice of the process that hosts a key: this process (`local`), or a worker with a job.
+"""The assignment of each key to a hosting process: this one (`local`), or a worker with a job.
 
 `lifecycle` starts the dispatcher; the command `worker` chooses the dispatcher of a worker.
 """

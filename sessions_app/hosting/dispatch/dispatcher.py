@@ -29,9 +29,9 @@ def started_at() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """The work of a worker: its queues, and the number of hosts at a time.
+    """The work of a worker process: its queues, and its maximum of concurrent hosts.
 
-    Empty `queues` mean all queues. `drain`: seconds for runs to stop in good order.
+    Empty `queues` mean all queues. `drain`: seconds that runs may take to stop at a shutdown.
     """
 
     queues: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """The report of a running process, by default of this process. No queues means all queues."""
+    """A process's report on its work, for operators. Empty `queues` mean all queues."""
 
     kind: Process.Kind
     job_worker: int | None = None
@@ -54,7 +54,7 @@ class ProcessReport:
 
 
 class Dispatcher(Announcer, Protocol):
-    """The dispatcher: makes a host search for announced work once the work is committed.
+    """An assigner of work: after the commit of new work for a key, makes a host find this work.
 
     `hosts` are the hosts of this process; None if the process hosts nothing.
     """
@@ -65,7 +65,7 @@ class Dispatcher(Announcer, Protocol):
         """Begin to dispatch."""
 
     async def stop(self) -> None:
-        """Start no more hosts; the runs of running hosts stop at their next await."""
+        """Start no more hosts; the runs of existing hosts stop at their next `await`."""
 
     def report(self) -> ProcessReport:
         """Report the work of this process, for operators."""
@@ -78,10 +78,10 @@ class ProcrastinateDispatcher(Dispatcher):
     """
 
     async def start(self) -> None:
-        """Start nothing: each write announces its own work."""
+        """Do nothing: each write of work announces this work, without a background task."""
 
     async def stop(self) -> None:
-        """Stop nothing: there is nothing to hand over."""
+        """Do nothing: a web process hosts no runs that other processes must continue."""
 
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None

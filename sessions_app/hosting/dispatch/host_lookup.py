@@ -18,14 +18,14 @@ from sessions_app.models import HostLease, Interaction, JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.storage.records import InteractionSettled
 
-# Settled interactions, each with the key of its host.
+# Pairs of a host's key and a settled interaction of one of the host's runs.
 SettledOfKeys = list[tuple[str, InteractionSettled]]
 SETTLED = (Interaction.Status.ANSWERED, Interaction.Status.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
 class HostLookup:
-    """The result of a lookup for some keys: leases, runs that need a host, settled interactions."""
+    """The database's state for some keys: leases, runs that need a host, settled interactions."""
 
     leases: dict[str, LeaseState]
     runs: list[tuple[str, RunSighting]]

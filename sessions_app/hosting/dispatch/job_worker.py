@@ -29,22 +29,23 @@ log = Log(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# Seconds for a query: all queries are short. A query that hangs would stop the worker from
-# acquiring jobs, unnoticed, as the worker is alive otherwise.
+# Timeout in seconds of a query: all queries are short. Without a timeout, a hanging query would
+# stop the worker from acquiring jobs, while its heartbeats continue, so that nobody would notice.
 QUERY_PATIENCE = 10.0
-# Seconds between two polls for jobs without a notification, such as a job that was locked at first.
+# Seconds between two polls for jobs. Polling finds jobs that no notification announces, for example
+# when the running job with the same lock has ended.
 FETCH_EVERY = 1.0
 RESTART_AFTER = 1.0
 # Seconds after which the records of dead workers are removed.
 FORGET_AFTER = 60.0
-# Seconds for closing the builders of workflows, after the time in which the hosts stop.
+# Seconds that workflows' builders may take to close at a shutdown, after the hosts have stopped.
 CLOSING = 15.0
 # Slots for periodic jobs, in addition to the slots of the hosts.
 DUE_AT_ONCE = 2
 # Hours for which failed jobs are kept; only operators read them.
 FAILED_KEPT = 7 * 24
 DISPATCHER = "dispatcher"
-# Module of the periodic tasks; imported by name, as `lifecycle` is a layer above this package.
+# Module of the periodic tasks, imported by name: layering forbids this package an import statement.
 TASKS = "sessions_app.lifecycle.periodic_jobs"
 
 
@@ -52,7 +53,10 @@ TASKS = "sessions_app.lifecycle.periodic_jobs"
 async def host(
     context: JobContext, key: str, *, suspect: bool = False, places: list[str] | None = None
 ) -> None:
-    """Host the key while one of its runs needs a host; a suspect key waits for its turn."""
+    """Execute a key's job: host the key while one of its runs needs a host.
+
+    `suspect`: a run of the key may have killed a process, so such keys are hosted one by one.
+    """
     dispatcher = context.additional_context[DISPATCHER]
     await dispatcher.serve(context.job, key, suspect=suspect, places=places or [])
 
@@ -124,15 +128,15 @@ class PatientConnector(PsycopgConnector):
     execute_query_async = _patiently(PsycopgConnector.execute_query_async)
     execute_query_one_async = _patiently(PsycopgConnector.execute_query_one_async)
     execute_query_all_async = _patiently(PsycopgConnector.execute_query_all_async)
-    # No time limit, as listening never ends. Polling finds jobs whose notification was missed.
+    # Listening has no time limit, as it never ends. Polling finds jobs with a lost notification.
     listen_notify = _patiently(PsycopgConnector.listen_notify, None)
 
 
 class PlacedJobs(JobManager):
-    """The job queue as a worker sees it: without the jobs for which the worker has no slot now.
+    """A job manager of one worker: skips jobs for which the worker has no free slot now.
 
-    `full` lists the limits without a free slot, under the names that jobs use; `crowded` tells
-    whether the worker has its maximum of hosts.
+    `full` returns the names of the limits without a free slot; jobs list limits by the same names.
+    `crowded` returns whether the worker has its maximum of hosts.
     """
 
     def __init__(
@@ -144,7 +148,7 @@ class PlacedJobs(JobManager):
         super().__init__(connector)
         self._full = full
         self._crowded = crowded
-        # True if the last fetch may have skipped a job for want of a slot.
+        # True if the last fetch may have skipped a job because no slot was free.
         self.left_some = False
         # True if a slot became free since the last fetch began.
         self.freed = False
@@ -201,7 +205,7 @@ class JobWorker:
         return None if self._worker is None else self._worker.worker_id
 
     def place_is_free(self) -> None:
-        """Note that a slot is free, and fetch again if a job was skipped for want of a slot."""
+        """Note that a slot is free, and fetch again if a job was skipped because of its slot."""
         if self._jobs is not None and self._worker is not None:
             self._jobs.freed = True
             if self._jobs.left_some:
@@ -238,7 +242,7 @@ class JobWorker:
                 await asyncio.sleep(RESTART_AFTER)
 
     def _make_worker(self, own_app: App) -> Worker:
-        # Queues as a list, because the driver sends a tuple as a row.
+        # Procrastinate gets the queues as a list: psycopg would send a tuple as a row of columns.
         queues = [*self._duty.queues, MAINTENANCE_QUEUE] if self._duty.queues else None
         return Worker(
             own_app,

@@ -21,9 +21,9 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-# Seconds for runs to stop in good order.
+# Seconds that runs may take to stop at a shutdown; afterwards they are cancelled.
 DRAIN = 10.0
-# Seconds between two searches for work that other processes wrote, such as a cron job.
+# Seconds between two searches for work that another process wrote, for example a cron job.
 LOOK_EVERY = 1.0
 
 
@@ -81,7 +81,7 @@ class LocalDispatcher(Dispatcher):
         return ProcessReport(Process.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
 
     async def _look(self) -> None:
-        """Pass changes in the database to the hosts; host keys that have work but no host here."""
+        """Pass changes in the database to the hosts; start a host for each other key with work."""
         await tell_hosts(self.hosts)
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys + suspects:

@@ -45,10 +45,10 @@ HOST = "host"
 MAINTENANCE_QUEUE = "maintenance"
 
 HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s FOR SHARE"
-# Queues a job for a key, or locks the job that the key has already, so that no worker acquires the
-# job before this transaction commits. The priority gives a free slot to the owner with the fewest
-# of the newest 100 queued runs. `places` names the limits that the key's runs count against: the
-# limit of the workflow, and of the user under the workflow.
+# SQL that queues a job for a key. If the key has a queued job already, the statement locks this
+# job, so that no worker acquires it before the transaction commits. By the job's priority, a free
+# slot goes to the owner with the fewest of the newest 100 queued runs. `places` lists the limits
+# for the key's runs: the workflow's limit, and the workflow's limit per user.
 PUT = """
     WITH owner AS (
         SELECT owner_id FROM sessions_app_conversation c
@@ -75,8 +75,8 @@ CLAIM = """
     SELECT 1 FROM procrastinate_jobs
     WHERE id = %s AND worker_id = %s AND status = 'doing' FOR SHARE
 """
-# Heartbeat of this worker. A take-over of its jobs locks the same row, so that the later of the two
-# transactions sees the earlier.
+# Heartbeat of this worker. A take-over of the worker's jobs locks the same row, so heartbeat and
+# take-over exclude each other, and the later transaction sees the effect of the earlier.
 BEAT = "SELECT procrastinate_update_heartbeat_v1(%s)"
 MINE = """
     SELECT id, lock FROM procrastinate_jobs
@@ -117,7 +117,8 @@ FETCH = """
     RETURNING job.id, status, task_name, priority, lock, queueing_lock, args, scheduled_at,
         queue_name, attempts, worker_id
 """
-# Shortly after a restart of the database no worker counts as silent: heartbeats were impossible.
+# SQL that locks workers without recent heartbeats. Shortly after a restart of the database no
+# worker counts as silent, because heartbeats were impossible.
 SILENT = """
     SELECT id FROM procrastinate_workers
     WHERE last_heartbeat < now() - %s * interval '1 second'
@@ -138,8 +139,8 @@ TAKE_KEY = TAKE_AWAY.format(
         WHERE worker.id = worker_id AND worker.last_heartbeat > now() - %s * interval '1 second'
     )"""
 )
-# The age of a queued job does not count while a running job has the same key: the queued job then
-# waits for the key's host, and not for a worker.
+# Statistics of each queue. While a running job has the same key, the age of a queued job does not
+# count: this job waits for the key's host, and not for a worker.
 FIGURES = """
     WITH beats AS (
         SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) AS silent FROM procrastinate_workers
@@ -171,12 +172,12 @@ FIGURES = """
     WHERE job.status IN ('todo', 'doing', 'failed')
     GROUP BY job.queue_name ORDER BY job.queue_name
 """
-# Seconds between a failed periodic job and a later job of the same task, from which the failed job
-# no longer counts: the later job has failed itself, or has done the work. Procrastinate keeps the
-# time at which each task was last deferred.
+# Seconds after which a failed periodic job no longer counts if a later job of the same task was
+# deferred: that job has failed, too, and counts itself, or has done the work. Procrastinate stores
+# the time at which each periodic task was last deferred.
 PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
-AT_ONCE = 100  # rows in one transaction
+AT_ONCE = 100  # maximum of keys that one transaction queues
 # Maximum of connections in the job worker's pool.
 QUEUE_POOL_SIZE = 4
 
@@ -207,9 +208,12 @@ def announce(key: str) -> str | None:
 
 
 def put(key: str, *, suspect: bool = False) -> None:
-    """Queue a job for the key's host, unless one is queued. `suspect`: see `SuspectsInTurn`."""
+    """Queue a job for the key's host, unless the key has a queued job already.
+
+    `suspect`: a run of the key may have killed its process; see `SuspectsInTurn`.
+    """
     host = HostKey(key)
-    # A per-user workflow has separate slots for each user, wherever the key is hosted.
+    # The key of a single user has slots of its own in any worker, so the job names no limit.
     place = None if host.user else host.workflow
     offer = registry.find(host.workflow)  # the worker that gets the job reports an unknown workflow
     queue = DEFAULT_QUEUE if offer is None else offer.config.queue
@@ -223,9 +227,9 @@ def put_if_needed(key: str) -> None:
 
 
 def claim(job: int, worker: int, key: str) -> JobClaim:
-    """Return a check, for a transaction, that a worker still has the job of the key's host.
+    """Return a function which checks, in a transaction, that the worker still has the key's job.
 
-    The check locks the job. It raises `Fenced` if the worker has lost the job.
+    The function locks the job's row. It raises `Fenced` if another worker has taken the job over.
     """
 
     def check(tx: Transaction) -> None:
@@ -269,10 +273,10 @@ def silences() -> dict[int, float]:
 
 
 def fetch(query: str, params: Sequence[object]) -> list[sql.Row]:
-    """Run a query on Procrastinate's tables; return no rows without a cluster: no tables."""
+    """Run a query on Procrastinate's tables; return no rows in an installation without them."""
     return sql.fetch(query, params) if RuntimeSettings.load().cluster else []
 
 
 def without_job(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Restrict the query to runs whose key has no job: one statement, as jobs come and go."""
+    """Restrict the query to runs whose key has no job, without a second query: jobs come and go."""
     return runs.extra(where=[JOBLESS])  # noqa: S610 - constant SQL

@@ -23,14 +23,14 @@ def take_from_dead(key: str) -> None:
 
 
 def give_back(jobs: Collection[int]) -> None:
-    """Requeue jobs that a worker has acquired, but does not serve."""
+    """Requeue jobs that a worker has acquired, but does not execute."""
     _replace(sql.fetch(queue.TAKE, (_array(jobs),)))
 
 
 def _replace(taken_away: Iterable[sql.Row]) -> int:
     """Queue new jobs for the keys of deleted jobs; return the number of deleted jobs.
 
-    A deleted job without a key was periodic, and is deferred again at its time.
+    A deleted job without a key was a periodic job: Procrastinate defers the next one on schedule.
     """
     locks = [lock for _, lock in sorted(taken_away)]
     keys = [lock for lock in locks if lock is not None]
@@ -41,4 +41,4 @@ def _replace(taken_away: Iterable[sql.Row]) -> int:
 
 
 def _array(ids: Iterable[int]) -> str:
-    return f"{{{', '.join(map(str, ids))}}}"  # text, because a list would be sent as JSON
+    return f"{{{', '.join(map(str, ids))}}}"  # an array literal: Django would send a list as JSON

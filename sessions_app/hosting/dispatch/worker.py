@@ -28,7 +28,7 @@ from sessions_app.storage.writer import writer
 log = Log(__name__)
 
 SHORT_LOOK = 0.5
-FORGOTTEN_EVERY = 5  # seconds between two searches for work without a job
+FORGOTTEN_EVERY = 5  # seconds between two searches for keys that have work, but no job
 
 
 class WorkerDispatcher(ProcrastinateDispatcher):
@@ -44,11 +44,11 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._duty = duty
         self._job_worker = JobWorker(duty, self, self.hosts.full, self._is_crowded)
         self._tasks: list[asyncio.Task[None]] = []
-        # Ids of this worker's jobs: `_served` are being served now; `_orphans` were not at the last
-        # check.
+        # Ids of acquired jobs: `_served` are being executed now. `_orphans` were not being executed
+        # at the last check.
         self._served: set[int] = set()
         self._orphans: set[int] = set()
-        # Keys whose runs could not continue for want of slots at the last check.
+        # Keys whose active runs all waited for slots at the last check.
         self._crowded: set[str] = set()
         # Time (monotonic) since which every check of the hosts has succeeded.
         self._in_touch_since = 0.0
@@ -64,7 +64,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         ]
 
     async def stop(self) -> None:
-        """Acquire no more jobs, stop the hosts in good order, and close the builders."""
+        """Acquire no more jobs, let the hosts finish steps and stop, and close the builders."""
         self.hosts.stop()
         await self._job_worker.stop()
         for task in self._tasks:
@@ -103,7 +103,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             self._job_worker.place_is_free()
 
     async def take_over(self, timestamp: int) -> None:
-        """Requeue the jobs of dead workers and, now and then, work that has no job."""
+        """Requeue the jobs of dead workers and, every five seconds, keys with work but no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
         while in_touch and (taken_over := await writer.write(take_over)):
             log.warning("jobs.taken_over", jobs=taken_over)
@@ -122,7 +122,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         while True:
             start = time.monotonic()
             try:
-                # After a standstill of this process the check must be quick, as leases may be lost.
+                # Limit the check's time: leases not confirmed in time may be taken over by others.
                 async with asyncio.timeout(max(self._freshness.seconds_left, SHORT_LOOK)):
                     await self._look()
             except (Error, TimeoutError) as error:
@@ -153,15 +153,15 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         await self._give_back(set(own_jobs) - self._served)
 
     def _make_way(self, hosts: Mapping[str, Host]) -> None:
-        # Stop hosts that get no slot here: a worker with free slots acquires the keys. Hosts that
-        # began to wait since the last check stay, as their turn may come in a moment.
+        # Stop hosts whose runs got no slot since the last check, so that a worker with free slots
+        # acquires their keys. Other hosts continue to wait, as a slot may become free in a moment.
         crowded_keys = {key for key, host in hosts.items() if host.awaits_places}
         for key in crowded_keys & self._crowded:
             hosts[key].stop()
         self._crowded = crowded_keys
 
     async def _give_back(self, unserved_jobs: set[int]) -> None:
-        """Requeue acquired jobs that two checks found not served, because the connection broke."""
+        """Requeue acquired jobs that two checks found not executed, because a connection broke."""
         if lost_jobs := unserved_jobs & self._orphans:
             await writer.write(lambda tx: give_back(lost_jobs))
         self._orphans = unserved_jobs
