@@ -1,1 +1,1 @@
-"""The journal of a run: the record of each call, and the comparison with it on replay."""
+"""The journal of a run: a record of each call, with which a replay compares its own calls."""

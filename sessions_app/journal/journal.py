@@ -1,4 +1,4 @@
-"""The journal of a run: recalls recorded calls, or finds that the code no longer matches."""
+"""The journal of a run: returns recorded calls, or finds that the code no longer matches them."""
 
 import sys
 import traceback
@@ -21,23 +21,23 @@ from sessions_app.storage.storable import storable
 
 T = TypeVar("T")
 
-# Kind of a call of `ask`; the other kinds are those of `JournalEntry`.
+# Kind of a call of `ask`, which is stored as an `Interaction`; `JournalEntry` has the other kinds.
 ASK = "ask"
 WAIT_VERSION = 5
 STREAM = JournalEntry.Kind.STREAM.value
-# Characters of a call's arguments that are recorded, and of a changed value that are quoted.
+# Maximum of recorded characters of a call's arguments, and of quoted characters of a changed value.
 MAX_ARGUMENTS = 500
 MAX_SAID = 100
-# Key, in the error of a call whose result was refused, of the annotation that the result violates.
+# Key in the stored error of a result that cannot be stored: the return annotation at that time.
 REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that the workflow makes at a position. Replay compares kind and name.
+    """A workflow's call at a position of its journal. A replay compares kind and name.
 
-    `arguments` are JSON, see `describe_arguments`; for an `ask`, they are its prompt. `place` (see
-    `tracks`) is empty until the workflow gathers coroutines; until then the position suffices.
+    `arguments` are JSON, made by `describe_arguments`; an `ask` has its prompt instead. `place` (a
+    track and a number, see `tracks`) is empty until the workflow gathers coroutines.
     """
 
     position: int
@@ -48,7 +48,7 @@ class Call:
 
     @property
     def track(self) -> str:
-        """The name of the track (sequence of calls) of this call; empty for the workflow's own."""
+        """The name of the call's track: a gathered coroutine, or (empty) the workflow itself."""
         return track_of(self.place)
 
     @property
@@ -62,9 +62,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record of the journal at a position. For an `ask`, `interaction` is its row's id.
+    """A journal entry: the record of one call. For an `ask`, `interaction` is the row's id.
 
-    `difference`: how the call of an earlier replay differed from the record.
+    `sequence`: the number of the last event in the log when the entry was stored. `difference`: how
+    the call of an earlier replay differed from the record; informational.
     """
 
     call: Call
@@ -85,8 +86,8 @@ class CallResult:
     """The result or the error of a call.
 
     A call with a title is a step that people see, and `payload` is its Markdown. `last_position`:
-    the position of the last call of the same track when the call failed. `attempts`: the number
-    of calls of the function.
+    the position of the last call of the same track when the call failed. `attempts`: how often
+    the step's function was called.
     """
 
     result: Any = None
@@ -117,14 +118,14 @@ class CallResult:
 
     @classmethod
     def unknown(cls, title: str) -> Self:
-        """Make the result of a call that was begun, and must not be repeated."""
+        """Make the result of a `once` call without a stored result: it must not be repeated."""
         message = "It was begun, and its process ended before its result was stored."
         reason = {"type": OutcomeUnknown.__name__, "message": message, "is_public": True}
         return cls(error=reason, title=title, payload=message)
 
 
 def wait_id(run: UUID, position: int) -> UUID:
-    """Return the id of a run's wait at a position, the counterpart of an interaction's id."""
+    """Return the id of a run's wait, derived from run and position; used like an interaction's."""
     return uuid5(run, str(position))
 
 
@@ -148,9 +149,9 @@ def last_positions(run: UUID) -> dict[str, int]:
 
 
 def describe_arguments(*values: object) -> str:
-    """Return arguments as JSON for a record; the class name replaces a value without JSON.
+    """Return arguments as JSON for a record; a value without a JSON form becomes its class name.
 
-    A long description is cut; an appended digest reveals a difference behind the cut.
+    A long text is cut; a digest of the whole text then reveals differences after the cut.
     """
     json = to_json(
         _in_order(values),
@@ -229,7 +230,7 @@ def notes_of(error: BaseException) -> list[str]:
 
 
 def line_of(error: BaseException) -> str:
-    """Name the line of the author's own code at which an error came up; empty if there is none.
+    """Name the line of the workflow author's code at which an error occurred, or return "".
 
     For an error with a cause, such as an error of a step, name the line of the cause.
     """
@@ -239,17 +240,17 @@ def line_of(error: BaseException) -> str:
     for frame, number in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
         is_library = module.partition(".")[0] in ("sessions_app", *sys.stdlib_module_names)
-        # Authors may install their workflows as a package, so a line in site-packages counts if no
-        # other line was found.
+        # Prefer a line outside of site-packages. Authors may install their workflows as a package,
+        # so a line in site-packages counts, too, if there is no other.
         if not is_library and not (author_line and "site-packages" in frame.f_code.co_filename):
             author_line = f"{module}:{number} in {frame.f_code.co_name}()"
     return author_line
 
 
 def _in_order(value: object) -> object:
-    """Return the value with sorted sets, as the order of a set differs between processes.
+    """Return the value with sorted sets, because the order of a set differs between processes.
 
-    Half of a surrogate pair has no JSON, and an iterator would be used up: both are replaced.
+    Lone surrogates have no JSON form, and reading an iterator would exhaust it: both are replaced.
     """
     if isinstance(value, Iterator):
         return type(value).__qualname__
@@ -265,7 +266,7 @@ def _in_order(value: object) -> object:
 
 
 class Journal:
-    """The recorded past of one run, as read when its host started the run."""
+    """The recorded calls of one run, read from the database when a host starts the run."""
 
     def __init__(self, entries: dict[int, Entry], patches: Mapping[str, int] | None = None) -> None:
         self._entries = entries
@@ -287,15 +288,15 @@ class Journal:
 
     @property
     def entries(self) -> list[Entry]:
-        """The entries, by position."""
+        """The entries, sorted by position."""
         return [self._entries[position] for position in sorted(self._entries)]
 
     @property
     def last_sequence(self) -> int:
-        """The sequence number in the log up to which a replay puts out no text again.
+        """The sequence number of the log up to which a replay stores no text again.
 
-        It belongs to the last entry; or to the start of a stream that was interrupted, because
-        later entries lie among the text of the stream.
+        This is the number of the last entry; or of the start of an interrupted stream,
+        because in the log the text of the stream is mixed with later entries.
         """
         if self._cut_stream is not None:
             return self._cut_stream.sequence
@@ -303,12 +304,12 @@ class Journal:
 
     @cached_property
     def known_to(self) -> int:
-        """The number of the workflow's own call before which all text is in the log already."""
+        """The number of a call of the workflow itself: text before this call is already stored."""
         return self.calls[""] if self._cut_stream is None else self._cut_stream.call.number
 
     @cached_property
     def calls(self) -> dict[str, int]:
-        """The number of recorded calls of each track, always including the workflow's own track."""
+        """The number of recorded calls by track; the workflow's own track is always included."""
         calls = {"": 0}
         for call in (entry.call for entry in self._entries.values()):
             calls[call.track] = max(calls.get(call.track, 0), call.number)
@@ -321,11 +322,11 @@ class Journal:
 
     @property
     def finished_calls(self) -> int:
-        """The number of positions that replay answers from the record."""
+        """The number of calls that a replay answers from the journal."""
         return sum(entry.finished for entry in self._entries.values())
 
     def position_of(self, place: str, after: int) -> int:
-        """Return the position recorded for a place, or else the next free position past `after`."""
+        """Return the recorded position of a place in a track, or a new position above `after`."""
         return self._places.get(place) or max(after, self.last_position) + 1
 
     def recall(self, call: Call) -> Entry | None:
@@ -351,10 +352,10 @@ class Journal:
         return entry
 
     def patched(self, why: str, calls: int) -> bool | None:
-        """Return whether the run uses a code change after this number of calls of the workflow.
+        """Return whether a run that has made this number of calls uses a change of its code.
 
-        Return None if the run is here for the first time: the caller records that the run uses the
-        change from here on.
+        None means that no execution of the run has come this far yet: the caller then records that
+        the run uses the change from this number of calls on.
         """
         since = self.patches.get(why)
         if since is not None:
@@ -364,7 +365,7 @@ class Journal:
         return False if why in self._unpatched else None
 
     def first_beyond(self, calls: Mapping[str, int]) -> Entry | None:
-        """Return the first recorded entry that exceeds the given number of calls of its track."""
+        """Return the first entry that a replay with these numbers of calls has not reached."""
         beyond = [
             entry
             for entry in self._entries.values()
@@ -375,7 +376,7 @@ class Journal:
     def check_complete(self, calls: Mapping[str, int], end: str = "comes to its end") -> None:
         """Check that no track has more recorded entries than the given number of calls.
 
-        `end`: the action of the workflow at this point, for the message of the error.
+        `end`: a phrase for the error's message that says how the workflow ended.
 
         Raises:
             NonDeterminism: the journal has further entries.
@@ -416,7 +417,7 @@ def _of_interaction(row: Interaction) -> Entry:
 
 
 def _answerer(row: Interaction) -> str | None:
-    """Return the user name of the answerer; for a deleted user, the name in the last vote."""
+    """Return the user name of the person who answered; if deleted, the name in the last vote."""
     if row.answered_by is not None:
         return row.answered_by.get_username()
     votes: list[JsonObject] = (row.response or {}).get("votes", [])

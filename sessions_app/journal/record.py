@@ -1,6 +1,6 @@
-"""The record of a run's actions: an entry for each call, with the step that people see.
+"""The writing of a run's journal: an entry for each call, with the step that people see.
 
-Callers have checked, in the same transaction, that their host still has the key of the run.
+Callers have checked, in the same transaction, that their host still has the lease of the run's key.
 """
 
 from sessions_app.journal.journal import ASK, Call, CallResult
@@ -21,7 +21,7 @@ def begin(tx: Transaction, run: RunRecord, call: Call, title: str = "", **column
 
 
 def finish(tx: Transaction, run: RunRecord, call: Call, result: CallResult) -> None:
-    """Record the result of a call, which may have no entry yet."""
+    """Record the result of a call: update the entry of its start, or insert an entry."""
     state = "failed" if result.error else "complete"
     sequence = _show(tx, run, call, result.title, state, result.payload)
     outcome = {
@@ -62,7 +62,7 @@ def _insert(tx: Transaction, run: RunRecord, call: Call, **columns: object) -> N
 def _show(
     tx: Transaction, run: RunRecord, call: Call, title: str, state: str, payload: str = ""
 ) -> int:
-    """Append an event for a step with a title; return the sequence number of the last event."""
+    """Append an event if the step has a title; return the sequence number of the last event."""
     if not title:
         [(sequence,)] = sql.fetch(LAST_SEQUENCE, (run.conversation_id,))
         return int(sequence)

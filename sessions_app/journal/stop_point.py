@@ -11,24 +11,24 @@ from sessions_app.journal.tracks import gather_of
 
 
 class StopPoint(BaseModel):
-    """A point in the journal behind which everything is clean-up.
+    """A point in the journal of a stopped run; all later calls are clean-up.
 
-    `position` is that of the last call before it; `calls` is how many each track had made, where
-    the run had several. `cut` are the calls that were under way: the workflow never learned what
-    they came to, even if that is recorded.
+    `position`: the last call before the stop. `calls`: the number of calls of each track before the
+    stop, if the run had several tracks. `cut`: positions of calls that the stop interrupted; the
+    workflow never got their results, even if these are recorded.
     """
 
     position: int
     calls: dict[str, int] = {}
     cut: set[int] = set()
-    # Tracks in which a call has raised the stop's CancelledError in this execution; and whether all
-    # code has got the error by other means.
+    # Tracks in which a call has raised the stop's CancelledError in this execution. `_all_told` is
+    # true once the runtime itself has cancelled all code.
     _raised_in: set[str] = PrivateAttr(default_factory=set)
     _all_told: bool = PrivateAttr(default=False)
 
     @classmethod
     def behind(cls, journal: Journal, position: int, calls: Mapping[str, int]) -> Self:
-        """Return the stop point behind all recorded calls and behind the given numbers of calls."""
+        """Return the stop point after all calls that are recorded or counted in `calls`."""
         tracks = {**journal.calls, **calls}
         call_counts = {
             track: max(journal.calls.get(track, 0), calls.get(track, 0)) for track in tracks
@@ -55,14 +55,14 @@ class StopPoint(BaseModel):
         self._raised_in.add(track)
 
     def have_raised(self) -> None:
-        """Note that all code gets the stop's CancelledError now, by other means than a call."""
+        """Note that the runtime cancels all code now, so that no call must raise the error."""
         self._all_told = True
 
     def has_passed(self, call: Call) -> bool:
-        """Return whether a call that is about to be made is clean-up.
+        """Return whether a new call is clean-up, that is, made after the stop.
 
         Raises:
-            CancelledError: the call would be clean-up, but its code has not got this error yet.
+            CancelledError: the code of the call's track has not been told of the stop before.
         """
         is_clean_up = not self._is_before(call)
         if is_clean_up and not self._is_told(call.track):
@@ -70,22 +70,22 @@ class StopPoint(BaseModel):
         return is_clean_up
 
     def check(self, call: Call, entry: Entry | None) -> None:
-        """Raise CancelledError if this call did not end before the stop.
+        """Raise CancelledError if this call began before the stop, but did not end before it.
 
-        A stream counts as ended, with its pieces up to the stop.
+        An interrupted stream counts as ended with its pieces up to the stop.
         """
         is_cut = call.position in self.cut and call.kind != STREAM
         if entry is None or not entry.finished or is_cut:
             self.check_wait(call)
 
     def check_wait(self, call: Call) -> None:
-        """Raise CancelledError if the call, an unfinished wait, was made before the stop."""
+        """Raise CancelledError if this unfinished call was made before the stop."""
         if self._is_before(call):
             self.note_cut(call.position)
             self._raise(call.track)
 
     def note_cut(self, *positions: int) -> None:
-        """Note that these calls were cancelled."""
+        """Note that the stop interrupted the calls at these positions."""
         self.cut |= {position for position in positions if position <= self.position}
 
     def _is_before(self, call: Call) -> bool:
@@ -93,7 +93,7 @@ class StopPoint(BaseModel):
         return call.number <= self.calls.get(call.track, own)
 
     def _is_told(self, track: str) -> bool:
-        # Coroutines that the clean-up gathers are part of the clean-up, and are not cancelled.
+        # Do not cancel coroutines that were gathered after the stop: they are part of the clean-up.
         is_new = bool(track) and gather_of(track) > self.position
         return self._all_told or is_new or track in self._raised_in
 

@@ -6,16 +6,16 @@ on timing, so replay identifies a call by its place: its track and its number in
 
 from contextvars import ContextVar
 
-# Track of the executing code: empty for the workflow's own track; "6.0" for the first coroutine of
-# the gather at position 6.
+# Track of the executing code: empty for the workflow itself; "6.0" for the first coroutine of the
+# `gather` at journal position 6.
 current_track: ContextVar[str] = ContextVar("current_track", default="")
 
-# Recorded name of a gather that begins tracks for calls made inside of other calls.
+# Journal name of a `gather` entry that begins a track for calls made inside of another call.
 NESTED_CALLS = "nested calls"
 
 
 def place_of(track: str, number: int) -> str:
-    """Return the place of a track's call, such as "6.0:3" for the third call."""
+    """Return the place of a call: its track and number, such as "6.0:3" for the third call."""
     return f"{track}:{number}"
 
 
@@ -25,5 +25,5 @@ def track_of(place: str) -> str:
 
 
 def gather_of(track: str) -> int:
-    """Return the position of the gather that began the track."""
+    """Return the journal position of the `gather` that began the track."""
     return int(track.partition(".")[0])
