@@ -1,4 +1,4 @@
-"""The backend of a context (a hosted run with its journal, or a script), and its arguments."""
+"""The interface between a workflow's context and its backend: a hosted run, or a script."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -31,13 +31,13 @@ from sessions_app.workflows.history import PastMessage
 from sessions_app.workflows.options import BoundFunction
 from sessions_app.workflows.steps import ResultType, RunningStep, outcome, result_type
 
-# Outcome of an attempt. An `Unrecorded` error leaves no record, and the run is suspended.
+# Outcome of a transactional step. An `Unrecorded` error leaves no record, and suspends the run.
 Attempted = CallResult | Unrecorded
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingPrompt:
-    """A prompt on its way to a person; `json` is the output of `dump_prompt`.
+    """A prompt that a workflow asks, before it is stored; `json` is the output of `dump_prompt`.
 
     Without an assignment, the prompt is for the owner of the conversation.
     """
@@ -50,9 +50,9 @@ class OutgoingPrompt:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The settlement of an interaction; `response` is None if nobody answered in time.
+    """The final outcome of an interaction; `response` is None if nobody answered in time.
 
-    `prompt`: the recorded prompt, if the code asks a different one by now.
+    `prompt`: the recorded prompt, if the changed code now asks a different one.
     """
 
     response: JsonObject | None
@@ -63,7 +63,7 @@ class StoredResponse:
 
 
 def recorded_response(entry: Entry) -> StoredResponse:
-    """Return the settlement that a journal entry records."""
+    """Return the outcome of an interaction that a journal entry records."""
     return StoredResponse(entry.result, entry.by, entry.settled_at, is_default=entry.is_default)
 
 
@@ -73,7 +73,7 @@ def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyProm
 
     Raises:
         FormChanged: the recorded prompt is open and asks for a form that no longer exists.
-        NonDeterminism: the class of the recorded prompt is gone, or no longer reads the record.
+        NonDeterminism: the recorded prompt's class is gone, or can no longer read the record.
     """
     new_content = from_json(outgoing_prompt.json)
     if entry.prompt is None or entry.prompt == new_content:
@@ -86,7 +86,7 @@ def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyProm
 
 @dataclass(frozen=True, slots=True)
 class ChildCall:
-    """A workflow for `Context.run` to start; `headers` name the calling run and its trace."""
+    """A call of `Context.run`: the workflow to start; `headers` name the calling run and trace."""
 
     workflow: str
     message: object
@@ -123,10 +123,10 @@ class FaultInStep(SessionsError):
 def attempt(
     function: BoundFunction, returns: ResultType, title: str, step: RunningStep
 ) -> Attempted:
-    """Call the function in the current transaction; an error undoes only the function's writes.
+    """Call a step's function in the current transaction; an error undoes only its own writes.
 
     Raises:
-        FaultInStep: the transaction cannot go on; retry all of it.
+        FaultInStep: the database failed; the caller must retry the whole transaction.
     """
     try:
         with transaction.atomic(), step.inside():
@@ -134,7 +134,7 @@ def attempt(
     except Unrecorded as error:
         return error
     except BaseException as error:  # the writer thread must survive any error of the function
-        if is_fault(error):  # such as a deadlock or a lost connection: retry the whole transaction
+        if is_fault(error):  # a deadlock or lost connection, say: retry the whole transaction
             raise FaultInStep from error
         return CallResult.of_error(error, title)
     return outcome(stored, title)
@@ -147,11 +147,11 @@ class Backend(ABC):
     """
 
     def attach(self, slot: Slot) -> None:
-        """Take the run's slot under the limit, which is released while the run waits."""
+        """Keep the run's concurrency slot, to release it while the run waits."""
 
     @abstractmethod
     def position_of(self, place: str, after: int) -> int:
-        """Return the position recorded for a place in a track, or the next one after `after`."""
+        """Return the position recorded for a place in a track, or a new one above `after`."""
 
     def next_call(self, call: Call) -> None:
         """Note the call that the workflow is about to make.
@@ -164,14 +164,14 @@ class Backend(ABC):
         """Change the number of active calls and coroutines of the run."""
 
     def has_stopped(self, track: str) -> bool:
-        """Return whether a call of this track has raised the stop."""
+        """Return whether a call of this track has raised the CancelledError of a stop."""
         return False
 
     def have_stopped(self, track: str) -> None:
-        """Note that the calls gathered by a track have raised the stop, if there is one."""
+        """Note that a `gather` in this track raises CancelledError, possibly because of a stop."""
 
     def check_complete(self, calls: Mapping[str, int]) -> None:
-        """Check that the journal has no more calls of these tracks than were made.
+        """Check that a replay has made all recorded calls of these tracks.
 
         Raises:
             NonDeterminism: the journal has further calls.
@@ -180,12 +180,12 @@ class Backend(ABC):
     def recall(self, call: Call) -> Entry | None:
         """Return the journal's entry for the call, if there is one.
 
-        Raises like `next_call` if the run was stopped in this call.
+        Raises CancelledError if the run was stopped during this call.
         """
         return None
 
     def patched(self, why: str, calls: int) -> bool:
-        """Return whether the run, after this number of calls, has the change `why` of the code.
+        """Return whether the run uses the code change named `why` after this number of calls.
 
         See `Context.patched`.
         """
@@ -193,16 +193,18 @@ class Backend(ABC):
 
     @abstractmethod
     def working(self, call: Call) -> AbstractAsyncContextManager[None]:
-        """Wait until the step may begin, and mark the run as busy, so that it is not evicted."""
+        """Wait until the step may begin; during the block the run counts as busy, not as idle."""
 
     def begin(self, call: Call, title: str) -> None:
-        """Record the start of a step that is shown or streamed before its end.
+        """Record the start of a step that people see before its end.
 
-        The record precedes all later ones; it is not awaited.
+        The write is queued before all later writes of the run, and not awaited.
         """
 
     async def store(self, work: Callable[[Transaction], None]) -> None:
-        """Write rows of the run outside of its journal, fenced as usual; stored on return.
+        """Write rows of the run other than its journal, if this host still has the lease.
+
+        On return the rows are committed.
 
         Raises:
             NotImplementedError: the run has no rows.
@@ -210,10 +212,10 @@ class Backend(ABC):
         raise NotImplementedError
 
     async def reserve(self, call: Call, title: str) -> None:
-        """Record the start of a step that must not be repeated; stored on return."""
+        """Record the start of a step that must not be repeated; committed on return."""
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
-        """Show a part of a call as a separate step: the start, or with a payload the end."""
+        """Show people a part of a call as a separate step: its start, or with `payload` its end."""
 
     def is_replayed(self, calls: int) -> bool:
         """Return whether an earlier execution has shown the output after this number of calls."""
@@ -223,14 +225,14 @@ class Backend(ABC):
         """Show text to people. `is_repeat`: an earlier execution has already shown it."""
 
     def untold(self) -> list[str]:
-        """Return texts that a script has shown since the last `untold()`; a hosted run has none."""
+        """Return a script's texts since the last call of `untold`; a hosted run returns none."""
         return []
 
     def note(self, call: Call, record: CallResult) -> None:
-        """Record a finished call, before all later records; the write is not awaited."""
+        """Record a finished call: queue the write before all later ones, and do not await it."""
 
     async def finish(self, call: Call, record: CallResult) -> None:
-        """Record the outcome of a step; stored on return."""
+        """Record the outcome of a step; committed on return."""
 
     @abstractmethod
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
@@ -238,7 +240,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
-        """Open the interactions that are not open yet, and wait for all of them."""
+        """Ask the prompts that are not asked yet, and wait for the responses to all of them."""
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
         """Return the messages of the conversation before the run."""
@@ -246,11 +248,11 @@ class Backend(ABC):
 
     @abstractmethod
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
-        """Wait for an arrival with the call's name; recorded on return."""
+        """Wait for data sent under the call's name; the outcome is recorded on return."""
 
     @abstractmethod
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - it is durable
-        """Run another workflow; recorded on return."""
+        """Run another workflow as a child; its outcome is recorded on return."""
 
     @abstractmethod
     async def sleep(self, call: Call, until: datetime) -> None:
@@ -258,29 +260,29 @@ class Backend(ABC):
 
 
 class RecordedBackend(Backend):
-    """A backend with the journal of a run, which is hosted, or replayed without side effects."""
+    """A backend with a run's journal, for a hosted run or for a replay without side effects."""
 
     def __init__(self, journal: Journal, stop: StopPoint | None) -> None:
         self._journal = journal
-        # The point where a person stopped the run, or None.
+        # The journal position at which a person stopped the run; None for a run that goes on.
         self.stop = stop
         self.mismatch: NonDeterminism | None = None
 
     def position_of(self, place: str, after: int) -> int:
-        """Return the position recorded for a place in a track, or the next one after `after`."""
+        """Return the position recorded for a place in a track, or a new one above `after`."""
         return self._journal.position_of(place, after)
 
     def has_stopped(self, track: str) -> bool:
-        """Return whether a call of the track has raised the stop."""
+        """Return whether a call of the track has raised the CancelledError of a stop."""
         return self.stop is not None and self.stop.is_raised_in(track)
 
     def have_stopped(self, track: str) -> None:
-        """Note that the calls gathered by a track have raised the stop, if there is one."""
+        """Note that a `gather` in this track raises CancelledError, possibly because of a stop."""
         if self.stop is not None:
             self.stop.have_raised_in(track)
 
     def recall(self, call: Call) -> Entry | None:
-        """Return the journal's entry; a mismatch is kept even if the workflow catches the error."""
+        """Return the call's entry; remember a mismatch, as the workflow may catch the error."""
         try:
             entry = self._journal.recall(call)
         except NonDeterminism as error:
@@ -298,7 +300,7 @@ class RecordedBackend(Backend):
             raise self.mismatch
 
     def check_complete(self, calls: Mapping[str, int], end: str = "comes to its end") -> None:
-        """Raise NonDeterminism unless these finished tracks have matched the journal."""
+        """Raise NonDeterminism unless these tracks have made all their recorded calls."""
         try:
             self._journal.check_complete(calls, end)
         except NonDeterminism as error:
@@ -307,4 +309,4 @@ class RecordedBackend(Backend):
 
     @abstractmethod
     def _note(self, entry: Entry, mismatch: str) -> None:
-        """Note a harmless difference between a call and its entry; `mismatch` may be empty."""
+        """Note for operators how a call's arguments differ from its entry; empty if equal."""

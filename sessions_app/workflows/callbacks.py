@@ -9,13 +9,13 @@ from django.core.signing import BadSignature, Signer
 from sessions_app.errors import NotFound
 from sessions_app.settings import RuntimeSettings
 
-# Separator of the signature: no mail program or shell takes a dot for the end of a URL.
+# Separator before the signature: mail programs and shells do not take a dot for a URL's end.
 SEPARATOR = "."
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """The content of a callback URL: the run, and the name and id of the arrival to send."""
+    """The content of a callback URL: the run that gets the data, and the data's name and id."""
 
     run: UUID
     name: str

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeVar
 
 T = TypeVar("T")
 
-# Context for timers: the loop keeps a cancelled timer and its context variables until due.
+# Empty context for timers: the loop keeps a cancelled timer, with its context, until it is due.
 NO_VARIABLES = contextvars.Context()
 
 
@@ -23,16 +23,16 @@ def _do_nothing() -> None:
 class FairSemaphore(asyncio.Semaphore):
     """A semaphore whose next free slot goes to the waiting user with the fewest slots.
 
-    One user may hold `per_user` slots; the anonymous user ("") may hold all.
+    One user may hold at most `per_user` slots; the anonymous user ("") may hold all.
     """
 
     def __init__(self, value: int, per_user: int = sys.maxsize) -> None:
         super().__init__(value)
         self._per_user = per_user
         self._held: Counter[str] = Counter()
-        # Futures of waiting acquirers by user; after getting a slot, a user goes to the end.
+        # Futures of waiting `acquire` calls, by user. A user who gets a slot moves to the end.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        # Called after each release of a slot.
+        # Callback after each release of a slot.
         self.on_free: Callable[[], None] = _do_nothing
 
     @property
@@ -59,15 +59,15 @@ class FairSemaphore(asyncio.Semaphore):
         self._hand_out()
         try:
             await turn
-        except BaseException:  # including GeneratorExit: a closed coroutine needs no slot
-            if turn.done() and not turn.cancelled():  # the slot came before the cancellation
+        except BaseException:  # GeneratorExit, too, which closes a coroutine that waits for a slot
+            if turn.done() and not turn.cancelled():  # a slot was assigned before the cancellation
                 self.release(user)
             turn.cancel()
             raise
         return True
 
     def release(self, user: str = "") -> None:
-        """Give a slot back, and hand it to the next waiting user."""
+        """Release a slot of the user, and assign free slots to waiting users."""
         self._held[user] -= 1
         if not self._held[user]:
             del self._held[user]
@@ -78,7 +78,7 @@ class FairSemaphore(asyncio.Semaphore):
     def _hand_out(self) -> None:
         while self._value:
             users = filter(self._may_hold_more, self._waiting)
-            user = min(users, key=self._held.__getitem__, default=None)  # ties: the first in line
+            user = min(users, key=self._held.__getitem__, default=None)  # a tie: the first in line
             if user is None:
                 return
             queue = self._waiting.pop(user)
@@ -94,19 +94,19 @@ class FairSemaphore(asyncio.Semaphore):
         return not user or self._held[user] < self._per_user
 
 
-# A limit of concurrent runs; a null context is no limit.
+# A limit of concurrent runs; a `nullcontext` means that there is no limit.
 Limit = asyncio.Semaphore | nullcontext[None]
 
 
 def limit_of(runs: int, per_user: int | None = None) -> Limit:
-    """Limit the concurrent runs in total and per user; 0 is no limit."""
+    """Build a limit of concurrent runs in total and per user; 0 means no limit."""
     if not runs and per_user is None:
         return nullcontext()
     return FairSemaphore(runs or sys.maxsize, per_user or sys.maxsize)
 
 
 class Slots(Protocol):
-    """The source of a run's slot: a semaphore, or one user's view of it."""
+    """An object from which a run acquires its slot: a semaphore, or one user's view of it."""
 
     async def acquire(self) -> Literal[True]:
         """Wait for a slot and take it."""
@@ -127,7 +127,7 @@ NO_LIMIT = _NoLimit()
 
 
 class UserSlots:
-    """The view that one user has of a semaphore's slots."""
+    """A view of a semaphore that acquires and releases slots for one user."""
 
     def __init__(self, semaphore: FairSemaphore, user: str) -> None:
         self._semaphore = semaphore
@@ -143,9 +143,9 @@ class UserSlots:
 
 
 class Slot:
-    """A run's slot under the limit, held while any call or coroutine of the run is active.
+    """A run's concurrency slot, held while any call or coroutine of the run is active.
 
-    Gathered calls are active side by side; each one that waits lowers `busy` by one.
+    `busy` counts them: gathered calls are active concurrently, and a call that waits is not active.
     """
 
     def __init__(self, limit: Limit, user: str = "") -> None:
@@ -156,7 +156,7 @@ class Slot:
         self._ended = False
         # Number of active calls and coroutines of the run.
         self.busy = 1
-        # Lock for concurrent calls of the run: the first one takes the slot for all.
+        # Lock for concurrent calls of the run: the first call acquires the slot for all of them.
         self._turn = asyncio.Lock()
         # Number of pending `take` calls.
         self._takings = 0
@@ -171,7 +171,7 @@ class Slot:
 
     @property
     def is_awaited(self) -> bool:
-        """True while the run can do nothing for lack of a slot."""
+        """True while the run waits for a slot, and so cannot do anything."""
         return self._takings > 0 and not self._held
 
     async def take(self) -> None:
@@ -186,7 +186,7 @@ class Slot:
             self._takings -= 1
 
     def _took(self) -> None:
-        if self._ended or self.busy <= 0:  # the run ended or paused while waiting for the slot
+        if self._ended or self.busy <= 0:  # the run has ended or waits again, and needs no slot
             self._slots.release()
             return
         self._held = True
@@ -195,16 +195,16 @@ class Slot:
             self._look()
 
     def end(self) -> None:
-        """Release the slot for good: the run is over."""
+        """Release the slot at the end of the run; it is not acquired again."""
         self._ended = True
         self._give_back()
         if self._clock is not None:
             self._clock.cancel()
 
     async def release_for(self, work: Awaitable[T]) -> T:
-        """Await work without the slot, unless other work of the run is active.
+        """Release the slot while awaiting `work`, unless another call of the run is active.
 
-        If the work raises, the slot is not taken again.
+        If `work` raises an error, the slot is not acquired again.
         """
         self.work_by(-1)
         try:
@@ -216,7 +216,7 @@ class Slot:
         return result
 
     def work_by(self, change: int) -> None:
-        """Change the number of active calls and coroutines; at zero the run waits, without slot."""
+        """Change the number of active calls and coroutines; when it is 0, release the slot."""
         was_waiting = self.busy <= 0
         self.busy += change
         if was_waiting and self.busy > 0:
@@ -226,7 +226,7 @@ class Slot:
             self._give_back()
 
     def limit(self, seconds: float, overdue: Callable[[], object]) -> None:
-        """Call `overdue` once the slot has been held for `seconds` more in total."""
+        """Call `overdue` once the run has held its slot for `seconds` more, waits not counted."""
         self._seconds_left, self._overdue = seconds, overdue
         self._taken_at = time.monotonic()
         self._look()
@@ -238,7 +238,7 @@ class Slot:
             self._slots.release()
 
     def _look(self) -> None:
-        """Check whether the slot was held for too long; else plan the next check."""
+        """Call `overdue` if the slot was held for too long; otherwise schedule the next check."""
         self._clock = None
         if self._overdue is None or not self._held:
             return

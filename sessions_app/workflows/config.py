@@ -1,4 +1,4 @@
-"""The configuration of the runtime: one YAML file, checked by pydantic, errors named by line."""
+"""The runtime's configuration: one YAML file, checked by pydantic; errors name file and line."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -41,7 +41,7 @@ class WorkflowConfig(BaseModel):
     # Limit of concurrent runs: per user if the workflow has a per-user builder, else for all users.
     # Waiting runs do not count, and active runs mostly await a model; hence the high default.
     max_concurrency: int = Field(default=64, ge=1)
-    # Share of one user in a limit for all users; half of the limit by default.
+    # Maximum for one user within a limit for all users; by default half of that limit.
     max_concurrency_per_user: int | None = Field(default=None, ge=1)
     second_message: Policy | None = None
     # Seconds after which an idle user's builder is closed.
@@ -59,7 +59,7 @@ class WorkflowConfig(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _take_source(cls, entry: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
-        """Store a source's keys unchecked; `offer` checks them later."""
+        """Separate the keys of a workflow source from the entry; `offer` checks these later."""
         source = find_source(entry) if isinstance(entry, dict) else None
         if source is None:
             return build(entry)
@@ -68,13 +68,13 @@ class WorkflowConfig(BaseModel):
         return config.set_source(source, {key: entry[key] for key in keys})
 
     def set_source(self, source: type[WorkflowSource], entry: JsonObject) -> Self:
-        """Remember the source of the workflow, and the source's keys of the configuration entry."""
+        """Store the workflow's source, and the part of the configuration entry for the source."""
         self._source = source, entry
         return self
 
     @property
     def source(self) -> "tuple[type[WorkflowSource], JsonObject] | None":
-        """The workflow's source with its keys of the entry; None for a declaration in code."""
+        """The workflow's source and its part of the entry; None for a workflow declared in code."""
         return self._source
 
     @property
@@ -133,7 +133,7 @@ class RuntimeConfig(BaseModel):
         entries = content.get("workflows") if isinstance(content, dict) else None
         if extra and entries is None and isinstance(content, dict):
             entries = {}
-        if isinstance(entries, dict):  # `name:` alone is short for `name: {}`
+        if isinstance(entries, dict):  # an entry `name:` without a value is short for `name: {}`
             entries = {**(extra or {}), **entries}
             content["workflows"] = {name: entry or {} for name, entry in entries.items()}
         config = _validate(cls, content, path=str(path), node=node)
@@ -150,7 +150,7 @@ class RuntimeConfig(BaseModel):
         return Path(self._path).parent
 
     def check(self, model: type[M], content: object, at: Location) -> M:
-        """Check a part of the file against another model."""
+        """Validate a part of the file by another pydantic model; `at` is its location there."""
         return _validate(model, content, path=self._path, node=self._node, at=at)
 
     def error(self, at: Location, message: str) -> ConfigError:
@@ -174,7 +174,7 @@ def _repeated_keys(node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
     nodes, seen = [node], set()
     while nodes:
         node = nodes.pop()
-        if id(node) in seen:  # a YAML alias has led to this node before
+        if id(node) in seen:  # a YAML alias refers to a node that was already visited
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
@@ -209,7 +209,7 @@ def _problem_text(model: type[BaseModel], problem: ErrorDetails) -> str:
 
 
 def _keys(annotation: Any, at: Location) -> Iterable[str]:
-    """Return the keys of the model at a location inside another model.
+    """Return the permitted keys at a location in a nested pydantic model, for error messages.
 
     A part of the location is the name of a field, or a key of a dict.
     """

@@ -71,8 +71,8 @@ async def refuse(*_: object) -> NoReturn:
 class RunInfo:
     """The facts about a run: its user, request and input.
 
-    `message` is the run's input, of any type that the workflow takes; `parent` is the id and name
-    of the calling step. `authenticate` signs the person in; the default always fails.
+    `message` is the run's input, of any type that the workflow accepts; `parent` is the id and name
+    of the step that called the run. `authenticate` signs the person in; the default always fails.
     """
 
     message: Any
@@ -86,10 +86,10 @@ class RunInfo:
 
 
 class Context:
-    """The second argument of a workflow: the API for people, steps and everything durable.
+    """The second argument of a workflow: the API for prompts, steps and everything durable.
 
-    Calls get their positions in the order in which they are made, and replay compares them by
-    position; so this order must not depend on time, chance or outside data.
+    Each call is numbered when it is made, and a replay compares calls by this position; so the
+    order of calls must not depend on time, chance or outside data.
     """
 
     def __init__(self, info: RunInfo, execution: Execution) -> None:
@@ -104,7 +104,7 @@ class Context:
         self.options: Any = info.options
         self.runtime_type = info.runtime_type
         self.user_auth_callback: AuthCallback = info.authenticate
-        # The id that the caller gave to this run, if any.
+        # The id of the run that the caller has chosen, or else our own.
         self.workflow_run_id = info.request.workflow_run_id or info.run_id
         self.workflow_parent_id, self.workflow_parent_name = info.parent
         self.trace = Trace.of_run(self.run_id, info.request.trace)
@@ -130,7 +130,7 @@ class Context:
 
     @property
     def files(self) -> tuple[AttachedFile, ...]:
-        """The files attached to the message; a child has its parent's files."""
+        """The files attached to the message; a child run has its parent's files."""
         return self.message.files if isinstance(self.message, Message) else ()
 
     @property
@@ -259,7 +259,7 @@ class Context:
         options = explicit_options(function, args, title=title, name=name)
         bound_function = partial(function, *args, **kwargs)
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            # Django has no transactions in async functions.
+            # Django has no transactions in async functions, so such a function is refused.
             raise TypeError("transactional_step() takes a plain function: 'def', not 'async def'.")
         call = self._execution.function_call(Kind.STEP, bound_function, options.get("name"))
         work = self._execution.transactional_step(call, bound_function, options.get("title") or "")
@@ -390,10 +390,10 @@ class Context:
         return self._execution.expect(self._execution.history(limit), "The history")
 
     def wait_for(self, name: str, *, timeout: float | None = None) -> Coro[Any]:
-        """Wait for an arrival under this name (sent by `runs.send`), and return its payload.
+        """Wait for data sent by `runs.send` under this name (an arrival), and return its payload.
 
-        Arrivals of one name are returned one by one in the order of sending, including earlier
-        ones. Waiting costs nothing, as with `ask`.
+        Arrivals of one name are returned one by one in the order of sending, also those sent before
+        this call. Waiting costs nothing, as with `ask`.
 
         Raises:
             NothingCame: nothing came within `timeout` seconds; recorded, so replay raises the same.
@@ -464,7 +464,7 @@ class Context:
         return self._execution.expect(work, "gather")
 
     def sleep(self, seconds: float) -> Coro[None]:
-        """Wait durably: a restart does not begin the sleep anew, and a long one needs no memory."""
+        """Sleep durably: a restart does not begin the sleep anew; a long sleep needs no memory."""
         check_seconds("context.sleep()", seconds)
         work = self._execution.sleep(seconds)
         return self._execution.expect(work, f"The sleep of {seconds} s")
@@ -507,9 +507,9 @@ class Context:
         self._execution.show(name, payload)
 
     def add_usage(self, *, prompt_tokens: int, completion_tokens: int) -> None:
-        """Report the tokens of a call to a language model, as stated in its answer; reports add up.
+        """Report the tokens that a call to a language model used; the reports of a run add up.
 
-        OpenAI's clients get the sums as `usage`. A replay does not count them again.
+        OpenAI's clients get the sums as `usage`. A replay does not count tokens again.
 
         Raises:
             ValueError: a number is negative.

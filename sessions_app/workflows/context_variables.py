@@ -1,4 +1,4 @@
-"""Context variables with an exact reset."""
+"""Helpers that set context variables for a block, or await something in another context."""
 
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -13,13 +13,13 @@ Variables: TypeAlias = dict[ContextVar[Any], Any]
 
 @contextmanager
 def bind(values: Variables) -> Iterator[None]:
-    """Set the variables to these values inside of the block."""
+    """Set context variables to these values during the block, and reset them afterwards."""
     tokens = [(variable, variable.set(value)) for variable, value in values.items()]
     try:
         yield
     finally:
-        # ValueError: another task closed the async generator around the block. The values existed
-        # only in the context of the first task.
+        # A ValueError means that another task closed the async generator around the block. The
+        # values exist only in the context of the first task, so nothing has to be reset.
         with suppress(ValueError):
             for variable, token in tokens:
                 variable.reset(token)
@@ -27,10 +27,10 @@ def bind(values: Variables) -> Iterator[None]:
 
 @types.coroutine
 def within(context: Context, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
-    """Await something with `context` as the current one, in the caller's task.
+    """Await something in the caller's task, but with `context` as the current context.
 
-    An async generator runs each step in its consumer's context: variables set in one step would
-    leak there, and would be missing if another task asks for the next step.
+    An async generator executes each step in its consumer's context: variables set in one step would
+    leak into the consumer, and would be missing if another task asks for the next step.
     """
     inner = awaitable.__await__()
     step: Callable[[], object] = partial(inner.send, None)

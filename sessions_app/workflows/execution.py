@@ -1,4 +1,4 @@
-"""An execution of a workflow function: its calls and their outcomes."""
+"""One execution of a workflow function: the calls that it makes and their outcomes."""
 
 import threading
 from asyncio import CancelledError
@@ -73,9 +73,9 @@ Kind = JournalEntry.Kind
 
 
 class Execution:
-    """An execution of a workflow function, as the runtime sees it; a `Context` is built on it.
+    """One execution of a workflow function, on which the author's `Context` is built.
 
-    Methods behind a context's calls check at once that the run may make calls, and return an
+    The methods for a context's calls immediately check that the run may make calls, and return an
     awaitable.
     """
 
@@ -85,13 +85,13 @@ class Execution:
         self._thread = threading.get_ident()
         # The highest position of a call so far.
         self.position = 0
-        # Number of calls per track; `has_tracks` is true with tracks beside the workflow's own
-        # ("").
+        # Number of calls by track. `has_tracks` is true if gathered coroutines have tracks beside
+        # the track of the workflow itself ("").
         self.calls: Counter[str] = Counter({"": 0})
         self.has_tracks = False
         self.has_left = self._has_ended = self._is_closed = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
-        # Steps for reasoning that the workflow itself yields, at position 0, which no call has.
+        # Visible steps with the reasoning that the workflow yields, under the unused position 0.
         self.reasoning = ReasoningSteps(backend, Call(0, "yield", "reasoning"), REASONING)
         # Coroutines that calls have returned, which the workflow must await.
         self._expected: deque[tuple[Coro[object], str]] = deque()
@@ -128,23 +128,23 @@ class Execution:
             raise NeverAwaited(unawaited[0][1])
 
     def has_put_out(self, result: object) -> bool:
-        """Return whether the text that streams have shown ends with this result."""
+        """Return whether streamed steps have just shown this result as their last text."""
         is_text = bool(self._put_out_texts and isinstance(result, str) and result)
         return is_text and "".join(self._put_out_texts).endswith(str(result))
 
     @property
     def reads_journal(self) -> bool:
-        """True while the workflow reads a recorded stream, whose text is older than the record."""
+        """True while the workflow reads a recorded stream, whose text is already in the log."""
         return any(stream.is_repeat for stream in self._streams)
 
     def leave(self) -> None:
-        """Evict an unfinished run: calls made while its code unwinds only raise CancelledError."""
+        """Evict the unfinished run: calls from its `finally` blocks only raise CancelledError."""
         self.has_left = True
         for stream in self._streams:
             stream.abandon()
 
     def interrupt(self) -> None:
-        """Cut streams at the pieces so far, because a person stops the run."""
+        """Record open streams with their pieces so far, because a person stops the run."""
         for stream in self._streams:
             stream.leave()
 
@@ -155,15 +155,15 @@ class Execution:
             stream.abandon()
 
     def close(self) -> None:
-        """Give the builder back: no code of the run is active any more."""
+        """Release the builder, because no code of the run is active any more."""
         self.end()
-        with suppress(NeverAwaited, Unrecorded):  # the workflow could not await its calls
+        with suppress(NeverAwaited, Unrecorded):  # an ended run cannot await its calls
             self.check_awaited()
         self._is_closed = True
         self._builder = None
 
     def check_own(self, method: str, reason: str) -> None:
-        """Raise Gathered unless the workflow's own track calls this method."""
+        """Raise Gathered if a coroutine in a `gather` calls this method of the context."""
         if current_track.get():
             raise Gathered(method, reason)
 
@@ -172,7 +172,7 @@ class Execution:
         step = running_step.get()
         if step is not None and step.caller is self:
             step.mistake = self.mistake = CalledInStep(step.name)
-        elif threading.get_ident() != self._thread:  # asyncio's futures wake no other thread
+        elif threading.get_ident() != self._thread:  # asyncio is not thread-safe
             self.mistake = CalledInThread()
         if self.mistake is not None:
             raise self.mistake
@@ -198,11 +198,11 @@ class Execution:
         return any(work is expected_work for expected_work, _ in self._expected)
 
     def call(self, kind: Kind, name: str, *arguments: object) -> Call:
-        """Create the next call of the current track."""
+        """Create a call with the next position of the current track."""
         return self._next(kind.value, name, describe_arguments(*arguments) if arguments else "")
 
     def function_call(self, kind: Kind, function: BoundFunction, name: str | None) -> Call:
-        """Create the next call, for the execution of a function."""
+        """Create a call with the next position, to execute a function."""
         keywords = [function.keywords] if function.keywords else []
         return self.call(kind, name or name_of(function), *function.args, *keywords)
 
@@ -219,7 +219,7 @@ class Execution:
         return call
 
     def next_place(self) -> tuple[int, str]:
-        """Return the position and the place of the next call on this track."""
+        """Return the next call's position in the journal, and its place (track and number)."""
         track = current_track.get()
         number = self.calls[track] + 1
         if not self.has_tracks:
@@ -228,7 +228,7 @@ class Execution:
         return self.backend.position_of(place, self.position), place
 
     def begin_tracks(self, call: Call, number: int) -> list[str]:
-        """Give each coroutine of a `gather` a track, its own numbered calls in the journal."""
+        """Create a track, a separate numbering of calls, for each coroutine of a `gather`."""
         if self.backend.recall(call) is None:
             self.backend.note(call, CallResult())
         tracks = [f"{call.position}.{index}" for index in range(number)]
@@ -236,7 +236,7 @@ class Execution:
         return tracks
 
     def record_once(self, kind: Kind, draw: Callable[[], object]) -> Any:
-        """Return the recorded value of a call; without a record, record the value of `draw`."""
+        """Return the recorded value of a call; without a record, record a new value of `draw`."""
         call = self.call(kind, kind.value)
         entry = self.backend.recall(call)
         if entry is not None:
@@ -246,7 +246,7 @@ class Execution:
         return value
 
     def patched(self, why: str) -> bool:
-        """Return whether the run has a change of the code, for `Context.patched`."""
+        """Return whether the run uses a change of the workflow's code, for `Context.patched`."""
         self.check_may_call()
         self.check_own("patched", "which of them is the first may differ in a replay")
         return self.backend.patched(why, self.calls[""])
@@ -283,7 +283,7 @@ class Execution:
         return await self.backend.history(self.call(Kind.HISTORY, "history", limit), limit)
 
     async def wait_for(self, name: str, seconds: float | None) -> object:
-        """Wait for an arrival, for `Context.wait_for`."""
+        """Wait for data sent to the run under this name, for `Context.wait_for`."""
         call = self.call(Kind.WAIT, name)
         call_result = self._finished_entry(call) or await self.backend.wait_for(call, seconds)
         if call_result.error is not None:
@@ -321,7 +321,7 @@ class Execution:
 
         With `once`, a recorded start is enough to prevent the call.
         """
-        self.check_may_call()  # check again: the await may be inside of a step
+        self.check_may_call()  # check again: the call's coroutine may be awaited inside of a step
         returns = result_type(plain(function.func), call.name)
         entry = self.backend.recall(call)
         if entry is not None and entry.finished:
@@ -361,17 +361,17 @@ class Execution:
         try:
             return returns.load_refused(entry)
         except ResultRefused as error:
-            self.mistake = error  # kept even if the caller catches the error
+            self.mistake = error  # ends the run even if workflow code catches the error
             raise
 
     async def _fail(self, call: Call, failed: CallResult) -> StepFailed:
-        """Record the failure of a step, and return the error that it raises."""
+        """Record the failure of a step, and return the error for the caller to raise."""
         await self.backend.finish(call, failed)
         return StepFailed.of(call.name, failed.error or {})
 
     async def transactional_step(self, call: Call, function: BoundFunction, title: str) -> Any:
         """Call the function in a transaction of the backend, unless its result is recorded."""
-        self.check_may_call()  # check again: the await may be inside of a step
+        self.check_may_call()  # check again: the call's coroutine may be awaited inside of a step
         returns = result_type(plain(function.func), call.name)
         call_result: Entry | Attempted | None = self._finished_entry(call)
         if call_result is None:
@@ -386,7 +386,7 @@ class Execution:
         return read_recorded(returns.load, call_result.result, call)
 
     def stream(self, call: Call, function: BoundFunction, options: StreamOptions) -> StreamedStep:
-        """Create the step whose pieces a `Stream` reads."""
+        """Create a streamed step, whose pieces the workflow reads by a `Stream`."""
         running_step = RunningStep(self, call.name)
         step = StreamedStep(self.backend, call, function, options, self._put_out, running_step)
         self._streams.add(step)
@@ -403,7 +403,7 @@ class Execution:
 
 
 async def store(work: Callable[[Transaction], None]) -> None:
-    """Write rows of the run outside of its journal, from code in a step of the run.
+    """Write rows of the run other than its journal, from code inside a step of the run.
 
     Raises:
         NoRun: this code is not part of a run's step.
@@ -416,7 +416,8 @@ async def store(work: Callable[[Transaction], None]) -> None:
 
 
 def _respond(asked_prompt: Prompt[R], stored_response: StoredResponse) -> R:
-    # The answer is to the recorded prompt, which the person saw.
+    # If the code asks a different prompt by now, interpret the answer by the recorded prompt, which
+    # the person has seen.
     prompt = cast("Prompt[R]", stored_response.prompt or asked_prompt)
     if stored_response.response is None:
         raise PromptExpired(prompt.text)

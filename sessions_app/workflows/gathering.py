@@ -29,7 +29,7 @@ def gather(
 ) -> Coro[list[Any]]:
     """Gather calls and coroutines, for `Context.gather`.
 
-    The journal's call is made at once; the work is done on await.
+    The call gets its journal position immediately; the work begins when the result is awaited.
     """
     try:
         call = _gathered_call(execution, works)
@@ -40,9 +40,9 @@ def gather(
 
 
 def _gathered_call(execution: Execution, works: Sequence[Coro[object]]) -> Call | None:
-    """Return the call of `gather` itself, which begins tracks for coroutines of the author's.
+    """Return a journal call for the `gather` itself, if it contains the author's own coroutines.
 
-    None if all are calls of the context: these are in order already, and need no tracks.
+    Return None if all works are calls of the context: these have positions already.
     """
     names = []
     for work in works:
@@ -87,9 +87,9 @@ async def _gather(
 async def _outcomes(
     execution: Execution, works: Sequence[Coro[object]], tracks: Sequence[str]
 ) -> list[object]:
-    """Await all coroutines at once, each in its track; return the outcomes in their order.
+    """Await all coroutines concurrently, each in its track; return the outcomes in their order.
 
-    Nothing is returned or raised before the last coroutine is over.
+    Return or raise only after the last coroutine has ended.
     """
     if not works:
         return []
@@ -105,8 +105,8 @@ async def _outcomes(
 
     def over(task: "asyncio.Task[object]") -> None:
         pending.remove(task)
-        # A failed task still counts as active: as it ends the other tasks and the run, the run does
-        # not count as waiting for people.
+        # Count a failed task as active: the failure ends the other tasks and the run, so the run
+        # must not be stored as waiting for people.
         if pending and _error(task) is None:
             work_by(-1)
 
@@ -118,7 +118,7 @@ async def _outcomes(
 
 
 async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], str]") -> None:
-    """Wait until all tasks are over, even if this wait is cancelled.
+    """Wait until all tasks have ended, even if this wait is cancelled.
 
     Raises:
         CancelledError: this wait or one of the tasks was cancelled.
@@ -131,7 +131,7 @@ async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], 
         except asyncio.CancelledError as error:
             cancellation, is_to_end = error, True
         for task in pending:
-            # A track that is already cleaning up has its own time limit.
+            # Do not cancel a track that already cleans up after a stop: it has its own time limit.
             if is_to_end and (execution.has_left or not execution.backend.has_stopped(tasks[task])):
                 task.cancel()
     errors = [error for error in map(_error, tasks) if error is not None]
@@ -151,7 +151,7 @@ class _FailedCoroutine:
 
 
 async def _outcome(execution: Execution, work: Coro[object], track: str) -> object:
-    """Await one gathered coroutine, and check that its journal has no further calls."""
+    """Await one gathered coroutine, and check that it has repeated all its recorded calls."""
     is_new = track != current_track.get()
     current_track.set(track)
     try:

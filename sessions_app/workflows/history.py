@@ -14,7 +14,7 @@ from sessions_app.storage.run_text import text_of
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """An earlier message: a person's with `files`, or a run's whole text; `run` is the run's id."""
+    """An earlier message: of a person, with `files`, or a run's whole output; `run` is its id."""
 
     role: Literal["user", "assistant"]
     text: str
@@ -25,8 +25,8 @@ class PastMessage:
 def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
     """Return the ids of earlier finished runs of this branch, latest first. Reads the database.
 
-    Finished runs add no more text, except failed ones that are resumed; so the journal keeps these
-    ids and the log's sequence at the time of reading.
+    The journal keeps these ids, and the log's sequence number at the time of reading, so that a
+    replay reads the same text even if a failed run was resumed meanwhile.
     """
     root = Run.objects.get(pk=run).root
     order = branches.read(conversation)
@@ -41,10 +41,10 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
 
 
 def read_messages(runs: Sequence[str], limit: int, until: int | None = None) -> list[PastMessage]:
-    """Return the last messages of these runs, as of a sequence of the log. Reads the database.
+    """Return the last messages of these runs, oldest first. Reads the database.
 
-    `runs` begins with the latest, the messages with the oldest. At most MAX_STEP_RESULT characters
-    in total.
+    `runs` is sorted from the latest run to the oldest; `until` is the last sequence number of the
+    log to read. The messages have at most MAX_STEP_RESULT characters in total.
     """
     messages: list[PastMessage] = []
     budget = RuntimeSettings.load().MAX_STEP_RESULT

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sessions_app.errors import AmbiguousOption
 from sessions_app.json_types import JsonObject
 
-# A workflow author's function, without its arguments and bound to them.
+# A function of a workflow's author that a step calls: alone, and with its arguments bound.
 Function: TypeAlias = Callable[..., Any]
 BoundFunction: TypeAlias = "partial[Any]"
 
@@ -18,7 +18,8 @@ class _NotGiven:
         return "<not given>"
 
 
-# Default of each option, to detect an explicit None, which may be meant for the function.
+# Default of each option of a call. None is no suitable default, because an explicit None may be an
+# argument for the function.
 NOT_GIVEN: Any = _NotGiven()
 
 
@@ -26,8 +27,8 @@ def explicit_options(function: Function, args: tuple[object, ...], **options: ob
     """Return the options that were given explicitly.
 
     Raises:
-        AmbiguousOption: the function takes an argument of that name, too. A `partial` is
-            unambiguous.
+        AmbiguousOption: the function has an argument of that name, too. Bind it by a `partial` to
+            resolve the ambiguity.
     """
     explicit = {name: value for name, value in options.items() if value is not NOT_GIVEN}
     if explicit and not isinstance(function, partial):
@@ -38,9 +39,9 @@ def explicit_options(function: Function, args: tuple[object, ...], **options: ob
 
 
 def plain(function: Function) -> Function:
-    """Return the underlying function of a method or of a callable object.
+    """Return the underlying function of a method or of a callable object, as a key for caches.
 
-    Caching a method would keep its builder alive, and some objects are not hashable.
+    A cached method would keep its object (a builder) alive, and some objects are not hashable.
     """
     if not inspect.isroutine(function) and not inspect.isclass(function):
         function = getattr(type(function), "__call__", function)  # noqa: B004 - for calling it
@@ -49,12 +50,12 @@ def plain(function: Function) -> Function:
 
 
 def _takes(function: Function, args: int, name: str) -> bool:
-    """Return whether the function takes a keyword `name` after `args` positional arguments."""
+    """Return whether the function accepts a keyword `name` after `args` positional arguments."""
     parameters = _parameters(plain(function))
     parameter = parameters.get(name)
     if parameter is None or parameter.kind is parameter.POSITIONAL_ONLY:
         return any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    # A method's first parameter is `self`.
+    # Count `self`, the first parameter of a method, as a positional argument.
     positional_count = args + (plain(function) is not function)
     return (
         parameter.kind is parameter.KEYWORD_ONLY or list(parameters).index(name) >= positional_count

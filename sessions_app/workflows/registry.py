@@ -17,7 +17,7 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows.config import Policy, RuntimeConfig, WorkflowConfig
 from sessions_app.workflows.sources import WorkflowSource
 
-# A workflow's function of (message, context).
+# Type of a workflow's function, which takes (message, context).
 WorkflowFunction = Callable[[Any, Any], AsyncIterator[Any] | Awaitable[Any]]
 BuilderFactory = Callable[..., Any]
 F = TypeVar("F", bound=WorkflowFunction)
@@ -35,7 +35,7 @@ class NoOptions(BaseModel, extra="forbid"):
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A registered function, and its description for people."""
+    """A workflow as declared by `@workflow`: its function, builders, and texts for people."""
 
     name: str
     title: str
@@ -51,7 +51,7 @@ class Workflow:
     icon: str = "mark"
     notice: str = ""
     version: int = 1
-    # Earlier versions, the oldest first; this one is the newest.
+    # Earlier versions, sorted from the oldest; this declaration is the newest version.
     earlier: tuple["Workflow", ...] = ()
 
     @property
@@ -60,7 +60,7 @@ class Workflow:
         return (*self.earlier, self)
 
     def of_version(self, version: int) -> "Workflow":
-        """Return the version for the runs that it began.
+        """Return the declaration of that version, which continues the runs that it began.
 
         Raises:
             UnknownVersion: that version is no longer declared.
@@ -80,7 +80,7 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class OfferedWorkflow:
-    """A workflow with its configuration, both checked."""
+    """A workflow that this site offers, with its configuration and options, all checked."""
 
     workflow: Workflow
     config: WorkflowConfig
@@ -88,11 +88,11 @@ class OfferedWorkflow:
 
     @property
     def policy(self) -> Policy | None:
-        """The effect of a second message while a run is active; None lets the client choose."""
+        """The effect of a message while a run is active; None lets the client choose."""
         return self.config.second_message or self.workflow.second_message
 
     def key(self, *, conversation: UUID, owner: UserId) -> HostKey:
-        """Return the key of the host that drives the runs of this conversation."""
+        """Return the key (a user's or the conversation's) under which the runs get their host."""
         if self.workflow.per_user_builder is not None:
             return HostKey.of_user(name_of(owner), self.workflow.name)
         return HostKey.of_conversation(conversation, self.workflow.name)
@@ -185,7 +185,7 @@ def _check_declaration(declaration: Workflow) -> None:
         signature.bind("message", "context")
     except TypeError as error:
         raise ImproperlyConfigured(f"{place}: {SIGNATURE}: {error}.") from None
-    first, second, *_ = [*signature.parameters.values()] * 2  # a single `*arguments` takes both
+    first, second, *_ = [*signature.parameters.values()] * 2  # both may be one `*args`
     if _is_named(first, "Context") and not _is_named(second, "Context"):
         raise ImproperlyConfigured(f"{place}: {SIGNATURE}, and this takes {signature}.")
     if declaration.per_user_builder is not None and declaration.shared_builder is not None:
@@ -195,7 +195,7 @@ def _check_declaration(declaration: Workflow) -> None:
 
 
 def _is_named(parameter: inspect.Parameter, name: str) -> bool:
-    """Return whether a parameter is annotated with, or named like, the class of this name."""
+    """Return whether a parameter's annotation, or else its name, denotes the class `name`."""
     annotation = parameter.annotation
     if annotation is parameter.empty:
         return parameter.name == name.lower()
@@ -204,7 +204,7 @@ def _is_named(parameter: inspect.Parameter, name: str) -> bool:
 
 def _check_beside(declaration: Workflow, versions: Iterable[Workflow]) -> None:
     for sibling in versions:
-        # A declaration on the same line again comes from a reloaded module.
+        # Accept a repeated declaration on the same line: its module was reloaded.
         place = _line(sibling)
         if sibling.version == declaration.version and place != _line(declaration):
             raise ImproperlyConfigured(
@@ -240,10 +240,10 @@ def declared_workflows() -> dict[str, Workflow]:
 
 
 def offer_configured() -> None:
-    """Offer the workflows of the configuration file, or without a file all declared ones.
+    """Offer the workflows of the configuration file, or without a file all declared workflows.
 
     Raises:
-        ConfigError: see `offer`; or a workflow has required options.
+        ConfigError: see `offer`; or, without a file, a workflow has required options.
     """
     runtime = RuntimeSettings.load()
     if runtime.WORKFLOWS_FILE is not None:
@@ -257,7 +257,8 @@ def offer(config: RuntimeConfig) -> None:
     """Offer the configured workflows with their options. Called once at start.
 
     Raises:
-        ConfigError: a workflow is not declared, or its options are invalid; names the line.
+        ConfigError: a workflow is not declared, or its options are invalid; the message names the
+            line of the file.
     """
     offers = {}
     for name, entry in config.workflows.items():
@@ -282,7 +283,7 @@ def offer(config: RuntimeConfig) -> None:
 
 
 def _declare(config: RuntimeConfig, name: str, source: type[WorkflowSource], entry: object) -> None:
-    """Declare a workflow that comes from a source.
+    """Declare a workflow that comes from a `WorkflowSource`, and not from `@workflow`.
 
     Raises:
         ConfigError: the source rejects the entry, or has no such workflow.
@@ -305,10 +306,9 @@ def resolve(
     config: WorkflowConfig | None,
     max_concurrency: int | None,
 ) -> OfferedWorkflow:
-    """Return a workflow with its configuration; `config` and `max_concurrency` override the
-    offer's.
+    """Return a workflow with its configuration; `config` and `max_concurrency` override the site's.
 
-    A name of a workflow that is declared but not offered is accepted.
+    The name of a workflow that is declared, but not offered by this site, is accepted, too.
 
     Raises:
         UnknownWorkflow: there is no workflow of that name.
@@ -352,7 +352,7 @@ def get(name: str | None = None) -> OfferedWorkflow:
     """Return the offered workflow of that name, or the default one.
 
     Raises:
-        UnknownWorkflow: the workflow is not offered; the message lists those that are.
+        UnknownWorkflow: the workflow is not offered; the message lists the offered ones.
     """
     try:
         return _offered[name or _default[0]]

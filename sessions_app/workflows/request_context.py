@@ -20,7 +20,7 @@ from sessions_app.workflows.context_variables import Variables
 
 AsgiScope = Mapping[str, Any]
 
-# Canonical digits only: the text 007 is the name of another user than 7.
+# Canonical numbers only, because the texts "007" and "7" are ids of different users.
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 NOBODY = Person(0, "")
 # The form of a `traceparent` header.
@@ -92,7 +92,7 @@ class RequestMetadata:
 
     @classmethod
     def of_stored(cls, stored: JsonObject) -> Self:
-        """Read a run's metadata from `Run.metadata`, which has these fields by name if stored."""
+        """Read a run's metadata from `Run.metadata`, in which any of these fields may be stored."""
         fields = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
         return cls(**{**fields, "headers": CaseInsensitiveMapping(stored.get("headers") or {})})
 
@@ -108,7 +108,7 @@ def _payload(request: HttpRequest) -> object:
     try:
         return json.loads(request.body)
     except (ValueError, RecursionError, OSError, RawPostDataException, SuspiciousOperation):
-        return None  # no JSON, too long, cut off, or already read as a stream by other code
+        return None  # the body is not JSON, too long, cut off, or already read as a stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Trace:
 
     @classmethod
     def parse(cls, traceparent: str, tracestate: str = "") -> "Trace | None":
-        """Parse the trace context of the two headers; return None if `traceparent` is not valid.
+        """Parse the two headers of a trace context; return None if `traceparent` is not valid.
 
         A higher version is parsed like version 00, as the standard asks.
         """
@@ -152,15 +152,15 @@ class Trace:
 
     @classmethod
     def of_headers(cls, headers: Mapping[str, str]) -> "Trace | None":
-        """Return the request's trace context, by `traceparent` or else by `workflow-trace-id`."""
+        """Return the trace context of headers: `traceparent`, or else `workflow-trace-id`."""
         place = cls.parse(headers.get("traceparent", ""), headers.get("tracestate", ""))
         return place or cls.parse_id(headers.get("workflow-trace-id", ""))
 
     @classmethod
     def of_run(cls, run_id: str, parent: "Trace | None") -> "Trace":
-        """Return the run's own span in its parent's trace, or in a new trace.
+        """Return a span for the run, in its parent's trace or in a new trace.
 
-        Both ids are derived from the run's id, so a replay has the same.
+        New ids are derived from the run's id, so that a replay gets the same ids.
         """
         span_id = _digest(run_id, 8)
         return replace(parent, span_id=span_id) if parent else cls(_digest(run_id, 16), span_id)
@@ -178,8 +178,8 @@ def _digest(text: str, size: int) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=size).digest()) or 1
 
 
-# A socket is passed as an ASGI scope, or as an object with a `scope`: a consumer, or a framework's
-# own request.
+# Type of a session's connection. A socket is passed as an ASGI scope, or as an object with an
+# attribute `scope`, such as a consumer or the request of another framework.
 Connection = HttpRequest | AsgiScope | RequestMetadata | object
 
 
@@ -188,7 +188,7 @@ NOTHING = RequestMetadata()
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The request of a session; unknown values are an empty text or None."""
+    """The facts that a session knows of its request; unknown values are an empty text or None."""
 
     user_id: str = ""
     user: Person = NOBODY
@@ -200,7 +200,7 @@ class RequestContext:
 
     @classmethod
     def of(cls, connection: Connection, **metadata: Any) -> Self:
-        """Read the context of a request, with the ids of its headers; `metadata` sets fields."""
+        """Read the context of a request, with ids from its headers; `metadata` overrides fields."""
         request = _metadata(connection)
         request = replace(request, **metadata) if metadata else request
         headers = request.headers
@@ -216,7 +216,7 @@ class RequestContext:
     def of_stored(
         cls, metadata: JsonObject, user: Person, *, conversation_id: str, user_message_id: str
     ) -> Self:
-        """Read the context of a stored run, whose user and ids override those of the headers."""
+        """Read the context of a stored run; the given user and ids override those of headers."""
         return cls.of(RequestMetadata.of_stored(metadata)).with_names(
             user_id=name_of(user.id),
             user=user,
@@ -225,12 +225,12 @@ class RequestContext:
         )
 
     def with_names(self, **names: Any) -> Self:
-        """Return a copy with the given names; None leaves a name unchanged."""
+        """Return a copy in which the given fields are replaced; None leaves a field unchanged."""
         return replace(self, **{name: value for name, value in names.items() if value is not None})
 
 
-# The request that the current task serves, the user of the innermost open session, and the parent
-# of the task's runs: the step of another workflow that called this one.
+# Context variables: the request that the current task serves; the user of the innermost open
+# session; id and name of the parent of new runs, that is, the step that called this workflow.
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
 session_user: ContextVar[tuple[str, Person]] = ContextVar("session_user", default=("", NOBODY))
 workflow_parent_id: ContextVar[str | None] = ContextVar("workflow_parent_id", default=None)
@@ -240,15 +240,15 @@ ParentTokens = tuple[Token[str | None] | None, Token[str | None] | None]
 
 
 def set_request(request: RequestContext, user: object) -> None:
-    """Make the current task serve this request from here on, for this user or for nobody."""
+    """Set the request that the current task serves, and its user; None is an anonymous user."""
     user_id, person = ("", NOBODY) if user is None else _by_manager(user)
     current_request.set(replace(request, user_id=user_id, user=person))
 
 
 def set_parents(headers: Mapping[str, str]) -> ParentTokens:
-    """Set the parent from the headers `workflow-parent-id` and `workflow-parent-name`.
+    """Set the parent of new runs from the headers `workflow-parent-id` and `workflow-parent-name`.
 
-    Returns the token of each, or None without the header; the caller resets them.
+    Returns the token of each context variable, or None without the header; the caller resets them.
     """
     parent_id, name = headers.get("workflow-parent-id"), headers.get("workflow-parent-name")
     return (
@@ -277,8 +277,8 @@ async def open_request(
 ) -> RequestContext:
     """Build the request context of a session.
 
-    The base is the connection's request, or the request that the task already serves. The user is
-    given by `identify`, or else by the context; explicit names override those of the request.
+    It is based on the connection's request, or on the request that the task already serves. The
+    user comes from `identify`, or else from the context variables; `names` override fields.
     """
     if connection is not None:
         request = RequestContext.of(connection)
@@ -289,7 +289,7 @@ async def open_request(
 
 
 def request_of(user_id: AnyUserId | None) -> RequestContext:
-    """Return the request that the task serves, with the given user or else the context's user."""
+    """Return the request that the task serves, for the given user or else for the current user."""
     request = current_request.get() or RequestContext()
     identity = user_in_context()
     if user_id is not None and str(user_id) != identity[0]:
@@ -300,7 +300,7 @@ def request_of(user_id: AnyUserId | None) -> RequestContext:
 
 
 def of_session(request: RequestContext, connection: Connection | None) -> Variables:
-    """Return the context variables of a session that serves the request."""
+    """Return the values of context variables for a session that serves the request."""
     variables: Variables = {
         current_request: request,
         session_user: (request.user_id, request.user),
@@ -315,11 +315,11 @@ def of_session(request: RequestContext, connection: Connection | None) -> Variab
 async def identify(
     user_id: AnyUserId | None, user_manager: object, connection: Connection | None
 ) -> tuple[str, Person] | None:
-    """Identify the user by the first argument that names one.
+    """Return the id and the person of the first argument that names a user.
 
-    None if no argument is given; the id is empty if the argument is anonymous. `user_manager` is a
-    `Person`, a Django user, or has `get_user_id()` or `user_id`. A connection has the user found by
-    the authentication of Django or channels.
+    Return None if no argument is given; the id is empty for an anonymous user. `user_manager` is a
+    `Person`, a Django user, or has `get_user_id()` or `user_id`. For a connection, it is the user
+    found by the authentication of Django or channels.
     """
     if user_id is None and user_manager is None and connection is not None:
         user_manager = await user_of(connection)
@@ -329,7 +329,7 @@ async def identify(
 
 
 def by_id(user_id: AnyUserId) -> tuple[str, Person]:
-    """Return a user of whom only the id is known."""
+    """Return id and person of a user of whom only the id is known."""
     text = str(user_id)
     key = int(text) if NUMBER.fullmatch(text) else text or 0
     return text, Person(cast("UserId", key), text)
@@ -349,7 +349,7 @@ def _by_manager(user_manager: Any) -> tuple[str, Person]:
 
 
 async def user_of(connection: Connection) -> object:
-    """Return the user found by the authentication of Django or channels, or None."""
+    """Return the user that Django or channels has authenticated for a connection, or None."""
     if isinstance(connection, HttpRequest):
         # `request.user` may query the database; `auser` does so without blocking.
         auser = getattr(connection, "auser", None)

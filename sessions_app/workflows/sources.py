@@ -1,4 +1,4 @@
-"""Sources of workflows beside `@workflow`: each adds keys to the entries of the configuration file.
+"""Sources of workflows other than `@workflow`; each adds keys to entries of the configuration file.
 
 An application calls `add_source` in its module `workflows`, which is imported at start, before the
 file is read.
@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict
 
 
 class WorkflowSource(BaseModel, ABC):
-    """A source's keys in an entry of the configuration file: the fields of a subclass."""
+    """A source of workflows; a subclass has a field for each of its keys in the configuration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # The key that errors of `declare` refer to.
+    # The configuration key at which errors of `declare` are reported.
     key: ClassVar[str]
 
     @abstractmethod
@@ -36,16 +36,16 @@ _sources: list[type[WorkflowSource]] = []
 
 
 def add_source(source: type[WorkflowSource]) -> None:
-    """Add a source; adding it again changes nothing."""
+    """Add a source of workflows, unless it was added before."""
     if source not in _sources:
         _sources.append(source)
 
 
 def sources() -> tuple[type[WorkflowSource], ...]:
-    """Return all sources."""
+    """Return all sources of workflows that applications have added."""
     return tuple(_sources)
 
 
 def find_source(entry: Mapping[str, object]) -> type[WorkflowSource] | None:
-    """Return the source that has one of the entry's keys."""
+    """Return the source to which a key of this configuration entry belongs, or None."""
     return next((one for one in _sources if one.model_fields.keys() & entry.keys()), None)

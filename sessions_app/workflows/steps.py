@@ -1,4 +1,4 @@
-"""The execution of a step: in a thread or on the loop, with retries, and its result as JSON."""
+"""The execution of a step in a thread or in the event loop, its retries, and its result as JSON."""
 
 import asyncio
 import inspect
@@ -45,13 +45,13 @@ T = TypeVar("T")
 Coro: TypeAlias = Coroutine[Any, Any, T]
 
 _END = object()
-# Numbers with more bits have more digits (4,300) than Python parses.
+# Largest size of an integer in bits: Python refuses to parse integers of more than 4,300 digits.
 MAX_BITS = 14_284
-# Size in characters of each number and each part of a list or object, for their overhead.
+# Characters that each number, and each part of a list or object, adds to the measured size.
 EACH_VALUE = 4
-# Larger results take milliseconds to convert, so a thread does this work.
+# Parts of a result above which a thread converts the result, as this takes milliseconds.
 MOST_IN_LOOP = 2_000
-# Advice for authors on common mistakes.
+# Advice on common mistakes for authors of workflows.
 ORM = (
     "A workflow uses the database in a step, as a plain function ('def', not 'async def'): `await "
     "context.step(function, …)`, or `context.transactional_step` where it writes. See "
@@ -72,7 +72,7 @@ class Retry(BaseModel):
 
 
 def check_retry(retry: object) -> None:
-    """Raise TypeError unless these are retries of a step, or None."""
+    """Raise TypeError unless the argument `retry` is a `Retry` or None."""
     if not isinstance(retry, Retry | None):
         raise TypeError(
             f"retry= takes Retry(attempts=3), from sessions_app.workflows, and not {retry!r:.100}"
@@ -80,7 +80,7 @@ def check_retry(retry: object) -> None:
 
 
 def check_seconds(name: str, seconds: object) -> None:
-    """Raise TypeError unless this is a number of seconds, or None."""
+    """Raise TypeError unless the argument `name` is a number of seconds or None."""
     if not isinstance(seconds, Real | None):
         raise TypeError(
             f"{name} takes seconds as a number, and not a {type(seconds).__name__}: the seconds "
@@ -90,7 +90,7 @@ def check_seconds(name: str, seconds: object) -> None:
 
 
 class Caller(Protocol):
-    """A context that calls steps; `mistake` is the reason why a step could not be recorded."""
+    """An execution that calls steps; `mistake` is the reason why a step could not be recorded."""
 
     mistake: Unrecorded | None
 
@@ -100,7 +100,7 @@ class Caller(Protocol):
 
 @dataclass(slots=True, eq=False)
 class RunningStep:
-    """A step under execution, as code inside of the step finds it in `running_step`."""
+    """A step that is being executed; code inside of the step finds it in `running_step`."""
 
     caller: Caller
     name: str
@@ -112,7 +112,7 @@ class RunningStep:
         """Mark all code in the block, and its tasks and threads, as part of the step.
 
         Raises:
-            Unrecorded: a call in the step raised such an error, even if the step caught the error.
+            Unrecorded: a call in the step raised this error, even if the step's code caught it.
         """
         try:
             with bind({running_step: self}):
@@ -133,7 +133,7 @@ running_step: ContextVar[RunningStep | None] = ContextVar("running_step", defaul
 
 
 def advise(error: BaseException) -> None:
-    """Add advice for the author to a common error, shown in the log and the admin."""
+    """Add a note with advice for the author to a common error; the log and the admin show it."""
     note = ""
     if isinstance(error, SynchronousOnlyOperation):
         note = ORM
@@ -144,7 +144,7 @@ def advise(error: BaseException) -> None:
 
 
 def name_of(function: Function) -> str:
-    """Return a function's `__name__`, which does not change if the function moves."""
+    """Return a function's `__name__`, which stays the same if the function moves to a module."""
     plain_function = function.func if isinstance(function, partial) else function
     return str(getattr(plain_function, "__name__", type(plain_function).__name__))
 
@@ -189,7 +189,7 @@ async def _until(deadline: float | None, seconds: float | None) -> AsyncIterator
         async with asyncio.timeout_at(deadline) as limit:
             yield limit
     except TimeoutError:
-        if limit.expired():  # else the function itself raised TimeoutError
+        if limit.expired():  # otherwise the function itself raised the TimeoutError
             raise TimeoutError(f"it took longer than its timeout of {seconds:g} s") from None
         raise
 
@@ -251,7 +251,7 @@ async def _in_threads(source: Iterator[object]) -> AsyncGenerator[object, None]:
 
 
 def outcome(stored: object, title: str) -> CallResult:
-    """Create the record of a step's result, with the beginning of a text for people."""
+    """Create the record of a step's result; a text result is shown, cut at MAX_SHOWN characters."""
     text, limit = stored if isinstance(stored, str) else "", RuntimeSettings.load().MAX_SHOWN
     if len(text) > limit:
         text = f"{text[:limit]}\n\n… and {len(text) - limit:,} characters more."
@@ -259,9 +259,9 @@ def outcome(stored: object, title: str) -> CallResult:
 
 
 class ResultType:
-    """The JSON form of a function's results, by the function's annotation.
+    """A converter of a function's results to JSON and back, by the function's return annotation.
 
-    The workflow gets the same value from a step that just ran and from a replay.
+    A workflow gets the converted value from a replay, and also from a step that has just run.
     """
 
     def __init__(self, annotation: Any, name: str) -> None:
@@ -285,7 +285,7 @@ class ResultType:
             TooLarge: the JSON form is longer than MAX_STEP_RESULT.
         """
         try:
-            # Dump by field names: an alias for reading may differ from the one for writing.
+            # Dump by field names, as a field's alias for writing may differ from that for reading.
             stored = self._adapter.dump_python(
                 result, mode="json", by_alias=False, round_trip=True, warnings="error"
             )
@@ -321,7 +321,7 @@ class ResultType:
         return self._adapter.validate_python(stored, by_alias=True, by_name=True)
 
     def load_refused(self, entry: Entry) -> Any:
-        """Load the kept form of a refused result, after a change of the annotation.
+        """Load a stored result that its annotation refused, once the annotation has changed.
 
         Raises:
             ResultRefused: nothing was kept, or the annotation does not fit.
@@ -338,7 +338,7 @@ class ResultType:
         return NotJson.of(f"The result of step {self._name}", reason)
 
     def _by_classes(self, result: object) -> Any:
-        """Return a result as JSON by the classes of its parts; raises like `dump`."""
+        """Return a result as JSON by the classes of its parts instead of the annotation."""
         if isinstance(result, list):
             return [self._by_classes(part) for part in result]
         if isinstance(result, dict) and all(isinstance(name, str) for name in result):
@@ -347,7 +347,7 @@ class ResultType:
 
 
 async def aside(work: Callable[[], T], value: object) -> T:
-    """Do work on a value, in a thread unless the value is small, so as not to block the loop."""
+    """Do work on a value: in a thread, unless the value is small, to keep the event loop free."""
     return work() if _is_small(value) else await step_threads.call(work)
 
 
@@ -373,7 +373,7 @@ def _is_small(value: object) -> bool:
 
 
 def _in_json(value: Any, *, any_text: bool) -> Any:
-    """Return JSON values with infinite numbers and NaN as texts, which pydantic reads as numbers.
+    """Replace infinite numbers and NaN in JSON values by texts, which pydantic reads as numbers.
 
     Raises:
         ValueError: a text or a number cannot be stored, or cannot be read again.
@@ -398,11 +398,11 @@ def _in_json(value: Any, *, any_text: bool) -> Any:
 def _changed_parts(
     result: object, copy: object, *, tuples: bool
 ) -> Iterator[tuple[object, object]]:
-    """Yield each part of a result that JSON changes, with the new value.
+    """Yield each part of a result that differs in the copy read from JSON, and the copy's part.
 
-    `tuples`: a tuple may become a list, as with the annotation `Sequence`.
+    `tuples`: ignore that a tuple became a list, as the annotation `Sequence` permits.
     """
-    if _equal(result, copy):  # a fast check that most results pass
+    if _equal(result, copy):  # a fast check, which is enough for most results
         return
     pairs = _pair_parts(result, copy, tuples=tuples)
     if pairs is not None:
@@ -432,9 +432,9 @@ def _pair_parts(result: Any, copy: Any, *, tuples: bool) -> Iterable[tuple[objec
 
 
 def _is_beyond_comparison(result: object, copy: object) -> bool:
-    """Return whether two values of one class cannot be compared by `==`.
+    """Return whether two values are of a class without a useful `==`.
 
-    Such a value equals nothing, like NaN, or only itself.
+    A value of such a class equals nothing, like NaN, or only itself.
     """
     by_identity = type(result).__eq__ is object.__eq__
     is_unequal = not (_equal(result, result) or _equal(copy, copy))
@@ -442,7 +442,7 @@ def _is_beyond_comparison(result: object, copy: object) -> bool:
 
 
 def _describe_change(part: object, new_part: object) -> str:
-    """Describe the change of a part and the remedy, without the value, which may be a secret."""
+    """Describe how JSON changes a part, and the remedy, but not the value, which may be secret."""
     kind, new_kind = _kind(part), _kind(new_part)
     if kind == new_kind and not isinstance(part, dict):
         return (
@@ -454,7 +454,7 @@ def _describe_change(part: object, new_part: object) -> str:
 
 
 def _kind(part: object) -> str:
-    """Return the type of a part of a result; for a list also the length."""
+    """Return the name of the type of a result's part; for a list, also the length."""
     return f"list of {len(part)}" if isinstance(part, list) else type(part).__name__
 
 
@@ -466,28 +466,28 @@ def _equal(value: object, copy: object) -> bool:
 
 
 def result_type(function: Function, name: str) -> ResultType:
-    """Return the result type of a function."""
+    """Return the converter for a function's results."""
     return type_of(_returns(function), name)
 
 
 def piece_type(function: Function, name: str) -> ResultType:
-    """Return the type of a stream's pieces: the `T` of an `AsyncIterator[T]` or the like."""
+    """Return the converter for a stream's pieces, by the `T` of an `AsyncIterator[T]` or the like."""
     arguments = get_args(_returns(function))
     return type_of(arguments[0] if arguments else Any, name)
 
 
 def type_of(annotation: Any, name: str) -> ResultType:
-    """Return the result type of an annotation."""
+    """Return the converter for an annotation, from a cache if possible."""
     try:
         return _kept_type(annotation, name)
     except TypeError:  # an unhashable annotation, such as `Annotated[int, {}]`
         return ResultType(annotation, name)
 
 
-# The cache is keyed by annotation, not by function: a nested function may keep a whole run alive.
+# The cache's key is the annotation, not the function: a nested function may keep a run in memory.
 @lru_cache(maxsize=1024)
 def _kept_type(annotation: Any, name: str) -> ResultType:
-    """Build a type, which may cost more than the step itself."""
+    """Build and cache a converter, because building may take longer than the step itself."""
     return ResultType(annotation, name)
 
 

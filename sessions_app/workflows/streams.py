@@ -1,4 +1,4 @@
-"""Streamed steps: pieces are passed on as they come, and recorded when the step ends."""
+"""Streamed steps, whose pieces are shown as they come, and recorded when the step ends."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
@@ -21,22 +21,20 @@ REASONING = "Reasoning"  # the default title of steps that show reasoning
 
 
 class StreamedText(str):
-    """A text that people have already seen; a workflow that yields it does not show it again."""
+    """A text that people have already seen; a workflow that yields it shows nothing new."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of a stream or of a workflow's output, shown as a separate step, not in the text."""
+    """A piece of a model's reasoning in a stream or output; people see it as a separate step."""
 
     reasoning: str
 
 
 class StreamedReasoning(Reasoning):
-    """Reasoning that people have seen already: a workflow that yields it shows it no second
-    time.
-    """
+    """Reasoning that people have already seen; a workflow that yields it shows nothing new."""
 
     __slots__ = ()
     __hash__ = Reasoning.__hash__
@@ -47,7 +45,7 @@ class StreamedReasoning(Reasoning):
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """The options of `Context.stream`."""
+    """The options of a call of `Context.stream`, which documents them."""
 
     title: str | None = ""
     show: bool = True
@@ -67,9 +65,9 @@ class PutOut(Protocol):
 
 
 class ReasoningSteps:
-    """The steps that show the reasoning of a call: pieces that follow each other are one step.
+    """The visible steps with the reasoning of a call; consecutive pieces are one step.
 
-    Steps that an earlier execution has shown are counted, and not shown again.
+    Steps that an earlier execution has shown are only counted, and not shown again.
     """
 
     def __init__(self, backend: Backend, call: Call, title: str) -> None:
@@ -96,7 +94,7 @@ class ReasoningSteps:
 
 
 class StreamedStep:
-    """A call of `Context.stream`, independent of the `Stream` that reads it."""
+    """A call of `Context.stream`, without a reference to the `Stream` object that reads it."""
 
     def __init__(
         self,
@@ -107,7 +105,7 @@ class StreamedStep:
         put_out: PutOut,
         step: RunningStep,
     ) -> None:
-        # The task that reads a live stream; and whether the pieces come from the journal.
+        # The task that reads new pieces now. `is_repeat`: the pieces come from the journal.
         self.reader: asyncio.Task[object] | None = None
         self.is_repeat = False
         self._backend = backend
@@ -121,16 +119,16 @@ class StreamedStep:
         self._reasoning = ReasoningSteps(backend, call, options.reasoning)
 
     def check_reader(self) -> None:
-        """Raise StreamUnread if the current task is inside the stream's loop.
+        """Raise StreamUnread if the current task is inside the loop that reads the stream.
 
-        A call made there would depend on pieces that are not recorded yet.
+        A call made inside the loop would depend on pieces that are not recorded yet.
         """
         if self.reader is not None and self.reader is asyncio.current_task():
             raise StreamUnread(self._call.name)
 
     async def read(self, pieces: ResultType) -> AsyncGenerator[Any, None]:
         """Yield the pieces from the journal, or else from the function."""
-        self._step.caller.check_may_call()  # a step must not read the stream
+        self._step.caller.check_may_call()  # a step's code must not read a stream
         entry = self._backend.recall(self._call)
         if entry is not None and entry.finished:
             self.is_repeat = True
@@ -163,14 +161,14 @@ class StreamedStep:
             raise StepFailed.of(self._call.name, record.error) from failure
 
     def leave(self) -> None:
-        """Record the pieces so far as the complete stream, since its reader left the loop."""
+        """Record the pieces so far as the complete stream, because the reader has left its loop."""
         self.is_repeat = False
         if self.reader is not None:
             self.reader = None
             self._backend.note(self._call, self._record(None))
 
     def abandon(self) -> None:
-        """Forget the reader: the run is over or evicted, so the end of the loop means nothing."""
+        """Forget the reader: the run is over or evicted, so the loop's end must not be recorded."""
         self.reader = None
 
     async def _give(self, piece: object, pieces: ResultType) -> object:
@@ -221,12 +219,12 @@ class StreamedStep:
 
 
 def _shown(piece: object) -> object:
-    """Return a piece; reasoning as StreamedReasoning, which its step alone shows, or nothing."""
+    """Return a piece, with reasoning marked as already shown or hidden (StreamedReasoning)."""
     return StreamedReasoning(piece.reasoning) if isinstance(piece, Reasoning) else piece
 
 
 class Stream(Generic[T], AsyncIterator[T]):
-    """The pieces of a streamed step, readable once. Leaving the loop ends the step."""
+    """The pieces of a streamed step, readable once. Leaving the reading loop ends the step."""
 
     def __init__(self, step: StreamedStep, pieces: ResultType) -> None:
         self._step = step
@@ -237,7 +235,7 @@ class Stream(Generic[T], AsyncIterator[T]):
         return self._values.__anext__()
 
     async def aclose(self) -> None:
-        """Leave the stream: the pieces so far are all that replay will yield."""
+        """Stop reading: a replay will yield only the pieces read so far."""
         self._step.leave()
         await self._values.aclose()
 

@@ -1,4 +1,4 @@
-"""Daemon threads for steps, shared fairly between users; they do not keep the process alive."""
+"""Daemon threads for steps, shared fairly between users, which do not keep the process alive."""
 
 import asyncio
 import contextvars
@@ -15,7 +15,7 @@ from sessions_app.storage.vital_threads import vital
 from sessions_app.workflows.request_context import user_in_context
 
 T = TypeVar("T")
-# Callback for the moment when a function gets its thread.
+# Callback that is called when a waiting function gets a thread.
 Begin = Callable[[], None]
 
 # Limits of concurrent steps in threads, in total and per user. Abandoned steps do not count.
@@ -31,13 +31,13 @@ class _Work:
         self.user = user_in_context()[0]
         self._variables = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
-        # Resolves to the result or the error.
+        # Future of the function's result and error, one of which is None.
         self.done: asyncio.Future[tuple[object, BaseException | None]] = self._loop.create_future()
         # True once the pool counts this job's thread as free.
         self.over = False
 
     def run(self) -> None:
-        """Call the function, in a thread."""
+        """Call the function in the current thread, and set the future in its event loop."""
         outcome: tuple[object, BaseException | None]
         if self._begin is not None:
             self._tell(self._begin)
@@ -73,7 +73,7 @@ class StepThreads:
         self._busy: Counter[str] = Counter()
 
     async def call(self, function: Callable[[], T], begin: Begin | None = None) -> T:
-        """Call the function in a thread, which goes on by itself if the caller is cancelled.
+        """Call the function in a thread, which continues even if the awaiting task is cancelled.
 
         `begin` is called in the loop once the function has a thread.
         """
@@ -94,7 +94,7 @@ class StepThreads:
         with self._changed:
             if work in self._waiting:
                 self._waiting.remove(work)
-            elif self._give_back(work):  # the thread ends after its work, and is replaced
+            elif self._give_back(work):  # do not count this thread any more
                 self._threads -= 1
                 self._see_to_them()
 
@@ -118,12 +118,12 @@ class StepThreads:
             work.run()
             with self._changed:
                 ends = not self._give_back(work)
-                del work  # frees the arguments of the step while the thread waits
-        with suppress(Exception):  # a lost connection to another database; this thread ends anyway
+                del work  # free the step's arguments, as the thread may wait long
+        with suppress(Exception):  # ignore lost connections to other databases
             connections.close_all()
 
     def _next(self) -> _Work | None:
-        """Return the oldest work of the user with the fewest threads, or None if none may start."""
+        """Return the oldest work of the user with the fewest threads; None if no work may start."""
         candidates = [
             work for work in self._waiting if not work.user or self._busy[work.user] < MOST_OF_ONE
         ]
