@@ -1,4 +1,4 @@
-"""The builders of a workflow: their objects, shared or per user, closed when idle."""
+"""The builders of a workflow, whose objects are shared or per user, and closed when idle."""
 
 import asyncio
 import inspect
@@ -23,20 +23,20 @@ log = Log(__name__)
 
 SHUT = "This SessionManager is shut down."
 # Seconds that a builder may take to close before it is cancelled, and seconds between further
-# cancellations: each cancellation frees one hanging part of a builder, which may have several.
+# cancellations. A builder may hang at several points, and each cancellation ends one wait.
 CLOSE_WAIT = 10.0
 CUT_EVERY = 1.0
 
 
 class BuiltObject:
-    """A builder's object, kept open by an asyncio task of its own.
+    """The object that a builder made, kept open by a separate asyncio task.
 
-    The object's context manager is entered and left in the same task, which the cancel scopes of
-    many clients (anyio) demand, and in a fresh context, as the object outlives the first request.
+    The object's context manager is entered and left in the same task, as the cancel scopes of many
+    clients (anyio) demand, and in a fresh context, because the object outlives the first request.
 
-    `factory(*arguments)` is an async function or async context manager, or gives a plain value. The
-    factory is called once `after` is closed. After `end`, the object has `CLOSE_WAIT` seconds to
-    close, whether or not a caller waits for the end.
+    `factory(*arguments)` is an async function or async context manager, or returns a plain value.
+    It is called after the object `after` is closed. After `end`, the object has `CLOSE_WAIT`
+    seconds to close, even if no caller waits for this.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class BuiltObject:
             self._limit()
 
     async def close(self) -> None:
-        """Close the object and wait for the end; log a failure, as no caller could act on it."""
+        """Close the object and wait for this; a failure is only logged, as no caller can react."""
         self.end()
         await wait_closed([self])
 
@@ -109,7 +109,7 @@ class BuiltObject:
                 self._ready.set_exception(
                     BuilderFailed("The build was cancelled before it was ready.")
                 )
-            self._ready.exception()  # mark the error as retrieved; nobody may ever wait for it
+            self._ready.exception()  # mark the error as retrieved, in case no caller awaits it
 
     async def _build(
         self, stack: AsyncExitStack, factory: BuilderFactory, arguments: tuple[object, ...]
@@ -133,7 +133,7 @@ class BuiltObject:
 
 
 async def wait_closed(builders: Collection[BuiltObject]) -> None:
-    """Wait until these builders are closed, but hardly longer than `CLOSE_WAIT` seconds."""
+    """Wait until these builders are closed, or until just after their `CLOSE_WAIT` seconds."""
     await asyncio.wait([builder.task for builder in builders], timeout=CLOSE_WAIT + CUT_EVERY)
 
 
@@ -141,16 +141,16 @@ class PerUserBuilderInfo(BaseModel):
     """A user's builder and the record of its use.
 
     Attributes:
-        builder: what the workflow's `per_user_builder` made; None until it is ready.
-        workflow: the workflow that it is for.
-        semaphore: the user's own limit of runs at once; a null context is none.
-        ref_count: the sessions that hold it, or wait for it to be built; never evicted above 0.
-        lock: for what the runs of one user must not do at once. The runtime itself needs none: it
-            changes the count without awaiting anything.
-        created_at: when it was asked for first.
-        total_requests: how many runs have ended.
-        error_count: how many of them by an error; a cancelled one is none.
-        total_latency_ms: milliseconds of all of them, without the time that people took.
+        builder: the object that `per_user_builder` made; None until it is ready.
+        workflow: the workflow whose runs use the builder.
+        semaphore: the user's own limit of concurrent runs; a `nullcontext` is no limit.
+        ref_count: number of sessions that use the builder or wait for it; evicted only at 0.
+        lock: a lock for workflows, for work that runs of one user must not do concurrently. The
+            runtime itself needs none: it changes `ref_count` without awaiting anything.
+        created_at: time of the first request for the builder.
+        total_requests: number of ended runs.
+        error_count: number of runs that ended with an error; cancelled runs do not count.
+        total_latency_ms: milliseconds of all ended runs, without the time spent waiting for people.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, validate_assignment=True)
@@ -164,7 +164,7 @@ class PerUserBuilderInfo(BaseModel):
     total_requests: int = Field(default=0, ge=0)
     error_count: int = Field(default=0, ge=0)
     total_latency_ms: float = Field(default=0, ge=0)
-    # Monotonic, so that setting the clock evicts no builder.
+    # Monotonic time of the last use, so that setting the system's clock evicts no builder.
     _active_at: float = PrivateAttr(default_factory=time.monotonic)
 
     def __init__(self, *, last_activity: datetime | None = None, **fields: object) -> None:
@@ -179,7 +179,7 @@ class PerUserBuilderInfo(BaseModel):
 
     @property
     def last_activity(self) -> datetime:
-        """The time of the last use by the wall clock; a value set without a zone is local time."""
+        """The time of the last use, by the system's clock; a value without zone is local time."""
         return timezone.now() - timedelta(seconds=time.monotonic() - self._active_at)
 
     @last_activity.setter
@@ -198,7 +198,7 @@ class PerUserBuilderInfo(BaseModel):
             self.error_count += 1
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics for the key's lease; `total_latency_ms` is in milliseconds."""
+        """Return the metrics that are stored for operators; `total_latency_ms` in milliseconds."""
         return {
             "total_requests": self.total_requests,
             "error_count": self.error_count,
@@ -214,7 +214,7 @@ class _PooledBuilder:
 
 
 class UserBuilders:
-    """Builders by user, with never more than one alive per user.
+    """The builders of a workflow by user, with at most one open builder per user.
 
     Builders of different users are built and closed concurrently.
     """
@@ -233,8 +233,8 @@ class UserBuilders:
     async def acquire(self, user_id: str, person: Person) -> PerUserBuilderInfo:
         """Return the user's builder, counted as in use until `release`; build a missing builder.
 
-        Concurrent callers share one build and its outcome. A build is ended once nobody waits for
-        it, so that a hanging build does not block the user's next request.
+        Concurrent callers share one build and its outcome. A build without waiting callers is
+        cancelled, so that a hanging build does not block the user's next request.
 
         Raises:
             BuilderFailed: the build failed; the next request tries anew.
@@ -246,7 +246,7 @@ class UserBuilders:
         if pooled_builder is None or pooled_builder.built.has_failed:
             pooled_builder = self._pooled[user_id] = self._begin(user_id, person)
         info, built = pooled_builder.info, pooled_builder.built
-        # No await between the lookup and this line, so no eviction can come between.
+        # No `await` comes between the lookup and this line, so the builder cannot be evicted yet.
         info.ref_count += 1
         try:
             info.builder = await built.ready()
@@ -267,8 +267,8 @@ class UserBuilders:
     async def evict(self, user_id: str) -> bool:
         """Close the user's builder; return False if the builder is in use or missing.
 
-        On return no builder of the user is closing any more, whichever call began to close it:
-        another process may then host the user's key.
+        Before it returns, also wait for a builder that another call has begun to close: afterwards
+        another process may host the user's runs, with a builder of its own.
         """
         pooled_builder = self._pooled.get(user_id)
         is_free = pooled_builder is not None and not pooled_builder.info.ref_count
@@ -279,7 +279,7 @@ class UserBuilders:
         return is_free
 
     async def evict_idle(self, seconds: float) -> int:
-        """Close the builders that have been idle for so many seconds; return their number."""
+        """Close the builders that have been idle for `seconds`; return the number of builders."""
         limit = time.monotonic() - seconds
         idle = [
             user_id
@@ -289,7 +289,7 @@ class UserBuilders:
         return sum(await asyncio.gather(*(self.evict(user_id) for user_id in idle)))
 
     async def close(self) -> None:
-        """Close all builders, even builders in use, and wait for the end; build no more."""
+        """Close all builders, even builders in use, and wait for this; refuse to build more."""
         self._closed = True
         for user_id in list(self._pooled):
             self._let_go(user_id).end()

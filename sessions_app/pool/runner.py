@@ -1,4 +1,4 @@
-"""A runner executes the workflow function of one session for one message."""
+"""The runner, which executes a workflow's function for one message of a session."""
 
 import asyncio
 import contextvars
@@ -33,18 +33,18 @@ T = TypeVar("T")
 
 
 class Stop:
-    """A switch that stops a session from outside: its guarded waits raise `SessionsError`."""
+    """A switch that stops a session from outside: work in `guard` raises `SessionsError` then."""
 
     def __init__(self) -> None:
         self._reason = ""
         self._under_way: set[asyncio.Timeout] = set()
 
     def now(self, reason: str) -> None:
-        """Cancel all guarded work, and refuse new work."""
+        """Cancel all work in `guard`, and refuse new work."""
         if not self._reason:
             self._reason = reason
             for limit in self._under_way:
-                limit.reschedule(0)  # a time in the past expires at once
+                limit.reschedule(0)  # a time in the past, so the timeout expires immediately
 
     def check(self) -> None:
         """Check that the session is not stopped.
@@ -56,7 +56,7 @@ class Stop:
             raise SessionsError(self._reason)
 
     async def guard(self, work: Awaitable[T]) -> T:
-        """Await work unless stopped meanwhile; a stop does not cancel the caller's task.
+        """Await work until a stop, which cancels the work, but not the caller's task.
 
         Raises:
             SessionsError: the session was stopped; says why.
@@ -75,9 +75,9 @@ class Stop:
 
 
 class Runner:
-    """The executor of one run, made by `Session.run`: its result is read once, whole or in chunks.
+    """The executor of one run, made by `Session.run`; the result is read once, whole or in chunks.
 
-    The workflow has its own context of variables, independent of the task that reads the chunks.
+    The workflow has its own context variables, independent of the task that reads the chunks.
     """
 
     def __init__(self, workflow: Workflow, info: RunInfo, backend: Backend, stop: Stop) -> None:
@@ -91,8 +91,8 @@ class Runner:
         self._own.run(_enter, self.context)
         self._values: AsyncGeneratorType[object, None] | None = None
         self._returned: object = None
-        # `_inside`: True while the workflow's code is running or awaiting. `_to_throw`: True if the
-        # workflow has to be cancelled at its `yield`.
+        # `_inside`: True while the workflow executes code or awaits. `_to_throw`: True if the
+        # workflow is suspended at a `yield` at which CancelledError must be raised.
         self._inside = self._to_throw = False
         self._backend = backend
 
@@ -111,12 +111,12 @@ class Runner:
 
     @property
     def gives_text(self) -> bool:
-        """True if the output is text; known once there is output."""
+        """True if the workflow puts out text; valid once there is output."""
         return self.streams or isinstance(self._returned, str)
 
     @property
     def is_repeat(self) -> bool:
-        """True if an earlier execution has put out the same output as the workflow gives now."""
+        """True if an earlier execution has already stored the output that comes now."""
         execution = self.execution
         return self._backend.is_replayed(execution.calls[""]) or execution.reads_journal
 
@@ -144,7 +144,7 @@ class Runner:
             async for value in self._begin():
                 if value is not None or to_type is not str:
                     yield value if to_type is None else self.convert(value, to_type)
-                    self._stop.check()  # the session may have been stopped meanwhile
+                    self._stop.check()  # the session may have been stopped during the `yield`
         finally:
             await self._close()
 
@@ -193,15 +193,15 @@ class Runner:
     def interrupt(self) -> bool:
         """Raise CancelledError in the workflow, because a person stops the run.
 
-        Returns True if the caller has to cancel the task; a workflow that stands at a `yield` gets
-        the error there instead.
+        Returns True if the caller has to cancel the task. Otherwise the workflow is suspended at a
+        `yield`, and gets the error from the next read.
         """
         self.execution.interrupt()
         self._to_throw = not self._inside
         return self._inside
 
     async def close(self) -> None:
-        """Close the workflow's generator, and end the run, whose context can do nothing more."""
+        """Close the workflow's generator, and end the run: its context then refuses calls."""
         self.execution.end()
         try:
             await self._close()
@@ -216,7 +216,8 @@ class Runner:
         await self.close()
 
     async def _close(self) -> None:
-        # A generator that another task is executing cannot be closed; its next context call fails.
+        # A generator that another task is executing cannot be closed now. The run has ended, so the
+        # next call of its context raises an error.
         if self._values is not None and not self._values.ag_running:
             await self._values.aclose()
 
@@ -239,7 +240,7 @@ class Runner:
             self.failed = True
             self.execution.reasoning.end()
             advise(error)
-            self.execution.check_awaited()  # a missing `await` may be the cause of the error
+            self.execution.check_awaited()  # raise NeverAwaited if that may be the error's cause
             raise
         finally:
             self._inside = False
@@ -268,7 +269,7 @@ class Runner:
                     except StopAsyncIteration:
                         break
                     self._inside = False
-                    self._stop.check()  # the workflow may have swallowed its cancellation
+                    self._stop.check()  # the workflow may have caught the CancelledError of a stop
                     for text in self._backend.untold():
                         yield text
                     if isinstance(chunk, StreamedText | StreamedReasoning):
@@ -293,8 +294,8 @@ class Runner:
 
 
 def _enter(context: Context) -> None:
-    # Set the context variables for the workflow's code. A session that the workflow opens continues
-    # the trace; the rest of the request, and the parent, must not leak into the run.
+    # Set the context variables for the workflow's code. A session that the workflow opens shall
+    # continue the trace, but must not see the rest of the request, nor the parent.
     current_context.set(context)
     current_track.set("")
     current_request.set(RequestContext(trace=context.trace))

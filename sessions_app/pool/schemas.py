@@ -1,4 +1,4 @@
-"""The input and output of workflows, as pydantic models made from annotations."""
+"""Pydantic models of workflows' input and output, made from the annotations of their functions."""
 
 import inspect
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from sessions_app.workflows.registry import Workflow
 
 
 class WorkflowInput(BaseModel):
-    """The input of a workflow whose first argument is a `Message`: the text that a person wrote."""
+    """The input schema of a workflow whose first argument is a `Message`: a person's text."""
 
     input_message: str = Field(min_length=1)
 
 
 @cache
 def workflow_input(workflow: Workflow) -> type[BaseModel]:
-    """Return the model of the workflow's input.
+    """Return the pydantic model of the workflow's input.
 
-    A model as the annotation of the first argument is used directly; any other type becomes the
-    field `input_message` of a generated model.
+    If the first argument is annotated with a pydantic model, this model is returned; any other type
+    becomes the field `input_message` of a generated model.
     """
     annotation = _takes(workflow)
     if annotation is Message:
@@ -36,28 +36,28 @@ def workflow_input(workflow: Workflow) -> type[BaseModel]:
 
 @cache
 def single_output(workflow: Workflow) -> type[BaseModel]:
-    """Return the model of the whole result: the workflow's own, or a wrapper with `value`."""
+    """Return the pydantic model of the whole result: the annotation, or a wrapper with `value`."""
     annotation = str if workflow.streams else _hints(workflow).get("return", Any)
     return _model(workflow, "Output", annotation)
 
 
 @cache
 def streaming_output(workflow: Workflow) -> type[BaseModel]:
-    """Return the model of one chunk: the workflow's own, or a wrapper with `value`.
+    """Return the pydantic model of one chunk: the annotation, or a wrapper with `value`.
 
     Without streaming, this is the model of the result.
     """
     if not workflow.streams:
         return single_output(workflow)
-    arguments = get_args(_hints(workflow).get("return"))  # AsyncGenerator[…] or AsyncIterator[…]
+    arguments = get_args(_hints(workflow).get("return"))  # `T` of an AsyncIterator[T], say
     return _model(workflow, "Chunk", arguments[0] if arguments else str)
 
 
 def first_argument(workflow: Workflow, message: object) -> Any:
-    """Return the first argument of the workflow function, made from the run's input.
+    """Convert the run's input to the first argument of the workflow function.
 
-    Accepted are: a value that pydantic converts to the argument's type, the same as JSON text, and
-    a dict or model in the form of the input schema.
+    The input may be a value that pydantic converts to the argument's type, such a value as JSON
+    text, or a dict or model in the form of the input schema.
 
     Raises:
         Invalid: the workflow does not accept the input; says why.
@@ -82,7 +82,7 @@ def first_argument(workflow: Workflow, message: object) -> Any:
 
 
 def _readings(message: object, *, wraps: bool) -> Iterator[object]:
-    """Yield the interpretations of a message: the whole input, or its field `input_message`."""
+    """Yield interpretations of a message, as the whole input or as its field `input_message`."""
     values = [message]
     if isinstance(message, str):
         with suppress(ValueError):
@@ -107,7 +107,7 @@ def _takes(workflow: Workflow) -> Any:
 def _hints(workflow: Workflow) -> JsonObject:
     try:
         return get_type_hints(workflow.function)
-    except (NameError, TypeError):  # a name imported for type checkers only
+    except (NameError, TypeError):  # an annotation uses a name imported for type checkers only
         return {}
 
 

@@ -1,4 +1,4 @@
-"""The pool of one workflow: the shared builder, a builder for each user, and their sessions."""
+"""The pool of one workflow: its shared builder, or a builder per user, and its open sessions."""
 
 import asyncio
 import time
@@ -22,19 +22,19 @@ from sessions_app.workflows.request_context import RequestContext
 
 log = Log(__name__)
 
-# Seconds between two checks for idle builders, at most and at least; and seconds for open requests
-# to finish at a shutdown.
+# Maximum and minimum of the seconds between two checks for idle builders; and seconds that open
+# requests may take to finish at a shutdown.
 CLEANUP_EVERY = 30.0
 CLEANUP_AT_MOST_EVERY = 1.0
 SHUTDOWN_WAIT = 10.0
-# Seconds for a run to end after a shutdown has cancelled the run; then the run is abandoned.
+# Seconds that a run may take to end after a shutdown has cancelled it; then it is abandoned.
 END_WAIT = 10.0
 
 
 class OpenWorkflow:
-    """The use of a workflow and its builder by one request, made by `WorkflowPool.open`.
+    """An open workflow with its builder, used by one request; made by `WorkflowPool.open`.
 
-    `limit` has the slots for runs; a null context is no limit. `info` is the record of the user's
+    `limit` limits concurrent runs; a `nullcontext` is no limit. `info` is the record of the user's
     own builder; None for a shared builder, or before `take_builder`.
     """
 
@@ -57,11 +57,11 @@ class OpenWorkflow:
         self._stop = Stop()
 
     async def take_builder(self, builders: UserBuilders) -> None:
-        """Take the user's builder, and count the runs under the user's own limit from now on.
+        """Acquire the user's builder; from now on the user's own limit applies to runs.
 
         Raises:
             BuilderFailed: the build failed; says why.
-            SessionsError: the use was stopped meanwhile.
+            SessionsError: this workflow was stopped during the build.
         """
         acquisition = builders.acquire(self.request.user_id, self.request.user)
         self.info = await self._stop.guard(acquisition)
@@ -121,19 +121,19 @@ class OpenWorkflow:
                 self.info.record_request(seconds * 1000, success=not failed)
 
     def end(self) -> None:
-        """End the use: runs can no longer use their context and builder."""
+        """End the request: runs can no longer use their context and builder."""
         self._ended = True
         for runner in self._runners:
             runner.execution.close()
 
     async def stop(self, reason: str) -> None:
-        """Stop the session's runs: those that await results get a `SessionsError` with the reason.
+        """Stop the session's runs; callers awaiting results get a `SessionsError` with the reason.
 
         Returns when the runs no longer use their context and the builder's object.
         """
         self._stop.now(reason)
         try:
-            # Ignore errors of a workflow's clean-up: no caller waits for the result any more.
+            # Ignore errors of workflows' clean-up code: no caller waits for the results any more.
             runners = [runner.stop() for runner in self._runners]
             await asyncio.gather(*runners, return_exceptions=True)
         finally:
@@ -146,10 +146,10 @@ class OpenWorkflow:
 
 
 class WorkflowPool:
-    """A workflow with its builders, and the slots for its runs.
+    """A workflow with its builders, and the concurrency slots for its runs.
 
     `build` makes the pool ready, `shutdown` ends it. Without `build`, idle builders are not closed,
-    and there is no shared builder except the given one.
+    and the only shared builder is the one given as an argument.
     """
 
     def __init__(self, offer: OfferedWorkflow, shared_builder: Any = None) -> None:
@@ -176,8 +176,8 @@ class WorkflowPool:
     async def build(self, shared_builder: Any = None) -> Self:
         """Build the shared builder, if there is one, and begin to close idle builders of users.
 
-        `shared_builder`: a function of the options, or the ready object; by default the workflow's
-        own.
+        `shared_builder`: a function that takes the options, or the ready object; by default the
+        workflow's own function.
 
         Raises:
             BuilderFailed: the shared builder could not be built.
@@ -198,7 +198,7 @@ class WorkflowPool:
 
     @asynccontextmanager
     async def open(self, request: RequestContext) -> AsyncIterator[OpenWorkflow]:
-        """Open the workflow for a request, with its user's builder; see `admit`."""
+        """Open the workflow for a request during the block, with its user's builder (`admit`)."""
         opened = OpenWorkflow(self.workflow, self.options, self.shared_builder, self.limit, request)
         async with self.admit(opened):
             yield opened
@@ -207,7 +207,7 @@ class WorkflowPool:
     async def admit(self, opened: OpenWorkflow) -> AsyncIterator[None]:
         """Count a request as open during the block, and hold the user's builder until its end.
 
-        A missing builder is built.
+        If the user has no builder yet, it is built.
 
         Raises:
             ValueError: the workflow is per user and nobody is identified.
@@ -237,7 +237,7 @@ class WorkflowPool:
                 self._is_idle.set()
 
     def idle_until(self, user_id: str) -> float | None:
-        """Return when the user's builder will have been idle too long (monotonic), or None."""
+        """Return the monotonic time at which the user's builder may be closed as idle, or None."""
         info = self.user_builders.infos.get(user_id)
         return None if info is None else info.active_at + self.config.per_user_idle
 
@@ -248,8 +248,9 @@ class WorkflowPool:
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
         """Refuse new requests, wait up to `wait` seconds for open requests, and then stop the rest.
 
-        The runs of stopped requests are cancelled, and their waiters get a `SessionsError`. Then
-        the users' builders are closed, and last the shared one. A second call waits for the first.
+        The runs of stopped requests are cancelled, and callers that await these get a
+        `SessionsError`. Then the users' builders are closed, and last the shared one. A second call
+        waits for the first.
         """
         if self._shutdown is None:
             self._shutdown = asyncio.create_task(self._shut_down(wait))

@@ -9,8 +9,8 @@
 Each function works in any process with the project's settings: a view, a signal's receiver, a
 management command, a cron job. Its writes belong to the caller's transaction.
 
-Each has a twin for coroutines, with Django's prefix `a` (`astart`). Django has no transactions in
-coroutines, so a twin writes in a transaction of its own. See docs/from-django.md.
+Each has a variant for coroutines, with Django's prefix `a` (`astart`). Django has no transactions
+in coroutines, so the variant writes in a separate transaction. See docs/from-django.md.
 """
 
 from sessions_app.interactions.answers import AnswerResult, Outcome

@@ -1,6 +1,6 @@
-"""Following a run: its events as they come, and its result.
+"""The following of a run: its events as they come, and its result.
 
-Both poll the database, first often and then twice a second, so they work in any process.
+All functions poll the database, first often and then twice a second, so they work in any process.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from sessions_app.storage.records import EventRecord, read_records, trim
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.sql import read_id
 
-SHORTEST, LONGEST = 0.02, 0.5  # seconds between two queries
+SHORTEST, LONGEST = 0.02, 0.5  # minimum and maximum of seconds between two queries
 PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The result of a run: its status and whole text.
+    """The result of a run: its status, whole output text, and error.
 
-    `error` has a `code` and a `message` if the run failed or is suspended. Such a run may be
-    resumed by an operator, and then has another result.
+    `error` has a `code` and a `message` if the run failed or is suspended. An operator may resume
+    such a run, which then gets another result.
     """
 
     run: UUID
@@ -39,10 +39,10 @@ class RunResult:
 
 
 def result(run: UUID | str, timeout: float | None = None) -> RunResult:
-    """Wait until the run has ended or is suspended. Call it outside of transactions.
+    """Wait until the run has ended or is suspended; return its result. Call outside transactions.
 
     Raises:
-        TimeoutError: the run did neither within `timeout` seconds.
+        TimeoutError: the run is still active after `timeout` seconds.
         NotFound: there is no such run.
         RuntimeError: the call is in a transaction, for whose commit the run may be waiting.
     """
@@ -65,13 +65,13 @@ async def aresult(run: UUID | str, timeout: float | None = None) -> RunResult:  
 def events(
     run: UUID | str, *, after: int = 0, timeout: float | None = None
 ) -> Iterator[EventRecord]:
-    """Yield the run's events after a sequence, then new ones as they come, until the run ends.
+    """Yield the run's stored events after a sequence number, then new ones until the run ends.
 
     Types and payloads are documented in `sessions_app.storage`. Text comes only as events of the
     type `text`. Call this outside of transactions.
 
     Args:
-        after: the sequence of the last event that the caller has read.
+        after: the sequence number of the last event that the caller has read.
         timeout: seconds to wait for the next event.
 
     Raises:
@@ -110,7 +110,7 @@ async def aevents(
 
 
 class _Pauses:
-    """Increasing pauses between two queries, until the timeout."""
+    """The growing pauses between queries of a run, until the timeout."""
 
     def __init__(self, run: UUID | str, timeout: float | None) -> None:
         self._run, self._timeout = run, timeout
@@ -127,7 +127,7 @@ class _Pauses:
 
 
 class _Cursor:
-    """A reader's position in the events of a run."""
+    """A reader of a run's events, with its position: the sequence number of the last event read."""
 
     def __init__(self, run: UUID, after: int) -> None:
         self._run, self._after = run, after
@@ -138,19 +138,19 @@ class _Cursor:
         later = Event.objects.filter(run_id=self._run, sequence__gt=self._after)
         records = read_records(later, limit=PAGE)
         if not records:
-            # No new events: a final event, if the run has one, was returned by an earlier call.
+            # Without new events, a finished run's final event was returned by an earlier call.
             self.ended = _status(self._run) in Run.FINISHED and not later.exists()
         page = [event for record in records if (event := _had(record, self._after)) is not None]
         for last in records[-1:]:
             self._after = last.sequence
             is_end = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
-            # A full page may not be the last: a run that failed may have been resumed.
+            # More events may follow a full page, even a final event: the run may have been resumed.
             self.ended = is_end and len(records) < PAGE
         return page
 
 
 def _had(event: EventRecord, after: int) -> EventRecord | None:
-    """Return the unread part of an event, or None; folded text is returned as text."""
+    """Return the unread part of an event, or None; a whole `message` is returned as `text`."""
     if event.type != Event.Type.MESSAGE:
         return event
     text = trim(event, after=after)

@@ -1,7 +1,7 @@
 """The requests to runs and their prompts: start, resume, stop, claim, reassign and so on.
 
-Each function builds a unit of work. `within` makes it run in the caller's transaction; `alone`
-makes its twin for coroutines, with a separate transaction.
+Each function builds a function that writes. The decorator `within` executes this function in the
+caller's transaction; `alone` makes a variant for coroutines, with a separate transaction.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ from sessions_app.storage.writer import Work, writer
 from sessions_app.workflows.callbacks import read_callback
 from sessions_app.workflows.steps import Coro
 
-# Origin of an answer, as shown in events and the admin.
+# Origin of answers given through this module, as shown in events and the admin.
 VIA = "python"
 
 P = ParamSpec("P")
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
-    """Make a function that does the built work in the caller's transaction."""
+    """Decorate a builder of writes: the new function executes them in the caller's transaction."""
 
     @wraps(build)
     def write(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,7 +66,7 @@ def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
 
 
 def alone(function: Callable[P, T]) -> Callable[P, Coro[T]]:
-    """Make the coroutine twin of a function made by `within`, with a separate transaction."""
+    """Make a coroutine variant of a function made by `within`, with a separate transaction."""
     build: Callable[P, Work[T]] = unwrap(function)
 
     @wraps(function)
@@ -87,12 +87,12 @@ def start(
     conversation: str | None = None,
     key: str | None = None,
 ) -> Work[UUID]:
-    """Start a run in the caller's transaction, and return its id; a rollback removes it.
+    """Start a run in the caller's transaction, and return its id; a rollback removes the run.
 
     Args:
         workflow: the name of an offered workflow.
         message: a text, or another value with a JSON form that the workflow takes.
-        user: the owner of the conversation, who sees it and is asked.
+        user: the owner of the conversation: sees it, and is asked unless a prompt names others.
         conversation: the id of the user's conversation to continue or begin; by default the run has
             a new one.
         key: makes a repeat harmless: a start with the same key returns the id of the first run, and
@@ -164,20 +164,20 @@ def _incoming_answer(value: Given | list[Given], answer_id: str | None) -> Incom
 def give(
     checked_answer: CheckedAnswer, person: Person, *, over_claims: bool = False
 ) -> Work[AnswerResult]:
-    """Build the work that answers in a user's name; see `answer_in_name`."""
+    """Build the write of an answer in a user's name; see `answer_in_name`."""
     work = partial(answer_in_name, by=person, answer=checked_answer, over_claims=over_claims)
     return audit.from_here(work)
 
 
 @within
 def send(run: UUID | str, name: str, payload: object = None, *, id: str) -> Work[Outcome]:
-    """Send data that the run gets by `context.wait_for(name)`, now or later, exactly once.
+    """Send data to a run, which gets it exactly once by `context.wait_for(name)`, now or later.
 
     Args:
         run: the run's id.
         name: the name that the run waits for.
         payload: the return value of `wait_for`; must have a JSON form.
-        id: the sender's id: a repetition with the same id is a `duplicate`.
+        id: the sender's id of the data: a repetition with the same id is a `duplicate`.
 
     Returns:
         `accepted`, `duplicate`, or `stale` if the run has ended.
@@ -204,7 +204,7 @@ asend = alone(send)
 
 @within
 def cancel(run: UUID | str) -> Work[bool]:
-    """Ask a run to stop, which its last event confirms; return False if it has ended.
+    """Ask a run to stop; return False if it has already ended. The last event confirms the stop.
 
     Raises:
         NotFound: there is no such run.
@@ -219,9 +219,9 @@ acancel = alone(cancel)
 def resume(run: UUID | str, *, by: AbstractBaseUser) -> Work[bool]:
     """Resume a failed or suspended run from its journal, once the cause is fixed.
 
-    Answers and finished steps stay. A failed step is repeated if no further call followed. Returns
-    False if the run is neither failed nor suspended, or if it is the failed child of another run:
-    resuming the parent begins a new child.
+    Answers and finished steps are kept. A failed step is repeated if no further call followed it.
+    Returns False if the run is neither failed nor suspended, or if it is a failed child run: resume
+    its parent instead, which begins a new child.
 
     Raises:
         NotFound: there is no such run.
@@ -238,14 +238,14 @@ def fork(
 ) -> Work[UUID]:
     """Begin a new run from the journal of another, in the same conversation; return its id.
 
-    Calls before the position keep their outcome: answers, results, text. The rest is new. The
-    source run does not change.
+    Calls before the position keep their outcome: answers, results, text. Later calls are made anew.
+    The source run does not change.
 
     Args:
-        run: the source's id, whatever its status.
-        position: the first call, as counted in the journal, that is made anew; 1 keeps nothing, and
-            then the run begins with the workflow's newest version.
-        by: the user for the log.
+        run: the source run's id; its status does not matter.
+        position: journal position of the first call that is made anew; 1 keeps nothing, and then
+            the run begins with the workflow's newest version.
+        by: the user whom the log names.
         key: makes a repeat harmless: a fork with the same key returns the id of the first one.
 
     Raises:
@@ -283,7 +283,7 @@ async def acall_back(token: str, payload: object) -> Outcome:
         Invalid: the payload cannot be stored.
     """
     to = read_callback(token)
-    name = to.name.replace("%", "%25").replace(":", "%3A")  # in the id, a colon ends the name
+    name = to.name.replace("%", "%25").replace(":", "%3A")  # a colon in the id separates the name
     return await asend(to.run, to.name, payload, id=f"callback:{name}:{to.id}")
 
 
@@ -325,8 +325,8 @@ def reassign(
         interaction: an id from the rows `Interaction.objects.filter(run=…, status="pending")`.
         to: the new candidates, as for `context.ask`.
         note: a text for the new candidates and the owner.
-        by: the user for the audit. The caller has to check this user's rights.
-        via: the origin for the audit.
+        by: the user for the audit log. The caller has to check this user's rights.
+        via: the origin of the change for the audit log.
 
     Returns:
         False if the prompt is settled.
@@ -345,7 +345,7 @@ areassign = alone(reassign)
 
 @within
 def escalate(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> Work[bool]:
-    """Add the people of a prompt's next escalation now; `by` and `via` as for `reassign`.
+    """Add the candidates of a prompt's next escalation now; `by` and `via` as for `reassign`.
 
     Returns:
         False if the prompt is settled, or has no further escalation.

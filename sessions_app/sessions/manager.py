@@ -1,4 +1,4 @@
-"""The session API of the NeMo Agent Toolkit's runtime, by its names: a façade over the pool."""
+"""The session API, a façade over the pool with the names of the NeMo Agent Toolkit's runtime."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -35,10 +35,10 @@ from sessions_app.workflows.request_context import (
 
 
 class Session:
-    """The use of a workflow and its builder by one request, made by `SessionManager.session`.
+    """An open workflow with its builder, used by one request; made by `SessionManager.session`.
 
-    User and prompt callback come from the context variables at creation. A `semaphore` that is a
-    null context is no limit.
+    The user and the callback for prompts come from context variables when the session is made. A
+    `semaphore` that is a `nullcontext` is no limit.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class Session:
             message: the person's text, or another value that the workflow takes
                 (`SessionManager.get_workflow_input_schema`).
             runtime_type: the purpose of the run; by default the manager's.
-            parent_id: the id of the calling step in another workflow; `parent_name` is the step's
-                name. By default, both come from the request's headers.
+            parent_id: the id of the step of another workflow that calls this one; `parent_name` is
+                the step's name. By default, both come from the request's headers.
 
         Raises:
             SessionsError: the session has ended, or its manager is shut down.
@@ -118,10 +118,10 @@ class Session:
 
 
 class SessionManager:
-    """Sessions on one workflow: its builders, its limit, and the clean-up of idle builders.
+    """An opener of sessions on one workflow; keeps the builders, and limits concurrent runs.
 
-    Use `create` to make a manager and `shutdown` to end it. Without `create`, a manager has no
-    clean-up, and no shared builder except the given one.
+    Use `create` to make a manager and `shutdown` to end it. A manager made without `create` does
+    not close idle builders, and its only shared builder is the one given as an argument.
     """
 
     def __init__(
@@ -158,13 +158,13 @@ class SessionManager:
         """Build the shared builder, if any, and begin the clean-up of idle builders.
 
         Args:
-            config: the workflow's configuration; by default the offer's, or else the defaults.
-            shared_builder: replaces the workflow's own: a function of the options, or the ready
-                object, which the caller closes.
-            entry_function: the workflow or its name; by default the default workflow.
+            config: the workflow's configuration; by default that of the site, or else the defaults.
+            shared_builder: replaces the workflow's own: a function that takes the options, or the
+                ready object, which the caller closes.
+            entry_function: the workflow or its name; by default the site's default workflow.
             max_concurrency: limit of concurrent runs, 0 for none; by default the configuration's,
-                or 64. The limit is per user for a per-user workflow, else for all users, of whom
-                one has at most `max_concurrency_per_user`, by default half.
+                or 64. The limit is per user for a workflow with per-user builders, else for all
+                users, of whom one has at most `max_concurrency_per_user`, by default half.
             runtime_type: the purpose of the runs.
 
         Raises:
@@ -178,7 +178,7 @@ class SessionManager:
 
     @property
     def config(self) -> WorkflowConfig:
-        """The configuration with which the workflow is offered."""
+        """The configuration of the workflow."""
         return self._pool.config
 
     _config = config
@@ -197,7 +197,7 @@ class SessionManager:
 
     @property
     def workflow(self) -> Workflow:
-        """The workflow, if all users share it.
+        """The workflow, if it has no per-user builders.
 
         Raises:
             ValueError: the workflow is per user; use `session(user_id=…).workflow`.
@@ -222,14 +222,14 @@ class SessionManager:
 
     @property
     def shared_builder(self) -> Any:
-        """The ready builder that all users share, or None."""
+        """The ready object of the builder that all users share, or None."""
         return self._pool.shared_builder
 
     _shared_builder = shared_builder
 
     @property
     def builders(self) -> dict[str, PerUserBuilderInfo]:
-        """The per-user builders, live or being built, by user id."""
+        """The records of per-user builders, open or being built, by user id."""
         return self._pool.user_builders.infos
 
     _per_user_builders = builders
@@ -247,15 +247,15 @@ class SessionManager:
         return timedelta(seconds=self._pool.cleanup_every)
 
     def get_workflow_input_schema(self) -> type[BaseModel]:
-        """Return the model of the workflow's input: its own, or a wrapper with `input_message`."""
+        """Return the pydantic model of the input, or a wrapper with a field `input_message`."""
         return schemas.workflow_input(self._pool.workflow)
 
     def get_workflow_single_output_schema(self) -> type[BaseModel]:
-        """Return the model of the workflow's whole result: its own, or a wrapper with `value`."""
+        """Return the pydantic model of the whole result, or a wrapper with a field `value`."""
         return schemas.single_output(self._pool.workflow)
 
     def get_workflow_streaming_output_schema(self) -> type[BaseModel]:
-        """Return the model of a chunk of output: the workflow's own, or a wrapper with `value`."""
+        """Return the pydantic model of a chunk of output, or a wrapper with a field `value`."""
         return schemas.streaming_output(self._pool.workflow)
 
     @asynccontextmanager
@@ -269,9 +269,9 @@ class SessionManager:
         user_input_callback: UserInputCallback | None = None,
         user_authentication_callback: AuthCallback | None = None,
     ) -> AsyncIterator[Session]:
-        """Open a session, with the user's builder until the session ends.
+        """Open a session during the block, and hold the user's builder until its end.
 
-        A missing builder is built.
+        If the user has no builder yet, it is built.
 
         Args:
             user_id: the user; by default taken from `user_manager`, `http_connection`, the open
@@ -283,10 +283,10 @@ class SessionManager:
                 run.
             user_message_id: by default from the request's header; `conversation_id` likewise.
             user_input_callback: takes a prompt and returns the answer: a text, an option's value,
-                or a list of values; by default the open session's. The run's slot is free
-                meanwhile, and the time does not count as latency.
-            user_authentication_callback: the function behind `context.user_auth_callback`; the same
-                defaults.
+                or a list of values; by default the callback of the session around this one. During
+                the call the run's slot is free, and the time does not count as latency.
+            user_authentication_callback: the function that `context.user_auth_callback` calls; the
+                default is that of the session around this one.
 
         Raises:
             ValueError: the workflow is per user and nobody is identified.
@@ -332,8 +332,8 @@ class SessionManager:
     async def run_beside(self, workflow: str, message: object) -> object:
         """Run another workflow for the user of the open session, and return its result.
 
-        Prompts go to the open session's callback. The builder is built for this run, and closed
-        after it.
+        Prompts go to the open session's callback. The other workflow's builder is built for this
+        run, and closed after it.
 
         Raises:
             UnknownWorkflow: there is no workflow of that name.
@@ -346,16 +346,17 @@ class SessionManager:
             await manager.shutdown()
 
     async def shutdown(self, wait: float = SHUTDOWN_WAIT) -> None:
-        """End all sessions after up to `wait` seconds, then all builders; see `WorkflowPool`."""
+        """Wait up to `wait` seconds for open sessions, stop the rest, and close all builders."""
         await self._pool.shutdown(wait)
 
     async def set_metadata_from_http_request(self, request: HttpRequest) -> ParentTokens:
-        """Make the current task serve this request.
+        """Set the request that the current task serves.
 
         Sessions opened without an `http_connection` take metadata and ids from this request.
 
-        Returns the tokens of `workflow-parent-id` and `-name`, None without the header; the caller
-        resets them (`workflow_parent_id.reset(token)`). Asynchronous only to match the toolkit.
+        Returns the context variables' tokens for the headers `workflow-parent-id` and `-name`, None
+        without the header; the caller resets them (`workflow_parent_id.reset(token)`). Asynchronous
+        only to match the toolkit.
         """
         context = RequestContext.of(request)
         request_context.set_request(context, await request_context.user_of(request))
@@ -368,10 +369,10 @@ class SessionManager:
         conversation_id: str | None = None,
         pre_parsed_cookies: Mapping[str, str] | None = None,
     ) -> None:
-        """Make the current task serve the request of a WebSocket, given as ASGI scope or consumer.
+        """Set a WebSocket's request, given as ASGI scope or consumer, as that of the current task.
 
-        Explicit ids override those of the headers, and `pre_parsed_cookies` the cookies. No parent
-        is set.
+        Explicit ids override those of the headers, and `pre_parsed_cookies` the cookies. Headers of
+        a parent run are ignored.
         """
         cookies = {} if pre_parsed_cookies is None else {"cookies": pre_parsed_cookies}
         context = RequestContext.of(websocket, **cookies)
@@ -385,7 +386,7 @@ class SessionManager:
         return request_context.user_in_context()[0] or None
 
     async def _get_or_create_per_user_builder(self, user_id: AnyUserId) -> tuple[object, Workflow]:
-        """Return the user's builder and the workflow, without keeping the builder alive."""
+        """Return the user's builder and the workflow; the builder does not count as in use."""
         name, person = request_context.by_id(user_id)
         info = await self._pool.user_builders.acquire(name, person)
         self._pool.user_builders.release(info)

@@ -1,4 +1,4 @@
-"""A context without a server: a script or test stores nothing, and a callback answers prompts."""
+"""The backend of a context in a script or test: stores nothing; a callback answers prompts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,7 +30,7 @@ RunBeside = Callable[[str, object], Awaitable[object]]
 # A function that answers a prompt by a text, an option's value, or a list of values.
 UserInputCallback = Callable[[AnyPrompt], Awaitable[Given | list[Given]]]
 
-# The callback of the open session, inherited by nested sessions.
+# The callback that answers the prompts of the open session, inherited by nested sessions.
 user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
     "user_input_callback", default=None
 )
@@ -54,7 +54,7 @@ class ScriptBackend(Backend):
         self._untold: list[str] = []
 
     def attach(self, slot: Slot) -> None:
-        """Keep the slot, which is released while a person is asked."""
+        """Keep the run's concurrency slot, to release it while a callback asks a person."""
         self._slot = slot
 
     async def sign_in(self, *arguments: Any, **keywords: Any) -> Any:
@@ -62,7 +62,7 @@ class ScriptBackend(Backend):
         return await self._slot.release_for(self._authenticate(*arguments, **keywords))
 
     def position_of(self, place: str, after: int) -> int:
-        """Return the next position, since nothing is recorded."""
+        """Return the next position: a script has no journal with recorded positions."""
         return after + 1
 
     def work_by(self, change: int) -> None:
@@ -71,15 +71,15 @@ class ScriptBackend(Backend):
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
-        """Do nothing: scripts are not evicted."""
+        """Do nothing: a script's run need not count as busy, as it is never evicted."""
         yield
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
-        """Keep a text for the runner's next chunk."""
+        """Keep a text, which the runner yields before its next chunk."""
         self._untold.append(text)
 
     def untold(self) -> list[str]:
-        """Return the texts put out since the last call of this method, and forget them."""
+        """Return and forget the texts shown since the last call of this method."""
         untold, self._untold = self._untold, []
         return untold
 
@@ -91,7 +91,7 @@ class ScriptBackend(Backend):
         """Call the callback for all prompts concurrently, and return the answers."""
         try:
             return await self._slot.release_for(self._ask_all(outgoing_prompts))
-        except BaseExceptionGroup as error_group:  # an error cancels the other prompts
+        except BaseExceptionGroup as error_group:  # an error in one callback cancels the others
             raise error_group.exceptions[0] from None
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
@@ -134,7 +134,7 @@ class ScriptBackend(Backend):
             async with asyncio.timeout(prompt.timeout) as deadline:
                 reply = await self._callback(prompt)
         except TimeoutError:
-            if not deadline.expired():  # the callback raised the TimeoutError
+            if not deadline.expired():  # the callback itself raised the TimeoutError
                 raise
             return StoredResponse(prompt.default_answer(), None, timezone.now(), is_default=True)
         answer = await asyncio.to_thread(prompt.check, JsonAnswer.of(reply))

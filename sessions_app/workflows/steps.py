@@ -471,7 +471,7 @@ def result_type(function: Function, name: str) -> ResultType:
 
 
 def piece_type(function: Function, name: str) -> ResultType:
-    """Return the converter for a stream's pieces, by the `T` of an `AsyncIterator[T]` or the like."""
+    """Return the converter for a stream's pieces, such as the `T` of an `AsyncIterator[T]`."""
     arguments = get_args(_returns(function))
     return type_of(arguments[0] if arguments else Any, name)
 
