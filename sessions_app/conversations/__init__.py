@@ -1,4 +1,4 @@
-"""The changes of a conversation: messages in, stops, forks, children, deletion.
+"""The changes of a conversation: incoming messages, stops, forks, child runs, deletion.
 
 Each function is one transaction. Front ends, `hosting` and `runs` import this package.
 """

@@ -1,4 +1,4 @@
-"""The arrivals that other systems send to a run: stored at once, taken when the run waits.
+"""The arrivals (data from other systems for a run): stored when sent, taken when the run waits.
 
 Sending and taking both lock the conversation first, so that no arrival is missed.
 """
@@ -42,7 +42,7 @@ def send(tx: Transaction, run_id: UUID, name: str, payload: object, sent_id: str
 
 
 def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
-    """Take the run's first untaken arrival with the name in the call; None if there is none."""
+    """Take the first stored arrival for the call's name; return its result, or None without one."""
     tx.lock(run.conversation_id)
     came = Arrival.objects.filter(run_id=run.id, name=call.name, position=None)
     first = came.order_by("pk").first()
@@ -53,7 +53,7 @@ def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
 
 
 def expire(tx: Transaction, run: RunRecord, call: Call) -> CallResult:
-    """End a wait after its timeout, and return the result, which may be a late arrival."""
+    """End a wait after its timeout, and return the outcome; data may have arrived just before."""
     tx.lock(run.conversation_id)
     entries = JournalEntry.objects.filter(run_id=run.id, position=call.position)
     error = {"type": NothingCame.__name__, "message": str(NothingCame(call.name))}

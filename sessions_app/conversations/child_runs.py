@@ -1,4 +1,4 @@
-"""Runs that other runs begin: inserted with the parent's journal entry, and ended with it.
+"""Child runs, inserted with an entry in the parent's journal that gets the child's outcome.
 
 Each function first locks the conversation, which parent and child share.
 """
@@ -27,7 +27,7 @@ RUN = JournalEntry.Kind.RUN
 
 @dataclass(frozen=True, slots=True)
 class NewChild:
-    """A child run to insert; with a title, people see it as a step of the parent."""
+    """A child run to insert; if it has a title, people see a step of the parent."""
 
     id: UUID
     key: HostKey
@@ -35,14 +35,14 @@ class NewChild:
     title: str
 
     def journal_record(self, until: datetime | None) -> JsonObject:
-        """Return the record of the running child for its parent's journal."""
+        """Return the content of the parent's journal entry while the child is running."""
         until_text = until and until.isoformat()
         return {"run": str(self.id), "title": self.title, "until": until_text}
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnValue:
-    """A workflow's return value, as JSON; a streaming workflow returns its text instead."""
+    """A child workflow's return value as JSON; a streaming child has none, and returns its text."""
 
     value: object
 
@@ -68,7 +68,7 @@ def end(
     return_value: ReturnValue | None,
     reason: str,
 ) -> None:
-    """End the parent's call with the result of a finished child, and let the parent go on."""
+    """Record the result of a finished child for the parent's call, and let the parent continue."""
     parent = Run.objects.get(pk=call.run)
     entry = _open(call.run, call.position).filter(result__run=str(child.id)).first()
     if entry is None or parent.status in Run.FINISHED or _is_cut(parent, call):
@@ -83,10 +83,10 @@ def end(
 
 
 def _is_cut(parent: Run, call: ParentCall) -> bool:
-    """Return whether a stop of the parent ends this call of a child.
+    """Return whether a stop of the parent ends this call, so that the child's outcome is ignored.
 
-    A child on a faster host may end first by the same stop, which is no failure for the parent to
-    handle. Calls of the parent's clean-up code do wait for their children.
+    The stop of the parent also stops the child. If the child ends first, the parent must not handle
+    this as a failure. Calls of the parent's clean-up code do wait for their children.
     """
     stop = parent.stop_point
     begun_before = stop is None or call.position <= stop["position"]
@@ -94,7 +94,7 @@ def _is_cut(parent: Run, call: ParentCall) -> bool:
 
 
 def expire(tx: Transaction, parent: RunRecord, call: Call) -> CallResult:
-    """End a call after its timeout, and return the result, as the child may just have ended."""
+    """End a call after its timeout; return the outcome, as the child may have just ended before."""
     tx.lock(parent.conversation_id)
     entry = _open(parent.id, call.position).first()
     if entry is None:
@@ -116,7 +116,7 @@ def _open(run: UUID, position: int) -> "QuerySet[JournalEntry]":
 def _finish(
     tx: Transaction, parent: Run, entry: JournalEntry, result: object, error: dict[str, str] | None
 ) -> None:
-    child_record: Any = entry.result  # made by `NewChild.journal_record`
+    child_record: Any = entry.result  # from `NewChild.journal_record`
     if title := child_record["title"]:
         state, payload = ("failed", error["message"]) if error else ("complete", "")
         step = step_payload(parent.id, entry.position, title, state, payload)

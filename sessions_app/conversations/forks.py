@@ -1,4 +1,4 @@
-"""A fork: a new run that keeps the calls of a recorded run before a position."""
+"""The forking of a run: a new run keeps the recorded calls of the old run before a position."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -30,13 +30,14 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
 
 Payload = JsonObject
-# Each function takes a run and the last position from which to fork, and returns that position or
-# an earlier one. An application with state of runs outside the journal appends one in `ready()`.
+# Functions that take a run and the last position at which it may be forked, and return this
+# position or an earlier one. An application that keeps state of runs outside of the journal appends
+# a function in `ready()`.
 limits: list[Callable[[Run, int], int]] = []
 
 
 def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) -> UUID:
-    """Begin the new run, in the same conversation; see `runs.fork`.
+    """Begin a fork of a run, in the same conversation; see `runs.fork`.
 
     Raises:
         NotFound: there is no such run, or its conversation is deleted.
@@ -72,8 +73,8 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
         payload["files"] = [shown_file(file) for file in files]
     tx.append(record, Event.Type.USER_MESSAGE.value, payload)
     _copy(tx, past, fork)
-    # All copied questions are settled, but the copied events of a reassigned question change the
-    # conversation's count of open questions; so restore the count.
+    # Restore the conversation's count of open questions. All copied questions are settled, but the
+    # copied events of a reassigned question change the count.
     columns = {"branched": True, "waiting": conversation.waiting}
     Conversation.objects.filter(pk=conversation.id).update(**columns)
     announce(tx, fork.key)
@@ -81,7 +82,7 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
 
 
 def _insert(tx: Transaction, past: "_Past", message_id: str, key: HostKey) -> Run:
-    """Insert the fork's row; with nothing kept, use the newest version."""
+    """Insert the fork's row; if it keeps no calls, the run uses the workflow's newest version."""
     source, run = past.source, uuid4()
     fork = Run(
         id=run,
@@ -107,7 +108,7 @@ def _insert(tx: Transaction, past: "_Past", message_id: str, key: HostKey) -> Ru
 
 
 class _Past:
-    """The past of a run before a position: its finished calls, and its text so far."""
+    """The part of a run that a fork keeps: finished calls before a position, and their text."""
 
     def __init__(self, source: Run, position: int) -> None:
         journal = Journal.load(source.id)
@@ -127,12 +128,12 @@ class _Past:
             if entry.call.position not in redone
         ]
         self.positions = {entry.call.position for entry in kept_entries}
-        # Sequence in the log: text up to here was shown before the last kept call.
+        # Sequence number in the log up to which text is kept, as it precedes the last kept call.
         self.until = max((entry.sequence for entry in kept_entries), default=0)
 
     @property
     def entries(self) -> list[JournalEntry]:
-        """Return the recorded calls, except prompts."""
+        """The journal entries of the kept calls, except prompts."""
         return list(self.source.journal.filter(position__in=self.positions))
 
     @cached_property
@@ -142,7 +143,7 @@ class _Past:
         return {str(row.id): row for row in rows}
 
     def events(self) -> list[tuple[str, Payload]]:
-        """Return the events of the kept past, in the order of the log."""
+        """Return types and payloads of the kept events, in the order of the log."""
         kept_events: list[tuple[int, str, Payload]] = []
         for part in read_parts(read_records(self.source.events.all())):
             if part.type == Event.Type.MESSAGE:
@@ -163,9 +164,9 @@ class _Past:
 
 
 def _calls_around(run: Run, position: int) -> set[int]:
-    """Return the positions of nested calls that may contain a call at `position` or later.
+    """Return the positions of steps that may contain a nested call at `position` or later.
 
-    A nested call may do so if it ended after the first of the later calls had begun.
+    A step may contain such a call if it ended after the first of these calls had begun.
     """
     gather = run.journal.filter(kind=JournalEntry.Kind.GATHER, name=NESTED_CALLS).first()
     if gather is None:
@@ -183,7 +184,7 @@ def _calls_around(run: Run, position: int) -> set[int]:
 
 
 def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
-    """Copy the past of the run to its fork: events, interactions, journal."""
+    """Copy the kept part of the run to its fork: events, interactions, journal entries."""
     ids = {interaction_id: uuid4() for interaction_id in past.interactions}
     sequence = 0
     for type_, payload in past.events():
@@ -195,7 +196,8 @@ def _copy(tx: Transaction, past: _Past, fork: Run) -> None:
     Interaction.objects.bulk_create(past.interactions.values())
     entries = past.entries
     for entry in entries:
-        # The last copied sequence marks all copied text as older, so replay does not show it again.
+        # Give each entry the last copied sequence number: then all copied text precedes the entry,
+        # and a replay does not show the text again.
         entry.pk, entry.run, entry.sequence = None, fork, sequence
     JournalEntry.objects.bulk_create(entries)
 

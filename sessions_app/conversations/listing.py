@@ -1,6 +1,7 @@
 """The entry of a conversation in its owner's list: its title, deletion and restoration.
 
-A deleted conversation is accessible to `restore` only. Its runs are stopped, and stay so.
+A deleted conversation is accessible to `restore` only. Its runs are stopped, and stay stopped after
+a restoration.
 """
 
 from uuid import UUID
@@ -22,7 +23,7 @@ MAX_TITLE = 200
 
 
 async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
-    """Change the title of the owner's conversation, without moving it in the list.
+    """Change the title of the owner's conversation, which keeps its place in the list.
 
     Raises:
         Invalid: the title has no visible character, or is too long.
@@ -67,7 +68,7 @@ async def restore(*, owner: UserId, conversation_id: str) -> None:
 
 
 def lock_kept(tx: Transaction, conversation: UUID) -> None:
-    """Lock a conversation, as `Transaction.lock` does, before a run in it begins or goes on.
+    """Lock a conversation that is not deleted, before one of its runs begins or continues.
 
     Raises:
         NotFound: the owner has deleted the conversation.
@@ -87,8 +88,8 @@ def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
 def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
     """Find and lock a conversation, even a deleted one.
 
-    The lock puts the change in order with messages: the run of an earlier message is stopped, a
-    later message is refused.
+    The lock serialises deletion and messages: the run of a message before the deletion is stopped,
+    a message after the deletion is refused.
 
     Raises:
         NotFound: there is no such conversation.

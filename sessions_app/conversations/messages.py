@@ -1,7 +1,7 @@
-"""The messages into a conversation, and the stops of its runs.
+"""The messages of people to a conversation, and the stops of its runs.
 
-Each function is one transaction, committed by the one writer; hosts are woken after the commit. A
-crash before the commit leaves nothing; a crash after it leaves work for the next start.
+Each function is one transaction of the process's writer; hosts are woken after the commit. A crash
+before the commit leaves no trace; after a crash following the commit, the next start does the work.
 """
 
 from collections.abc import Container
@@ -37,7 +37,8 @@ MAX_NAME = 200
 TITLE = 80
 STOPPABLE = (*Run.UNFINISHED, Run.Status.SUSPENDED)
 
-# A policy that only front ends choose: interrupt an active run only if it waits for a person.
+# A policy that only front ends choose: a new message stops an active run only if that run waits for
+# a person.
 OnlyAsking = Literal["interrupt_asking"]
 
 CONVERSATION = """
@@ -60,15 +61,15 @@ SUBMITTED = """
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """A user message as received.
+    """A user message as received from a front end, before it is stored.
 
     `message_id` is the client's id; a repetition with the same id starts nothing. `model` is the
-    model of an OpenAI client: a workflow's name, or any other text. `files` are ids of files that
-    were uploaded for the conversation. `second_message` is the policy for active runs if the
-    workflow does not set one. `replaces` is the run of an earlier message: this one is a new
-    version, with the same files, and without a text also with the same text. `follows` is the run
-    that this message continues. `replaces` and `follows` begin a new branch, and stop active runs
-    on other branches.
+    model that an OpenAI client names: a workflow's name, or any other text. `files` are ids of
+    files that were uploaded for the conversation. `second_message` is the policy for active runs if
+    the workflow does not set one. `replaces` is the run of an earlier message; this message is its
+    new version, with the same files and, if this text is empty, the same text. `follows` is the run
+    after which this message continues. `replaces` and `follows` begin a new branch, and stop active
+    runs on other branches.
     """
 
     message_id: str
@@ -85,7 +86,7 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedMessage:
-    """The stored message; `duplicate`: a message with this id was stored before, and is kept."""
+    """A stored message and its run; `duplicate`: a message with this id was stored earlier."""
 
     conversation: UUID
     run: UUID
@@ -117,9 +118,9 @@ def exist(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, b
 
 
 async def stop(*, owner: UserId, conversation_id: str, run: str | None = None) -> list[UUID]:
-    """Ask the active runs of a conversation, or the named one, to stop; return the ids.
+    """Ask the active runs of a conversation, or only the run `run`, to stop; return their ids.
 
-    A run's last event confirms its stop.
+    The last event of a run confirms its stop.
 
     Raises:
         NotFound: this owner has no such conversation, or there is no such run in it.
@@ -159,9 +160,10 @@ def submit_in(
     *,
     trusted: bool = False,
 ) -> SubmittedMessage:
-    """Do the work of `submit` within a transaction, for a checked message.
+    """Do the work of `submit` within a transaction, for a message checked by `check_message`.
 
-    `trusted`: the request is not the owner's, so the owner need not have access to the workflow.
+    `trusted`: the project's code sends the message, so that the owner need not have access to the
+    workflow.
     """
     sent_files = attachments.find(owner, conversation_id, message.files) if message.files else []
     conversation, workflow, last = _open(
@@ -206,15 +208,15 @@ def _open(
     *,
     trusted: bool,
 ) -> tuple[UUID, str, int]:
-    """Return the conversation, its workflow and last sequence; create a missing conversation."""
-    # The query locks the conversation's row, like `Transaction.lock`.
+    """Return a conversation's id, workflow and last sequence number; create it if missing."""
+    # The query also locks the conversation's row, in place of `Transaction.lock`.
     query = sql.add_lock(CONVERSATION, "FOR UPDATE")
     rows = sql.fetch(query, (owner, conversation_id))
     if not rows:
         workflow = _new(owner, message, trusted=trusted)
         title = message.text.strip() or "".join(file.name for file in files[:1])
         _create(tx, owner, conversation_id, workflow, title)
-        # Read again: another process may have created the conversation first.
+        # Read the row again, as another process may have created the conversation first.
         rows = sql.fetch(query, (owner, conversation_id))
     [(row_id, workflow, last_sequence, deleted_at)] = rows
     if deleted_at is not None:
@@ -227,10 +229,10 @@ def _open(
 def _whole(
     message: IncomingMessage, place: Place | None, sent_files: list[Attachment]
 ) -> tuple[IncomingMessage, list[JsonObject]]:
-    """Complete the message with its files, and with text and files of the message it replaces.
+    """Complete a message by its files, and by text and files of the message that it replaces.
 
     Returns:
-        The message, with the files in the metadata for each execution of the run; and the files.
+        The message, whose metadata name the files for each execution of the run; and the files.
     """
     text, files = message.text, []
     if place and place.replaces:
@@ -242,7 +244,7 @@ def _whole(
 
 
 def _new(owner: UserId, message: IncomingMessage, *, trusted: bool) -> str:
-    """Return the name of the workflow of a new conversation."""
+    """Return the name of the workflow that a new conversation gets for its first message."""
     if trusted:
         return registry.get(message.workflow).workflow.name
     if message.workflow is None and message.model is not None:
@@ -267,24 +269,24 @@ def _create(tx: Transaction, owner: UserId, conversation_id: str, workflow: str,
 
 
 def _check_free(conversation: UUID, message: IncomingMessage, place: Place | None) -> None:
-    """Check, before anything is written, that no active run would block the message.
+    """Check, before anything is written, that no active run prevents the message's run.
 
-    A message that is already stored passes.
+    A repeated message, which is already stored, passes the check.
 
     Raises:
         Busy: a run is active.
     """
     active = sql.fetch(ACTIVE, (conversation,))
-    if place:  # a new branch stops the runs on other branches
+    if place:  # ignore active runs on other branches, because a new branch stops these
         active = [row for row in active if sql.read_uuid(row[0]) in place.before]
     if active and not sql.fetch(SUBMITTED, (conversation, message.message_id)):
         raise Busy
 
 
 def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
-    """Stop active runs on other branches, so that the new run does not queue behind them.
+    """Stop active runs on other branches, so that the new run need not wait for them.
 
-    Returns the part of the run's log payload that describes the branch.
+    Returns the part of the message event's payload that describes the branch.
     """
     Conversation.objects.filter(pk=run.conversation_id).update(branched=True)
     interrupt(tx, run, only_asking=False, spared=place.before)
@@ -315,7 +317,7 @@ def insert_run(
     message: IncomingMessage,
     place: Place | None = None,
 ) -> bool:
-    """Insert the run, ordered after a sequence number; False if its message already has a run."""
+    """Insert a run, queued behind runs with a lower `sequence`; False if the message has a run."""
     parent = {} if run.parent is None else run.parent._asdict()
     return sql.insert_new(
         Run,
@@ -357,7 +359,7 @@ def find_run(run_id: UUID) -> Run:
 
 
 def request_stop(tx: Transaction, run: Run) -> None:
-    """Ask the run's host for a stop; repetitions do nothing."""
+    """Ask a run's host to stop the run and its children; repetitions do nothing."""
     tx.lock(run.conversation_id)
     stoppable = Run.objects.filter(pk=run.pk, status__in=STOPPABLE, stop_requested_at=None)
     if not stoppable.update(stop_requested_at=tx.now):
@@ -368,7 +370,7 @@ def request_stop(tx: Transaction, run: Run) -> None:
 
 
 def stop_all(tx: Transaction, runs: QuerySet[Run]) -> list[UUID]:
-    """Ask the unfinished and suspended runs among these to stop; return their ids in order."""
+    """Ask all unfinished and suspended runs of the query to stop; return their ids in order."""
     stoppable = list(runs.filter(status__in=STOPPABLE).order_by("sequence"))
     for run in stoppable:
         request_stop(tx, run)

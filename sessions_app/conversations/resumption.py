@@ -18,19 +18,21 @@ STEPS = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM, RUN)
 
 
 def is_resumable(run: Run) -> bool:
-    """Return whether the run is suspended, or failed and is no child.
+    """Return whether the run is suspended, or has failed and is not a child run.
 
-    The failure of a child was reported to its parent, which begins a new child when resumed.
+    The failure of a child was reported to its parent. If the parent is resumed, it begins a new
+    child.
     """
     has_failed = run.status == Run.Status.FAILED
     return run.status == Run.Status.SUSPENDED or (has_failed and run.parent_id is None)
 
 
 def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
-    """Queue the run again for its regular turn; return False if that is impossible.
+    """Queue a failed or suspended run again, like a new run; return False for any other run.
 
-    Answers and finished steps stay. A failed step is repeated if no further call followed, except a
-    `once` step with unknown outcome. Prompts that were open at the failure are asked anew.
+    Answers and finished steps are kept. A failed step is repeated if no further call followed it,
+    except a `once` step with unknown outcome. Prompts that were open at the failure are asked
+    again.
 
     Raises:
         NotFound: there is no such run, or its conversation is deleted.
@@ -51,20 +53,21 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
 
 
 def _reopen(run: Run) -> None:
-    """Restore the run to its state before it ended.
+    """Restore a failed run to its state before the failure.
 
-    Cancelled interactions keep their status, and lose their position in the journal.
+    Interactions that the end cancelled keep this status, but lose their position in the journal, so
+    that the run asks again.
     """
     run.finished_at = None
-    if run.stop_point is None:  # else the run goes on with its clean-up
+    if run.stop_point is None:  # otherwise the run continues its clean-up after the stop
         run.stop_requested_at = None
     last = last_positions(run.id)
     unfold(run.id, run.conversation_id)
     cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled_interactions.update(position=None)
-    run.journal.filter(kind=RUN, finished_at=None).delete()  # children that stopped with the run
+    run.journal.filter(kind=RUN, finished_at=None).delete()  # child runs stopped by the end
     failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS).exclude(
-        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # with possible effects
+        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # may have had effects
     )
     failed_steps.filter(
         pk__in=[step.pk for step in failed_steps if _was_last(run, step, last)]
@@ -72,7 +75,7 @@ def _reopen(run: Run) -> None:
 
 
 def _was_last(run: Run, entry: JournalEntry, last: Mapping[str, int]) -> bool:
-    """Return whether a failed call is the last of its track, and each gather around it likewise."""
+    """Return whether no call followed a failed call in its track or after a `gather` around it."""
     track, position = track_of(entry.place), entry.last_position or 0
     while track and last[track] <= position:
         position = gather_of(track)

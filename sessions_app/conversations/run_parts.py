@@ -1,4 +1,4 @@
-"""The parts of a conversation's log, in which pages, files and forks arrange its events."""
+"""The parts of a conversation's log: groups of events that pages, files and forks treat as one."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import Piece, TakenBack, split, taken_back_sequences, undo
 
 TEXTS = (Event.Type.TEXT, Event.Type.MESSAGE)
-# Events that end the current stretch of a run's text, as does a final or suspended status.
+# Types of events after which further text of the run is a new part. A final or suspended status
+# ends a part, too.
 BREAKS = (
     Event.Type.USER_MESSAGE,
     Event.Type.STEP,
@@ -18,7 +19,7 @@ BREAKS = (
     Event.Type.ASSIGNMENT,
 )
 RESTING = (*Run.FINISHED, Run.Status.SUSPENDED)
-# Event types that belong to the same part as another type.
+# Event types that belong to the part of another event type.
 SAME = {
     Event.Type.ASSIGNMENT: Event.Type.INTERACTION,
     Event.Type.ASSIGNMENT_UPDATE: Event.Type.INTERACTION,
@@ -28,10 +29,11 @@ SAME = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A message, a stretch of text, a step, a question or a status of a run, with its events.
+    """A part of a log: a message, a text, a step, a question or a status, with all its events.
 
-    `type` is the first event's, with `MESSAGE` for any text and `INTERACTION` for all events of a
-    question. `pieces` are the valid pieces of a text; `is_open` says that more may follow.
+    `type` is the type of the first event, but `MESSAGE` for any text, and `INTERACTION` for all
+    events of a question. `pieces`: the pieces of a text that were not replaced later. `is_open`:
+    further pieces may follow.
     """
 
     type: str
@@ -51,9 +53,9 @@ class Part:
 
 
 def read_parts(events: Sequence[EventRecord]) -> Iterable[Part]:
-    """Yield the parts of events in log order; the first event of a part decides its place."""
+    """Yield the parts of these events, sorted by the first event of each part."""
     restarts: dict[UUID, list[TakenBack]] = {}
-    open_texts: dict[UUID, int] = {}  # start of the text that each run is writing
+    open_texts: dict[UUID, int] = {}  # first sequence of each run's unfinished text
     parts: dict[Hashable, list[EventRecord]] = {}
     for event in events:
         payload = event.payload

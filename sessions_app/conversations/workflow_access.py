@@ -1,4 +1,4 @@
-"""The access check of workflows, some of which are for groups or holders of a permission."""
+"""The access check of workflows, which a site may limit to groups or holders of a permission."""
 
 from django.contrib.auth.models import PermissionsMixin
 
@@ -23,7 +23,7 @@ def usable(user: UserId) -> list[OfferedWorkflow]:
 
 
 def find(user: UserId, name: str | None) -> OfferedWorkflow:
-    """Return the workflow of a name, or without one the first that the user may use. Blocks.
+    """Return the workflow `name`, or for None the first one that the user may use. Blocks.
 
     Raises:
         UnknownWorkflow: the workflow is not offered, or not to this user; the error does not tell
