@@ -1,4 +1,4 @@
-"""The requirements of many processes: PostgreSQL; and Redis, without which all is slower."""
+"""The checks for many processes: PostgreSQL is required; without Redis everything is slower."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.settings import RuntimeSettings
 
-# Remedies by PostgreSQL's error messages, which are in English until the server knows the user.
+# Remedies by patterns of PostgreSQL's messages, which are in English before authentication.
 REMEDIES = {
     "password": "Fix the user and the password in DATABASE_URL.",
     "no pg_hba.conf entry": "Allow this machine and this user in PostgreSQL's pg_hba.conf.",
@@ -28,7 +28,7 @@ ENCODING = (
     "--template=template0 NAME), and name that in DATABASE_URL."
 )
 UNREACHABLE = "Start it, or fix the host and the port in DATABASE_URL."
-TIMEOUT = 2.0  # seconds for connecting to Redis, and for an answer
+TIMEOUT = 2.0  # seconds for connecting to Redis, and for each reply
 TODO = (
     "Check REDIS_URL and CHANNEL_LAYERS, and that Redis is up. Until then live news and wake-ups "
     "take seconds."
@@ -36,9 +36,9 @@ TODO = (
 
 
 def unusable() -> CheckMessage | None:
-    """Return the reason why PostgreSQL cannot be used.
+    """Return a finding if PostgreSQL cannot be used, with the reason and the remedy.
 
-    The check connects without the pool, which would report a timeout for every reason.
+    The check connects without the connection pool, which would report a timeout for every reason.
     """
     parameters = connection.get_connection_params()
     parameters.pop("pool", None)
@@ -66,7 +66,7 @@ def _connection_finding(message: str) -> CheckMessage:
     remedy = next(
         (do for pattern, do in REMEDIES.items() if re.search(pattern, message)), UNREACHABLE
     )
-    # libpq reports each attempt to connect on a line, which may continue on an indented line.
+    # libpq reports each attempt to connect on a separate line; an indented line continues the last.
     attempts = message.partition("All failures were:\n")[2] or message
     reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
     reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")

@@ -32,20 +32,20 @@ LEFT_FOR = 60.0
 
 T = TypeVar("T", bound=Hashable)
 
-# Events that this process failed to settle, with the time (monotonic) until which each is skipped,
-# because each attempt logs an exception.
+# Events that this process failed to settle, with the monotonic time until which each is skipped, so
+# that failing attempts do not log an exception every second.
 _left: dict[Hashable, float] = {}
 
 
 def due_interactions(column: str, most: int) -> list[UUID]:
-    """Return pending interactions whose time in the column has passed, oldest first."""
+    """Return pending interactions for which the time in `column` has passed, oldest first."""
     is_due = {f"{column}__lte": timezone.now()}
     interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
     return list(interactions.order_by(column).values_list("id", flat=True)[:most])
 
 
 def due_sleeps(most: int) -> list[Run]:
-    """Return runs with a finished durable sleep."""
+    """Return runs whose durable sleep has ended, oldest end first."""
     return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:most])
 
 
@@ -75,7 +75,7 @@ async def settle_due() -> None:
 
 
 async def release_claims() -> None:
-    """Release the claims of people who may not answer any more, for example as they have left."""
+    """Release the claims of people who may no longer answer, for example after leaving a group."""
     await _settle_all(claims.lost_claims, claims.release_lost)
 
 
@@ -102,10 +102,9 @@ async def _settle(settle_one: Callable[[Transaction, T], None], one: T) -> None:
 
 
 async def maintain() -> None:
-    """Settle due events, delete old data daily, release claims, forget dead processes, until
-    cancelled.
+    """Do all periodic work until cancelled, in an installation with a single process.
 
-    For an installation in which one process does everything.
+    This is: settle due events, delete old data daily, release claims, and forget dead processes.
     """
     forget_unseen = partial(writer.write, processes.forget_unseen)
     await asyncio.gather(

@@ -14,16 +14,17 @@ from django.db import connection
 
 from sessions_app.settings import secret_values
 
-# Tag, in Django's registry, of our checks, and of applications' checks that `doctor` runs, too.
+# Tag of our checks in Django's registry. The command `doctor` also runs other applications' checks
+# with this tag.
 TAG = "hitl"
 Findings = Iterator[CheckMessage]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check of one thing, skipped while the check named `needs` finds an error.
+    """A check of one requirement, skipped while the check named `needs` finds an error.
 
-    The ids of findings have the check's number: sessions_app.E112 is an error of number 112.
+    The ids of findings contain the check's number: sessions_app.E112 is an error of check 112.
     """
 
     number: int
@@ -33,9 +34,9 @@ class Check:
 
 
 def examine(checks: Iterable[Check]) -> Findings:
-    """Run the checks in order; yield their findings, with the check's name as `obj`.
+    """Run the checks in order; yield their findings, each with the check's name as `obj`.
 
-    Secrets in the texts are replaced by asterisks.
+    Secrets in the findings' texts are replaced by asterisks.
     """
     secrets = _secrets()
     failed_checks: set[str] = set()
@@ -68,7 +69,7 @@ def _look(check: Check) -> Findings:
 
 
 def _secrets() -> list[str]:
-    """List the secrets to be hidden in texts, longest first."""
+    """List the secrets that findings must not show, longest first."""
     secrets = {settings.SECRET_KEY, str(connection.settings_dict.get("PASSWORD") or "")}
     for secret in secret_values():
         secrets |= {secret, urlsplit(secret).password or ""}

@@ -1,4 +1,4 @@
-"""The periodic jobs of Procrastinate, which the workers run in turn."""
+"""The periodic jobs of Procrastinate, each of which is executed by any one of the workers."""
 
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
@@ -9,19 +9,21 @@ from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import due, processes, retention
 from sessions_app.storage.writer import writer
 
-# Priority above all jobs of hosts (0 or less), as a dead worker may leave a thousand such jobs.
+# Priority above that of hosts' jobs (0 or less): a dead worker may leave a thousand jobs of hosts,
+# for which these jobs must not wait.
 FIRST: JsonObject = {"queue": MAINTENANCE_QUEUE, "priority": 1}
 EVERY_SECOND = "* * * * * *"
 EVERY_NIGHT = "17 3 * * *"
-# Three retries; then the job counts as failed, which operators see.
+# Three retries; afterwards the job counts as failed, which operators see in the queue's state.
 AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 
 
-# No lock: a worker that dies in the middle must not keep other workers from due events.
+# The task has no Procrastinate lock: if a worker dies during the job, other workers must be able to
+# settle due events.
 @app.periodic(cron=EVERY_SECOND)
 @app.task(name="maintain", queueing_lock="maintain", pass_context=True, **FIRST)
 async def maintain(context: JobContext, timestamp: int) -> None:
-    """Settle due events, and requeue work that no live worker does."""
+    """Settle due events, and requeue the jobs of dead workers."""
     await due.settle_due()
     await context.additional_context[DISPATCHER].take_over(timestamp)
     if timestamp % processes.UNSEEN_EVERY == 0:

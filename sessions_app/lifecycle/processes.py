@@ -1,4 +1,4 @@
-"""The reports that each process stores every few seconds: on itself, and on its builders."""
+"""The reports that each process stores every few seconds, about itself and its builders."""
 
 import asyncio
 import hashlib
@@ -29,25 +29,25 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-EVERY = 5.0  # seconds between two reports
+EVERY = 5.0  # seconds between two reports of a process
 GONE_AFTER = timedelta(seconds=20)
 FORGOTTEN_AFTER = timedelta(hours=1)
-UNSEEN_EVERY = 60  # seconds between two deletions of unseen processes
-# Seconds without a stored report after which the process counts as unable to write.
+UNSEEN_EVERY = 60  # seconds between two deletions of processes without recent reports
+# Seconds without a stored report after which the database counts as refusing writes.
 OVERDUE = 3 * EVERY
-# Seconds for which a failed write means that the next write may fail, too.
+# Seconds after a failed write during which the database still counts as refusing writes.
 RECENT = 2 * EVERY
 
 # Metrics of builders by host key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
 Metrics = dict[str, JsonObject]
 
-# Time (monotonic) of this process's last stored report; empty if the process reports nothing.
+# Monotonic time of this process's last stored report; an empty list if it makes no reports.
 _stored_at: list[float] = []
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """The known state of a process. `silent`: seconds since the last sign of life."""
+    """The known state of a process. `silent`: seconds since its last report or heartbeat."""
 
     row: Process
     silent: float
@@ -76,7 +76,8 @@ async def report(dispatcher: Dispatcher) -> None:
 def stores_writes() -> bool:
     """Return whether the database stores the writes of this process.
 
-    With a full disk the database only reads, but for a while takes writes as small as a report.
+    With a full disk the database refuses writes, but for a while still stores small ones such as a
+    report, so failures of other writes count, too.
     """
     if time.monotonic() - writer.failed_at < RECENT:
         return False
@@ -84,7 +85,7 @@ def stores_writes() -> bool:
 
 
 async def sign_off() -> None:
-    """Delete this process's report: the process ends in good order."""
+    """Delete this process's report at a normal end, so that the process does not count as dead."""
     try:
         await writer.write(lambda tx: Process.objects.filter(name=this_process()).delete())
     except StorageUnavailable:
@@ -92,21 +93,21 @@ async def sign_off() -> None:
 
 
 async def record_builders(live: Metrics, stored_metrics: Metrics) -> None:
-    """Store the changes of the live builders since `stored_metrics`."""
+    """Store the metrics of builders that have changed since `stored_metrics`."""
     changes = {key: metrics for key, metrics in live.items() if stored_metrics.get(key) != metrics}
     changes |= {key: {} for key in stored_metrics.keys() - live.keys()}
-    # A transaction for each lease: transactions that lock many leases could deadlock.
+    # One transaction for each lease, because transactions that lock many leases could deadlock.
     await asyncio.gather(*(writer.write(partial(_store, *change)) for change in changes.items()))
 
 
 def _store(key: str, metrics: JsonObject, tx: Transaction) -> None:
-    # Own leases only: another process may have taken the key over, with a builder of its own.
+    # Update only own leases: another process may have taken the key over, with its own builder.
     leases = HostLease.objects.filter(pk=key, worker=this_process())
     leases.update(metrics=metrics, last_activity=tx.now)
 
 
 def record(tx: Transaction, report: ProcessReport) -> None:
-    """Store that the process is up, with its report."""
+    """Store the report of a process, with the current time as its last sign of life."""
     row = Process(**asdict(report), settings=shared_settings(), last_seen=tx.now)
     columns = [field.name for field in Process._meta.fields if not field.primary_key]  # noqa: SLF001 - Django's documented _meta
     Process.objects.bulk_create(
@@ -115,13 +116,13 @@ def record(tx: Transaction, report: ProcessReport) -> None:
 
 
 def forget_unseen(tx: Transaction) -> int:
-    """Delete processes that ended without signing off, after an hour; return their number."""
+    """Delete processes without a report for an hour, which have died; return their number."""
     return Process.objects.filter(last_seen__lt=tx.now - FORGOTTEN_AFTER).delete()[0]
 
 
 @cache
 def shared_settings() -> dict[str, str]:
-    """Return digests of settings that all processes must share; a digest reveals no secret."""
+    """Return digests of settings that must be the same in all processes; they reveal no secret."""
     file = RuntimeSettings.load().WORKFLOWS_FILE
     workflows = b"" if file is None else file.read_bytes()
     secret_key = salted_hmac("sessions_app.workers", "the same?", algorithm="sha256")
@@ -148,7 +149,7 @@ def _code_digest() -> str:
 
 
 def processes() -> dict[str, ProcessState]:
-    """Return all known processes by name."""
+    """Return the states of all processes with a stored report, by name."""
     silences = queue.silences()
     return {row.name: _process(row, silences) for row in Process.objects.order_by("name")}
 
@@ -164,12 +165,12 @@ def hosting_processes() -> list[str]:
 
 
 def _process(row: Process, silences: dict[int, float]) -> ProcessState:
-    # A worker counts as alive by its heartbeats, which decide on a take-over; another process by
-    # its reports.
+    # A worker is alive by its heartbeats, as these also decide whether its jobs are taken over. Any
+    # other process is alive by its reports.
     silent = (timezone.now() - row.last_seen).total_seconds()
     limit = GONE_AFTER.total_seconds()
     if row.job_worker is not None:
-        # Heartbeats are removed when the worker ends, and after a take-over of its jobs.
+        # A worker without a heartbeat row has ended, or its jobs were taken over.
         silent = silences.get(row.job_worker, max(silent, limit))
         limit = STALLED_AFTER
     return ProcessState(row, max(silent, 0), silent < limit)

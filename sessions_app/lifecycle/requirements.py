@@ -1,4 +1,4 @@
-"""The requirements before a process of a deployment starts: settings, a database, its tables.
+"""The checks of requirements before a process starts: settings, the database, its tables.
 
 `manage.py check` reports the project and, with a database, the workflows.
 """
@@ -44,7 +44,7 @@ def _form() -> Findings:
         )
 
 
-# The checks for many processes import packages that not every installation has.
+# Import the checks for many processes only here: they need packages that a single process does not.
 IS_COMPLETE_CLUSTER = CLUSTER and not [*_form()]
 cluster = import_module(f"{__package__}.cluster_requirements") if IS_COMPLETE_CLUSTER else None
 
@@ -58,7 +58,7 @@ def _project() -> Findings:
     try:
         tempfile.gettempdir()
     except OSError as error:
-        yield Warning(  # no Error: a process starts even with a full disk
+        yield Warning(  # not an Error, so that a process starts even with a full disk
             f"Larger uploads and downloads find no place: {error}",
             "Let TMPDIR name a directory to which this user may write.",
         )
@@ -81,7 +81,7 @@ def _workflows() -> Findings:
 
 def _workflow_warnings() -> Findings:
     """Report problems of workflows as warnings, so that `migrate` and a start continue."""
-    with suppress(DatabaseError):  # `migrate` checks before the tables exist
+    with suppress(DatabaseError):  # `migrate` runs this check before it creates the tables
         for finding in _workflows():
             if finding.level > checks.INFO:
                 yield Warning(finding.msg, finding.hint)
@@ -99,7 +99,7 @@ def _unhostable_runs() -> Findings:
     for name, version, count in sorted(
         runs.values_list("workflow", Coalesce("version", 0)).annotate(Count("pk"))
     ):
-        if (name, version) in offered or (name in names and not version):  # the run has not begun
+        if (name, version) in offered or (name in names and not version):  # not begun
             continue
         subject = f"version {version} of {name}" if name in names else f"the workflow {name}"
         yield Warning(
@@ -109,7 +109,7 @@ def _unhostable_runs() -> Findings:
 
 
 def _limits(offer: registry.OfferedWorkflow) -> Findings:
-    """Find a workflow's groups and permission that do not exist: a typo shuts everybody out."""
+    """Find a workflow's groups and permission that do not exist: a typo would exclude everybody."""
     name, config = offer.workflow.name, offer.config
     group_names = Group.objects.filter(name__in=config.groups).values_list("name", flat=True)
     for group in sorted({*config.groups} - {*group_names}):
@@ -139,7 +139,7 @@ def _database() -> Findings:
 
 
 def unusable(error: Exception) -> CheckMessage:
-    """Describe the failure of the database, and the remedy."""
+    """Make a finding of an error of the database, with a remedy."""
     return Error(
         f"The database {connection.settings_dict['NAME']} cannot be used: {error}",
         "Check whether its disk is full, and whether this user may write to its directory.",
@@ -170,11 +170,11 @@ START = (PROJECT, FORM, DATABASE, *(cluster.START if cluster else ()), MIGRATION
 
 @checks.register(TAG, checks.Tags.database)
 def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Report problems of workflows as warnings, if Django may query a database."""
+    """Report problems of workflows as warnings, if Django permits checks to query a database."""
     return list(examine([WORKFLOW_WARNINGS])) if databases else []
 
 
 @checks.register(TAG)
 def check_project(**_: object) -> list[CheckMessage]:
-    """Report settings of the project with which the application cannot work."""
+    """Report settings of the Django project with which this application cannot work."""
     return list(examine([PROJECT]))

@@ -23,15 +23,15 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-AT_ONCE = 100  # rows in one transaction
-# Time for which data for operators is kept, independent of the conversations.
+AT_ONCE = 100  # maximum of rows that one transaction deletes
+# Times for which released leases, and outcomes of mails and webhooks, are kept for operators.
 LEASES_KEPT = timedelta(days=1)
 NOTICES_KEPT = timedelta(days=30)
 # Time in which the owner of a conversation may undo its deletion.
 DELETED_KEPT = timedelta(days=1)
 
-# Plain SQL: Django's signals would tell each person's sockets that a session ended, and the sockets
-# of an expired session are closed already.
+# Plain SQL, because Django's deletion signal would notify each person's sockets of an ended session
+# without need: the sockets of an expired session are already closed.
 SESSIONS = """
     DELETE FROM {table} WHERE session_key IN (
         SELECT session_key FROM {table} WHERE expire_date < %s LIMIT %s
@@ -86,7 +86,7 @@ def _old(over: Q) -> QuerySet[Conversation]:
 
 
 def _old_conversations(over: Q) -> list[UUID]:
-    # Unordered: any batch of matching rows will do.
+    # The query needs no order: any batch of matching rows is suitable.
     return list(_old(over).values_list("pk", flat=True)[:AT_ONCE])
 
 
@@ -103,9 +103,9 @@ def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
 
 
 def _delete_leases(tx: Transaction) -> int:
-    # Delete only leases of conversations, whose keys are never used again. The key of a user may
-    # be: without its lease row the generation would begin at 1 again, and an older host could
-    # pass for the new host.
+    # Delete only leases of conversations, whose keys are never used again. The key of a user may be
+    # used again: without a lease row its generation would begin at 1 again, and writes of an old,
+    # frozen host with the same generation would be accepted.
     leases = HostLease.objects.filter(
         ~Exists(Run.objects.filter(key=OuterRef("key"))),
         key__startswith=HostKey.CONVERSATION,

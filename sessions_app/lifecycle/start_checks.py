@@ -1,4 +1,4 @@
-"""The checks before a process of the application starts, a web process or a worker."""
+"""The checks before a web process or a worker starts, and the lock of a single process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ from sessions_app.settings import RuntimeSettings
 log = Log(__name__)
 
 _claims: dict[Path, FileLock] = {}
-# Connections that hold the advisory lock; they stay open until the runtime has stopped.
+# Connections that hold PostgreSQL's advisory lock, and stay open until the runtime has stopped.
 _postgresql_claims: list[BaseDatabaseWrapper] = []
 # Number of the advisory lock, which other applications are unlikely to use.
 CLAIM = 0x4849544C
-# PostgreSQL must not end the idle connection, and must notice within half a minute that the machine
-# behind the connection is gone.
+# Settings by which PostgreSQL does not end the idle connection with the lock, and notices within
+# half a minute that the machine of the process is gone.
 CLAIM_SETTINGS = (
     "SET idle_session_timeout = 0; SET tcp_keepalives_idle = 10;"
     " SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
@@ -34,13 +34,13 @@ CLAIM_SETTINGS = (
 def check_start() -> None:
     """Check the requirements before a process starts. Blocks: call in a thread.
 
-    A missing Redis is only a warning: everything works, more slowly. Workflows that nobody may use,
-    and runs with a missing workflow, are warnings, too.
+    A missing Redis is only logged as a warning: everything works, but more slowly. Workflows that
+    nobody may use, and runs with a missing workflow, are only warnings, too.
 
     Raises:
-        ImproperlyConfigured: the process cannot work like this; the message has the remedy.
+        ImproperlyConfigured: a requirement is not met; the message has the remedy.
     """
-    channel_layer()  # raises if HITL names a missing layer
+    channel_layer()  # raises ImproperlyConfigured if HITL names a missing layer
     with usable_database():
         if not RuntimeSettings.load().cluster:
             if connection.vendor == "postgresql":
@@ -62,7 +62,7 @@ def check_start() -> None:
 
 @contextmanager
 def usable_database() -> Iterator[None]:
-    """Raise ImproperlyConfigured, with a remedy, if the database fails."""
+    """Convert an error of the database in the block to ImproperlyConfigured, with a remedy."""
     try:
         yield
     except (OperationalError, OSError) as error:
@@ -70,13 +70,13 @@ def usable_database() -> Iterator[None]:
 
 
 def claim_database(path: Path) -> None:
-    """Lock this SQLite file for this process, the only host of its runs, until the process ends.
+    """Lock the SQLite file until this process ends, so that no other process hosts its runs.
 
-    The operating system releases the lock however the process ends.
+    The operating system releases the lock even if the process is killed.
     """
     if not path.is_file():  # the database is in memory, or not created yet
         return
-    # The lock belongs to the process, not to the thread that acquires it.
+    # `thread_local=False`: the lock belongs to the process, not to the acquiring thread.
     lock = _claims.setdefault(path, FileLock(f"{path}.lock", thread_local=False))
     try:
         if not lock.is_locked:
@@ -86,17 +86,17 @@ def claim_database(path: Path) -> None:
 
 
 def claim_postgresql() -> None:
-    """Lock this PostgreSQL database for this process, the only host of its runs.
+    """Lock the PostgreSQL database for this process, so that no other process hosts its runs.
 
-    The server releases the lock when the connection ends, also that of a killed process. The lock
-    guards the start: a lock lost by a restart of PostgreSQL is not acquired again.
+    The server releases the lock when the connection ends, even if the process is killed. The lock
+    only protects the start: after a restart of PostgreSQL it is not acquired again.
     """
     if _postgresql_claims:
         return
     link = connection.copy()
-    link.inc_thread_sharing()  # another thread closes the connection
+    link.inc_thread_sharing()  # another thread will close the connection
     link.settings_dict["AUTOCOMMIT"] = True
-    link.settings_dict["OPTIONS"].pop("pool", None)  # a pool would lose this connection for good
+    link.settings_dict["OPTIONS"].pop("pool", None)  # a pool would never get it back
     with link.cursor() as cursor:
         cursor.execute(CLAIM_SETTINGS)
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))", [CLAIM])

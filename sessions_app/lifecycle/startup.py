@@ -16,14 +16,14 @@ from sessions_app.settings import RuntimeSettings
 from sessions_app.signals.delivery import Delivery
 from sessions_app.storage.writer import writer
 
-# Seconds for sockets and streams to end before the runtime stops.
+# Seconds that sockets and streams may take to end before the runtime stops.
 GOODBYE = 3.0
-# Functions that end sockets and streams, all called at once before the runtime stops.
+# Functions that end sockets and streams; all are called concurrently before the runtime stops.
 before_stop: list[Callable[[], Coroutine[None, None, None]]] = []
 # Background tasks of optional applications by name, started in each process that hosts runs.
 beside_hosting: dict[str, Callable[[], Coroutine[None, None, None]]] = {}
-# Threads of `asyncio.to_thread`, in workflows and for files. Their functions mostly wait, so there
-# are more threads than asyncio's default, the number of processors plus four.
+# Maximum of threads for `asyncio.to_thread`, in workflows and for files. Their functions mostly
+# wait, so asyncio's default, the number of processors plus four, would be too low.
 WAITING_THREADS = 64
 
 
@@ -42,7 +42,7 @@ class _Runtime:
         await self.dispatcher.start()
         works = {"reports": report(self.dispatcher)}
         kind = self.dispatcher.report().kind
-        if kind == Process.Kind.BOTH:  # else the workers' periodic jobs do this
+        if kind == Process.Kind.BOTH:  # with workers, their periodic jobs do this
             works["maintenance"] = maintain()
         if kind != Process.Kind.WEB:  # the process hosts runs
             signals = Delivery(alone=kind == Process.Kind.BOTH).main()
@@ -65,16 +65,16 @@ _running: list[_Runtime] = []
 
 
 async def start(dispatcher: Dispatcher | None = None) -> None:
-    """Start the runtime of this process, unless it is up.
+    """Start the runtime of this process, unless it is up already.
 
-    A single process resumes every unfinished run; of many processes, the workers do.
+    A single process resumes every unfinished run; with many processes, the workers do this.
 
     Args:
-        dispatcher: the dispatcher of a worker; by default a dispatcher that hosts here or, with
-            many processes, queues keys for the workers.
+        dispatcher: the dispatcher of a worker. By default, a single process hosts runs itself, and
+            a web process beside workers queues jobs for these.
     """
     if not _running:
-        gc.freeze()  # exempts imported objects, which live as long as the process
+        gc.freeze()  # garbage collection need not scan imported objects, which are never freed
         if dispatcher is None:
             cluster = RuntimeSettings.load().cluster
             dispatcher = ProcrastinateDispatcher() if cluster else LocalDispatcher()
@@ -89,7 +89,7 @@ def is_up() -> bool:
 
 
 async def stop() -> None:
-    """Stop hosting: runs leave memory in order, to continue elsewhere or at the next start."""
+    """Stop the runtime: runs are evicted, and continue elsewhere or at the next start."""
     await asyncio.gather(*(close() for close in before_stop))
     if _running:
         await _running.pop().stop()
