@@ -1,6 +1,5 @@
-"""The hints: a conversation has news, a host has work, an identity may have ended.
+"""The notifications by the channel layer: new events, work for a host, perhaps ended sign-ins.
 
-The only folder of the runtime that knows the channel layer. Any message may be lost, late or
-doubled: the cost is a query of the database. Everything above the event log may import this
-package.
+No other folder of the runtime uses the channel layer. Any message may be lost, late or doubled; the
+cost is a query of the database. Everything above the event log may import this package.
 """

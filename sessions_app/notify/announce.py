@@ -13,7 +13,7 @@ CLUSTER = "sessions_app.hosting.dispatch.dispatcher.ProcrastinateDispatcher"
 
 
 class Announcer(Protocol):
-    """The part of a dispatcher that writers of work use: makes a host search for a key's work."""
+    """The part of a dispatcher for code that writes work: makes a host search for a key's work."""
 
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
@@ -28,7 +28,7 @@ def announce(tx: Transaction, key: str, settlement: InteractionSettled | None = 
     """Announce work for the key; call in the transaction of the work, as its last write.
 
     `settlement` is a copy for a running host; only the database is authoritative. A process without
-    a runtime (a command beside the server) announces too, as far as the database suffices.
+    a started runtime (a management command) announces, too, as far as the database alone suffices.
     """
     if not _installed:
         install(import_string(CLUSTER if RuntimeSettings.load().cluster else LOCAL)())

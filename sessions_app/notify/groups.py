@@ -1,6 +1,6 @@
-"""The channel layer: its groups, sending to groups, and listening.
+"""The use of the channel layer: its groups, sending to groups, and listening.
 
-Messages are hints: a failure of the layer is never raised here, and never delays a caller for long.
+Messages may get lost, so no function raises a failure of the layer, or waits long for the layer.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,13 +28,13 @@ CLUSTER = "sessions_app.notify.layers.cluster.ClusterLayer"
 
 @cache
 def channel_layer() -> MemoryLayer:
-    """Return the layer of this process."""
+    """Return the channel layer of this process."""
     return new_layer(channel_layers.__getitem__)
 
 
 def new_layer(make: Callable[[str], BaseChannelLayer] = channel_layers.make_backend) -> MemoryLayer:
-    """Make the layer of CHANNEL_LAYERS that HITL names, or else our own: in memory, and over Redis
-    if there are other processes.
+    """Make the layer of CHANNEL_LAYERS that HITL names, or else our own layer: in memory, or, with
+    a REDIS_URL, in memory and over Redis.
 
     Raises:
         ImproperlyConfigured: HITL names a missing layer.
@@ -45,13 +45,13 @@ def new_layer(make: Callable[[str], BaseChannelLayer] = channel_layers.make_back
         return layer if isinstance(layer, MemoryLayer) else ForeignLayer(layer)
     if alias != DEFAULT_CHANNEL_LAYER:
         raise ImproperlyConfigured(f"HITL: CHANNEL_LAYER={alias} is not among CHANNEL_LAYERS.")
-    # Imported late, as the module imports a client of Redis.
+    # Import the module only here, because it imports a client of Redis.
     url = runtime.REDIS_URL
     return cast(MemoryLayer, import_string(CLUSTER)(url)) if url else MemoryLayer()
 
 
 def group_name(conversation: UUID) -> str:
-    """Return the name of the group of the conversation's readers."""
+    """Return the name of the channel-layer group for readers of the conversation."""
     return f"conversation.{conversation.hex}"
 
 
@@ -72,7 +72,7 @@ async def _hint(send: Callable[[], Awaitable[None]]) -> None:
 
 @asynccontextmanager
 async def join_groups(*groups: str) -> AsyncIterator[Callable[[], Awaitable[LayerMessage]]]:
-    """Join groups during the block, which gets a function that waits for the next message."""
+    """Join groups during the block, and yield a function that waits for the next message."""
     layer = channel_layer()
     channel = await layer.new_channel()
     try:

@@ -1,4 +1,4 @@
-"""Wake-ups between processes: a worker learns at once that one of its hosts has work."""
+"""Messages between processes that tell a worker at once that one of its hosts has work."""
 
 from dataclasses import astuple
 from datetime import datetime
@@ -12,7 +12,7 @@ WAKE = "host.wake"
 
 
 def worker_group(worker: str) -> str:
-    """Return the name of a worker's group, within the limits that channel layers set for names."""
+    """Return the name of a worker's group, in the characters and length that layers permit."""
     return f"worker.{worker.replace(':', '.')}"[:99]
 
 
@@ -22,7 +22,7 @@ def wake_message(key: str, settlement: InteractionSettled | None) -> LayerMessag
 
 
 def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
-    """Return the key whose host a message wakes, and the settlement, if any."""
+    """Return the key of the host that a message wakes, and a settled interaction, if any."""
     columns = message["settled"]
     return message["key"], columns and _unpack(*columns)
 

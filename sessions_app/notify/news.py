@@ -1,6 +1,6 @@
-"""News of a conversation: the end of its log, and the last events if they are few and small.
+"""The message about new events in a conversation's log, with the events if few and small.
 
-Readers within a process share the records themselves; other processes get a copy.
+Readers within a process share the event records; other processes get a copy.
 """
 
 import json
@@ -13,22 +13,23 @@ from sessions_app.json_types import JsonObject
 from sessions_app.storage.records import EventRecord
 
 NEWS = "conversation.news"
-# A group, and a message to the group: questions were asked or settled, in any conversation.
+# Group for everybody who counts open prompts, and the message to it: prompts of any conversation
+# were asked or settled.
 PROMPTS = "prompts"
 PROMPTS_CHANGED = {"type": "prompts.changed"}
-# Message to a conversation's group: data outside the conversation's log have changed.
+# Message to a conversation's readers: data other than its event log have changed.
 LOOK = {"type": "conversation.look"}
 
-# Maximum of events in a message, and of their characters. Beyond, a message has no events, and
-# readers fetch them from the log, in pages. A hundred messages may be queued for a socket whose
-# client does not read.
+# Maximum of events in a message, and of their characters in total. With more, the message has no
+# events, and readers fetch them from the log, in pages. The limit matters because a hundred
+# messages may be queued for a socket whose client does not read.
 MAX_EVENTS = 20
 MAX_SIZE = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """News that a conversation's log reaches `sequence`; `events` has its last events, or none."""
+    """The fact that a conversation's log has new events up to `sequence`; `events` may be empty."""
 
     conversation: UUID
     sequence: int
@@ -36,7 +37,7 @@ class News:
 
 
 def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
-    """Build the news of committed events for the readers in this process."""
+    """Build the message about committed events for the readers in this process."""
     few = len(events) <= MAX_EVENTS and sum(event.size for event in events) < MAX_SIZE
     return {
         "type": NEWS,
@@ -45,9 +46,9 @@ def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
 
 
 def pack(message: JsonObject) -> JsonObject:
-    """Convert a message of any type for other processes.
+    """Convert a message of any type to a form that can be sent to other processes.
 
-    Events become one string, which is serialized best.
+    Events become one JSON string, which the layer serialises fastest.
     """
     if message["type"] != NEWS:
         return message

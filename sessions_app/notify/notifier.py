@@ -1,4 +1,4 @@
-"""The notifier: sends news of commits, and messages for threads, in the runtime's event loop."""
+"""The notifier: sends messages about commits, and for other threads, in the runtime's loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,10 +28,10 @@ ABOUT_PROMPTS = (
     Event.Type.ASSIGNMENT_UPDATE,
 )
 
-# Seconds between two hints to other processes that prompts have changed. Each hint makes readers in
-# those processes count prompts.
+# Minimum seconds between two messages to other processes that prompts have changed. Each of these
+# messages makes readers in those processes count prompts by a query.
 HINT_EVERY = 0.3
-# Seconds from a change to its hint, so that more urgent messages are sent first.
+# Seconds from a change of a prompt to this message, so that more urgent messages are sent first.
 HINT_AFTER = 0.01
 
 log = Log(__name__)
@@ -40,15 +40,15 @@ log = Log(__name__)
 class Notifier:
     """A distributor of committed events, which come from the writer's thread.
 
-    Readers in this process are told at once, other processes by a task of the notifier. Events
-    committed while a message to other processes is on its way are merged into the next message.
+    Readers in this process get messages immediately, other processes by a task of the notifier.
+    Events committed while a message to other processes is being sent go into the next message.
     """
 
     def __init__(self) -> None:
         self._gathered: dict[UUID, list[EventRecord]] = {}
         self._messages: list[tuple[str, LayerMessage]] = []
-        self._hint: asyncio.TimerHandle | None = None  # timer of the next hint to other processes
-        self._hinted_at = -HINT_EVERY  # the loop's time of the last hint
+        self._hint: asyncio.TimerHandle | None = None  # timer of the message PROMPTS_CHANGED
+        self._hinted_at = -HINT_EVERY  # the loop's time at the last PROMPTS_CHANGED
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -61,7 +61,7 @@ class Notifier:
         _started.append(self)
 
     async def stop(self) -> None:
-        """Stop, once the gathered messages are sent."""
+        """Stop after sending the gathered messages."""
         self._loop = None
         if self._hint is not None:
             self._hint.cancel()
@@ -73,7 +73,7 @@ class Notifier:
                 await self._task
             self._task = None
         await self._flush()
-        with suppress(Exception):  # ignore any error of the layer at the end
+        with suppress(Exception):  # errors of the layer do not matter any more
             await channel_layer().close()
 
     def publish(self, tx: Transaction) -> None:
@@ -101,7 +101,7 @@ class Notifier:
             layer.deliver(group_name(conversation), news_message(conversation, new_events))
             if not layer.alone:
                 conversation_events = self._gathered.get(conversation, []) + new_events
-                # One event more than the maximum is kept, to show that there are too many.
+                # Keep one event more than the maximum, so that `news_message` sees the excess.
                 self._gathered[conversation] = conversation_events[-MAX_EVENTS - 1 :]
                 self._wake.set()
         if any(event.type in ABOUT_PROMPTS for event in events):
@@ -125,7 +125,7 @@ class Notifier:
             self._wake.set()
 
     async def _run(self) -> None:
-        while self._loop is not None:  # not endless: a layer may swallow the cancellation
+        while self._loop is not None:  # a layer may swallow the task's cancellation
             await self._wake.wait()
             self._wake.clear()
             await self._flush()
@@ -150,9 +150,10 @@ _started: list[Notifier] = []
 
 
 def send_from_thread(group: str, message: LayerMessage) -> None:
-    """Send a message to a group from a thread without an event loop, as of a request or command.
+    """Send a message to a group from a thread without event loop, such as a request's.
 
-    If the runtime is up, its loop sends, since layers keep connections per loop.
+    If the runtime is up, its event loop sends the message, because layers keep connections per
+    loop.
     """
     if not any(notifier.send(group, message) for notifier in _started):
         async_to_sync(send_to_group)(group, message)

@@ -1,4 +1,4 @@
-"""The channel layer of many processes: the layer of one process, and a link to the others."""
+"""The channel layer for many processes: each has a layer in memory, linked over Redis."""
 
 import asyncio
 from functools import partial
@@ -13,23 +13,23 @@ from sessions_app.notify.layers.memory import MemoryLayer
 from sessions_app.notify.news import pack, unpack
 
 # Callers limit the time of all calls of Redis. A `socket_timeout` would make redis-py use
-# `asyncio.wait_for`, too, which now and then swallows a cancellation (before Python 3.12).
+# `asyncio.wait_for`, which before Python 3.12 sometimes swallows a cancellation.
 CONNECTING = 1.0  # seconds for connecting to Redis
 
 
 class ClusterLayer(MemoryLayer):
     """A layer with groups in this process's memory, which sends over Redis to the other processes.
 
-    Messages within a process arrive at once, in any state of Redis. A message of another process
-    is sent to this process once, for any number of sockets. No caller waits for a Redis that fails:
-    the link is down until Redis works again, and then joins this process's groups once more.
+    Messages within a process are delivered immediately, even without Redis. A message of another
+    process is sent to this process once, for any number of sockets. No caller waits for a failing
+    Redis: the link is down until Redis works again, and then joins this process's groups again.
     """
 
     alone = False
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(**options)
-        # The number of the database, as Redis separates keys by database, but not subscriptions.
+        # The prefix contains the database's number: Redis does not separate channels by database.
         prefix = f"chat{parse_url(url).get('db', 0)}."
         options = {"socket_timeout": None, "socket_connect_timeout": CONNECTING}
         self._remote = RedisPubSubChannelLayer(hosts=[{"address": url, **options}], prefix=prefix)
@@ -43,7 +43,7 @@ class ClusterLayer(MemoryLayer):
         return await super().new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Add the channel to the group; at its first channel, the link to Redis joins the group."""
+        """Add a channel to a group; for the group's first channel, the link to Redis joins, too."""
         is_known = group in self.groups
         await super().group_add(group, channel)
         link = self._usable_link()
@@ -51,7 +51,7 @@ class ClusterLayer(MemoryLayer):
             await link.join(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Remove the channel from the group; at its last channel, the link to Redis leaves, too."""
+        """Remove a channel from a group; after its last channel, the link to Redis leaves, too."""
         is_known = group in self.groups
         await super().group_discard(group, channel)
         link = self._usable_link()
@@ -88,9 +88,7 @@ class ClusterLayer(MemoryLayer):
             await link.close()
 
     def _usable_link(self) -> RedisLink | None:
-        """Return the link if it belongs to the running loop: other loops can use neither link nor
-        channels.
-        """
+        """Return the link if it was made in the running event loop; other loops cannot use it."""
         if self._link is not None and self._link.loop is asyncio.get_running_loop():
             return self._link
         return None

@@ -23,7 +23,7 @@ REJOIN = 10.0
 
 
 class Health:
-    """The known health of the channel layer; changes are logged."""
+    """The health of the channel layer: whether its last call failed; each change is logged."""
 
     def __init__(self) -> None:
         self._failing = False
@@ -31,7 +31,7 @@ class Health:
 
     @property
     def in_pause(self) -> bool:
-        """True shortly after a failure of the layer."""
+        """True for `PAUSE` seconds after a failed call, in which messages are dropped."""
         return self._failing and time.monotonic() < self._next
 
     def note_failure(self, error: Exception) -> None:
@@ -42,7 +42,7 @@ class Health:
         self._next = time.monotonic() + PAUSE
 
     async def call(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Call the layer, for a second at most. Errors are only noted, as messages are hints."""
+        """Call the layer with a timeout of a second. Errors are noted, but not raised."""
         try:
             async with asyncio.timeout(TIMEOUT):
                 await work()
@@ -58,10 +58,11 @@ health = Health()
 
 
 class ForeignLayer(MemoryLayer):
-    """An adapter for a layer that is not ours, with failures that cost readers nothing but time.
+    """An adapter for a layer of another package; its failures only delay messages to readers.
 
-    Features of our layers are missing: messages within a process pass through the other layer, too,
-    and each message is sent separately. A query of the log finds dropped messages.
+    Features of our own layers are missing: messages within a process pass through the other layer,
+    too, and each message is sent separately. Readers find the events of dropped messages by a query
+    of the log.
     """
 
     alone = False
@@ -73,7 +74,7 @@ class ForeignLayer(MemoryLayer):
         self.backend = f"{type(layer).__module__}.{type(layer).__qualname__}"
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Join a group, now or as soon as the layer can."""
+        """Join a group, or try again every `REJOIN` seconds if the layer fails."""
         if channel not in self._readers:
             self._readers[channel] = _Reader(self._layer, partial(self.put, channel))
         await self._readers[channel].join(group)
@@ -95,27 +96,27 @@ class ForeignLayer(MemoryLayer):
         await self._layer.group_send(group, pack(message))
 
     def deliver(self, group: str, message: JsonObject) -> None:
-        """Do nothing: the other layer delivers the message in this process, too."""
+        """Do nothing: the adapted layer delivers messages within this process, too."""
 
     async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group's channels, in order."""
+        """Send messages in order, each to the channels of a group."""
         for group, message in messages:
             await self.group_send(group, message)
 
     async def close(self) -> None:
-        """End all readers. The layer itself belongs to the project."""
+        """End all readers. The adapted layer stays open, as it belongs to the project."""
         readers, self._readers = self._readers, {}
         for reader in readers.values():
             await reader.close()
 
 
 class _Reader:
-    """A reader of one channel of the layer, which passes messages on to the waiting listener."""
+    """A reader of one channel of the adapted layer; passes messages on to the waiting listener."""
 
     def __init__(self, layer: BaseChannelLayer, put: Callable[[JsonObject], None]) -> None:
         self._layer = layer
         self._put = put
-        self._name: str | None = None  # None until the layer was reachable
+        self._name: str | None = None  # the channel's name; None until the layer could be reached
         self._naming = asyncio.Lock()
         self._groups: set[str] = set()
         self._tasks = [asyncio.create_task(work()) for work in (self._receive, self._rejoin)]
@@ -134,7 +135,7 @@ class _Reader:
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks, timeout=TIMEOUT)  # the layer may unsubscribe meanwhile
+        await asyncio.wait(self._tasks, timeout=TIMEOUT)  # lets the layer unsubscribe
 
     async def _join(self, groups: Iterable[str]) -> None:
         async with self._naming:

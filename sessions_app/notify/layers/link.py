@@ -1,9 +1,9 @@
 """The link of one process to the others, over Redis.
 
 The link listens through the Pub/Sub layer of channels-redis, in one task and with one channel for
-the process, and publishes messages for such layers. A pulse once a second shows that published
-messages come back; if not, or if anything else fails, the link discards its connections and joins
-all groups anew. Meanwhile no caller waits for Redis.
+the process, and publishes messages for such layers. Every second the process sends a pulse (a test
+message) to itself. If pulses do not come back, or anything else fails, the link discards its
+connections and joins all groups again. Meanwhile no caller waits for Redis.
 """
 
 import asyncio
@@ -19,24 +19,25 @@ from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 
 log = Log(__name__)
-# channels_redis logs a traceback for each second without Redis. The link logs one warning.
+# Silence channels_redis, which logs a traceback for each second without Redis. The link itself logs
+# one warning.
 logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
 
 PULSE = 1.0  # seconds between two pulses (test messages of the process to itself)
-MISSED = 3  # pulses that have not come back, at which the link counts as dead
+MISSED = 3  # number of pulses without return after which the link counts as dead
 PAUSE = 1.0  # seconds before the next attempt to open the link
-TIMEOUT = 0.8  # seconds for one call of Redis; its callers wait for longer
-CLOSING = 5.0  # seconds for closing a connection; long, as the process may stand still meanwhile
-LATE = 0.2  # seconds by which a timeout is late if this process has stood still
-OPENING = 10.0  # seconds for joining all groups
+TIMEOUT = 0.8  # timeout of a call of Redis in seconds, shorter than the timeouts of callers
+CLOSING = 5.0  # seconds for closing a connection; generous, as the process may be frozen meanwhile
+LATE = 0.2  # delay of a timeout, in seconds, that shows that this process was frozen
+OPENING = 10.0  # timeout in seconds for joining all groups
 
 
 class Publisher:
     """A publisher of messages to the groups of channels-redis layers in all processes.
 
-    Messages sent together take one write, and Redis sends no answer. The layer itself takes a
-    connection from a pool, and reads an answer for each message, which only counts the listeners.
-    The pulses that come back show whether all is well.
+    Messages sent together take one write, and Redis sends no replies. The layer of channels-redis
+    would take a connection from a pool, and read a reply for each message, which only has the
+    number of listeners. Returning pulses show that the connection works.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class Publisher:
         self._connection = pool.make_connection()  # type: ignore[no-untyped-call] # no types
 
     async def open(self) -> None:
-        """Connect, and switch off Redis's answers.
+        """Connect, and switch off Redis's replies.
 
         Raises:
-            redis.RedisError: Redis is unreachable, or does not let this client switch answers off.
+            redis.RedisError: Redis is unreachable, or does not let this client switch replies off.
         """
         await self._connection.connect()
-        await self._connection.send_command("CLIENT", "REPLY", "ON")  # the only answered command
+        await self._connection.send_command("CLIENT", "REPLY", "ON")  # the last with a reply
         await self._connection.read_response()
         await self._connection.send_command("CLIENT", "REPLY", "OFF")
 
@@ -108,7 +109,7 @@ class RedisLink:
         self._deliver = deliver
         self._name = uuid4().hex
         self._channel = ""
-        # The groups that the link listens to.
+        # The groups that the link has joined in Redis.
         self._joined: set[str] = set()
         self._pulses = 0
         self._tried = asyncio.Event()
@@ -127,7 +128,7 @@ class RedisLink:
         await self._shut()
 
     async def join(self, group: str) -> None:
-        """Listen to the group. If the link is down or the call is interrupted, join it later."""
+        """Listen to the group; later, if the link is down or the call is interrupted."""
         await self._carry(lambda: self._add(group))
 
     async def leave(self, group: str) -> None:
@@ -135,9 +136,7 @@ class RedisLink:
         await self._carry(lambda: self._discard(group))
 
     async def send(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group's members in other processes. While the link is
-        down, messages are dropped.
-        """
+        """Send messages, each to a group's members in other processes; drop them without a link."""
         envelopes = [(group, seal(self._name, group, message)) for group, message in messages]
         await self._carry(lambda: self._publisher.publish(envelopes))
 
@@ -147,11 +146,11 @@ class RedisLink:
         deadline = self.loop.time() + TIMEOUT
         try:
             async with asyncio.timeout_at(deadline):
-                await self._tried.wait()  # for the first attempt to open the link
+                await self._tried.wait()  # until the link was opened, or failed to open
                 if self.up:
                     await call()
         except TimeoutError as error:
-            if self.loop.time() < deadline + LATE:  # else this process stood still
+            if self.loop.time() < deadline + LATE:  # otherwise this process was frozen
                 self._lose(error)
         except Exception as error:  # noqa: BLE001 - any error means a lost link
             self._lose(error)
@@ -161,7 +160,7 @@ class RedisLink:
         self._joined.add(group)
 
     async def _discard(self, group: str) -> None:
-        # Add the channel first: after an interrupted discard, a second discard alone does nothing.
+        # Add the channel first, because after an interrupted discard a second discard does nothing.
         await self._remote.group_add(group, self._channel)
         await self._remote.group_discard(group, self._channel)
         self._joined.discard(group)
@@ -173,7 +172,7 @@ class RedisLink:
                 await self._watch()
             except Exception as error:  # noqa: BLE001 - the link is opened again
                 self._lose(error)
-            finally:  # also if an ending event loop cancels this task, without `close`
+            finally:  # even if the event loop ends without a call of `close`
                 await self._shut()
             await asyncio.sleep(PAUSE)
 
@@ -183,7 +182,7 @@ class RedisLink:
             self._channel = await self._remote.new_channel()
             await self._remote.group_add(self._name, self._channel)
             self._joined = set()
-            while missing := set(self._groups) - self._joined:  # new groups may come meanwhile
+            while missing := set(self._groups) - self._joined:  # other tasks may add groups
                 for group in missing:
                     await self._add(group)
             await self._publisher.open()
@@ -221,9 +220,9 @@ class RedisLink:
                 task.result()
 
     async def _shut(self) -> None:
-        """Close the connections, and then cancel the tasks.
+        """Close the connections, and only then cancel the tasks.
 
-        In the other order an abandoned channel would use the connections once more.
+        If the tasks were cancelled first, an abandoned channel would use the connections again.
         """
         self.up = False
         for close in (self._publisher.close, self._remote.flush):
@@ -238,8 +237,8 @@ class RedisLink:
     async def _pulse(self) -> None:
         """Send a pulse to this process, or raise TimeoutError if several have not come back.
 
-        Pulses are counted, and no time is measured: a process that was stopped for a while misses
-        no pulse.
+        Pulses are counted instead of measuring time, because a process that was frozen for a while
+        would measure too much, but misses no pulse.
         """
         if self._pulses >= MISSED:
             raise TimeoutError("Redis accepts messages, and returns none")
@@ -247,13 +246,12 @@ class RedisLink:
         await self.send([(self._name, {})])
 
     async def _make_up(self) -> None:
-        """Finish interrupted joins and leaves.
+        """Finish interrupted joins and leaves of groups.
 
-        Callers are interrupted, for example, when their time is up as this process continues after
-        a standstill.
+        A call is interrupted, for example, if its timeout has passed while this process was frozen.
         """
         for group in set(self._groups) ^ self._joined:
-            if group in self._groups:  # checked again: other tasks join and leave meanwhile
+            if group in self._groups:  # other tasks may have joined or left meanwhile
                 await self.join(group)
             else:
                 await self.leave(group)
@@ -262,11 +260,11 @@ class RedisLink:
         while True:
             envelope = await self._remote.receive(self._channel)
             self._pulses = 0
-            if envelope["from"] != self._name:  # own messages are delivered already
+            if envelope["from"] != self._name:  # own messages were delivered when sent
                 self._deliver(envelope["group"], envelope["message"])
-                await asyncio.sleep(0)  # lets listeners read before many messages fill a channel
+                await asyncio.sleep(0)  # lets listeners read before a channel is full
 
 
 def seal(sender: str, group: str, message: JsonObject) -> JsonObject:
-    """Wrap a message with its sender and its group, as a process has one channel for all groups."""
+    """Add sender and group to a message, as a process receives all groups in a single channel."""
     return {"from": sender, "group": group, "message": message}

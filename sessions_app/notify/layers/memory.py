@@ -8,32 +8,32 @@ from channels.layers import InMemoryChannelLayer
 
 from sessions_app.json_types import JsonObject
 
-# Message that a full channel holds in place of a lost message.
+# Marker in the last slot of a full channel: at least one message was dropped.
 LOST = {"type": "messages.lost"}
 
 
 class MemoryLayer(InMemoryChannelLayer):
-    """Channels' in-memory layer, with a cost per message that does not grow with the channels.
+    """An in-memory channel layer whose cost per message does not grow with the number of channels.
 
-    Channels' layer walks over all channels and groups at each message to expire old messages, and a
-    channel with an expired message leaves its groups for good, though its socket lives. Here
-    messages never expire. The queue of a channel is bounded; when it is full, the last slot holds a
-    LOST marker. Messages are not copied, so no receiver may change one.
+    The layer of Channels itself walks over all channels and groups at each message to expire old
+    messages, and removes a channel with an expired message from its groups although the socket is
+    open. In this layer, messages never expire. The queue of a channel is bounded; when it is full,
+    the last slot holds a LOST marker. Messages are not copied, so receivers must not change them.
     """
 
-    alone = True  # no other processes exist
+    alone = True  # there are no other processes to send to
 
     def _clean_expired(self) -> None:
-        """Expire nothing."""
+        """Do nothing: messages never expire."""
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Leave the group; with the last group, discard the unread messages, which never expire."""
+        """Leave the group; after the last group, discard unread messages, which never expire."""
         await super().group_discard(group, channel)
         if not any(channel in members for members in self.groups.values()):
             self.channels.pop(channel, None)
 
     async def group_send(self, group: str, message: JsonObject) -> None:
-        """Put the message into each channel, without a task per channel."""
+        """Put the message into each of the group's channels, without a task per channel."""
         self.deliver(group, message)
 
     def deliver(self, group: str, message: JsonObject) -> None:
@@ -42,7 +42,7 @@ class MemoryLayer(InMemoryChannelLayer):
             self.put(channel, message)
 
     def put(self, channel: str, message: JsonObject) -> None:
-        """Put the message into a channel, or a LOST marker into the channel's last slot."""
+        """Put the message into a channel; if only one slot is left, put a LOST marker instead."""
         queue = self._queue(channel)
         room = queue.maxsize - queue.qsize()
         if room:
@@ -51,14 +51,14 @@ class MemoryLayer(InMemoryChannelLayer):
     async def receive(self, channel: str) -> JsonObject:
         """Wait for the channel's next message.
 
-        The queue is kept between the calls; Channels' layer makes a queue for each message.
+        The queue is kept between calls, while the layer of Channels makes a queue per message.
         """
         queue = self._queue(channel)
         try:
             message: JsonObject
             _, message = await queue.get()
         except asyncio.CancelledError:
-            if queue.empty():  # else a channel outside of all groups would stay for good
+            if queue.empty():  # otherwise a channel without groups would never be removed
                 self.channels.pop(channel, None)
             raise
         return message
