@@ -87,7 +87,7 @@ class Host:
         # Runs that were in memory when the database failed: the failure is not counted as a crash.
         self.excused: set[UUID] = set()
         self._conversations: Mapping[UUID, ConversationRecord] = {}
-        # True if the last selection left a run queued because its turn comes later.
+        # True if the last selection left a run queued, because the run must wait for other runs.
         self._left_some = False
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
@@ -169,7 +169,7 @@ class Host:
         self._abandon()
 
     def _abandon(self) -> None:
-        # Cancel now: code that waits for a fresh lease must not continue once the lease is lost.
+        # Cancel immediately: code that waits for a confirmed lease must not go on without a lease.
         for task in self._runs.values():
             task.leave(RunEvent.LOST)
         self._changed.set()
@@ -189,7 +189,7 @@ class Host:
         self._changed.set()
 
     async def main(self) -> None:
-        """Take the lease and drive the runs until none is left."""
+        """Take the lease, and execute the key's runs until none is left."""
         if not await self._take_lease():
             return
         try:
@@ -311,8 +311,8 @@ class Host:
             self.lose()
         if is_fault(failure):
             self._not_before = time.monotonic() + RETRY_AFTER
-        # Excuse a run from counting a crash if the database failed, except in a query of the run's
-        # own step: such a query may be the cause, and may fail at each attempt.
+        # A failure of the database is no crash of the run, except in a query of the run's own step:
+        # such a query may be the cause, and may fail at each attempt.
         is_of_its_code = failure is not None and isinstance(failure.__cause__, FaultInStep)
         if self.dropped or (isinstance(failure, StorageUnavailable) and not is_of_its_code):
             self.excused.add(task.id)

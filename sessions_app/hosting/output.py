@@ -44,7 +44,7 @@ class Output:
 
     async def emit(self, text: str) -> None:
         """Queue a chunk for the log, except text that an interrupted execution has stored."""
-        text = storable(text)  # the form in the log, with which a replay's text is compared
+        text = storable(text)  # the form in the log, to compare a replay's text
         if self._cut is not None:
             text = self._match(self._cut, text)
         if text:

@@ -326,7 +326,7 @@ class RecordedCalls(RecordedBackend):
         new_prompts = []
         for outgoing, interaction in outgoing_prompts:
             stored_prompt = from_json(outgoing.json)
-            if len(outgoing.json) > limits.MAX_PROMPT:  # `check_size` ignores punctuation
+            if len(outgoing.json) > limits.MAX_PROMPT:  # perhaps too long: count exactly
                 subject = f"The {type(outgoing.prompt).__name__} {outgoing.prompt.text[:50]!r}"
                 check_size(subject, stored_prompt, "MAX_PROMPT")
             resolved = None

@@ -118,7 +118,7 @@ class Selection:
     seen: frozenset[RunSighting] = frozenset()
     # True if more runs may be ready to start: the host selects again.
     more: bool = False
-    # True if a run stays queued because its turn comes later.
+    # True if a run stays queued, because the run must wait for other runs.
     left_some: bool = False
     # True if an operator asked to evict the builder.
     evict: bool = False

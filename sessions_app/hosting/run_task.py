@@ -76,7 +76,7 @@ class Stopping:
             self._look_whether_it_stands()
 
     def go_on(self) -> None:
-        """Continue a pending stop in the execution that begins now."""
+        """Continue a stop of an earlier execution in the execution that begins now."""
         if self._run.state is RunState.STOPPING:
             self._limit()
             self._look_whether_it_stands()
@@ -249,7 +249,7 @@ class RunTask:
                     if self.run.state in THROWN_OUT:
                         raise asyncio.CancelledError
                     if run.parent is not None and not runner.gives_text:
-                        continue  # a parent uses the return value, not this text
+                        continue  # the parent run uses the return value, not this text
                     await self._calls.put_out(chunk, is_repeat=runner.is_repeat)
             self._calls.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
@@ -293,13 +293,13 @@ class RunTask:
             if event is RunEvent.MISMATCHED:  # code that does not match the journal cannot clean up
                 log.error("run.stop_failed", run=str(self.id), error=str(error))
             await self._end(Run.Status.CANCELLED)
-        elif self.run.state is RunState.SUSPENDING:  # after a mismatch, or too many calls
+        elif self.run.state is RunState.SUSPENDING:  # for a mismatch or too many calls
             too_many = TooManyCalls(RuntimeSettings.load().MAX_CALLS)
             await self._suspend(error if event is RunEvent.MISMATCHED and error else too_many)
         elif self.run.state is RunState.FAILING:
             if before is RunState.BROKEN:  # the database refuses data of the run
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure
-                self.run.failure = None  # the new lane can write again
+                self.run.failure = None  # the failure belongs to the old lane of writes
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)
 
     async def _suspend(self, error: BaseException) -> None:

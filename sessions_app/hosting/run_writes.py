@@ -339,7 +339,7 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
         "wake_at": None,
         "replay_problem": "",
         "finished_at": tx.now if final else None,
-        # Reset the crashes: the code has ended, even if by an exception, without a crash.
+        # Reset the count of crashes: code that ended, even by an exception, did not crash.
         **({"crashes": 0} if leased_run.suspect else {}),
     }
     sql.update(Run, outcome, id=run.id)
@@ -356,7 +356,7 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
 
 
 def block(tx: Transaction, leased_run: LeasedRun, *, stack: str) -> None:
-    """Suspend a run that blocks its process, and reset the crash counts of the process's runs.
+    """Suspend a run that blocks its process, and reset the crash counts of other runs there.
 
     Another process may take over the runs of the blocked process, and count a crash for each.
     """

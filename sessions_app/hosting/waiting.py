@@ -59,7 +59,7 @@ class RunWaits:
 
     @property
     def unanswered_interactions(self) -> set[UUID]:
-        """The interactions without an answer."""
+        """The ids of interactions for which a call of `ask` still waits."""
         interaction_sets = (ask.interactions for ask in self._asks if not ask.answers.done())
         return set().union(*interaction_sets) - self._answers.keys()
 

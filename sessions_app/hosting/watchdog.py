@@ -70,7 +70,7 @@ class QuietRuns:
             last_calls, since = before.get(run, (calls, now))
             self._working[run] = (calls, since if calls == last_calls else now)
             if calls == last_calls and now - since >= QUIET:
-                self._working[run] = (calls, math.inf)  # prevents another warning
+                self._working[run] = (calls, math.inf)  # prevents another warning about this run
                 log.warning(
                     "run.quiet",
                     run=str(run.id),

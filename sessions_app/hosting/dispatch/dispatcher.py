@@ -62,7 +62,7 @@ class Dispatcher(Announcer, Protocol):
     hosts: HostRegistry | None = None
 
     async def start(self) -> None:
-        """Begin to dispatch."""
+        """Begin to serve: start a host for each key with work, or acquire jobs."""
 
     async def stop(self) -> None:
         """Start no more hosts; the runs of existing hosts stop at their next `await`."""

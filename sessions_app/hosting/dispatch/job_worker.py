@@ -33,7 +33,7 @@ T = TypeVar("T")
 # stop the worker from acquiring jobs, while its heartbeats continue, so that nobody would notice.
 QUERY_PATIENCE = 10.0
 # Seconds between two polls for jobs. Polling finds jobs that no notification announces, for example
-# when the running job with the same lock has ended.
+# a job that was locked by another job when it was queued.
 FETCH_EVERY = 1.0
 RESTART_AFTER = 1.0
 # Seconds after which the records of dead workers are removed.
@@ -45,7 +45,7 @@ DUE_AT_ONCE = 2
 # Hours for which failed jobs are kept; only operators read them.
 FAILED_KEPT = 7 * 24
 DISPATCHER = "dispatcher"
-# Module of the periodic tasks, imported by name: layering forbids this package an import statement.
+# Module of the periodic tasks; imported by name, because `lifecycle` is a layer above this package.
 TASKS = "sessions_app.lifecycle.periodic_jobs"
 
 
@@ -154,7 +154,7 @@ class PlacedJobs(JobManager):
         self.freed = False
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
-        """Acquire a job that can be served now."""
+        """Acquire a queued job for which a slot is free; return None if there is no such job."""
         self.left_some = False
         while (full := self._full()) or self._crowded():
             self.freed = False

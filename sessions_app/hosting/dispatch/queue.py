@@ -13,7 +13,7 @@ follow, with figures from two busy processors:
   job: 12 of 30 short runs took 2 to 10.7 s beside 20 slow runs on 3 workers of 8 slots; with
   `FETCH` none took over 0.9 s (`test_uneven_workers`).
 - `_new_job_event`. With polling for free slots, 4 of the short runs took 2 to 2.6 s.
-- `CLAIM`, `MINE`. Procrastinate ends a job by id alone: a worker that stood still would end a job
+- `CLAIM`, `MINE`. Procrastinate ends a job by id alone: a worker that was frozen would end a job
   that belongs to another worker by now.
 - `BEAT`. A worker that has checked its leases may rely on the leases until another worker takes
   over. That time counts from a heartbeat, so the check itself sends the heartbeat.
@@ -172,8 +172,8 @@ FIGURES = """
     WHERE job.status IN ('todo', 'doing', 'failed')
     GROUP BY job.queue_name ORDER BY job.queue_name
 """
-# Seconds after which a failed periodic job no longer counts if a later job of the same task was
-# deferred: that job has failed, too, and counts itself, or has done the work. Procrastinate stores
+# A failed periodic job no longer counts once a job of the same task was deferred more than so many
+# seconds later: that job has done the work, or has failed and counts itself. Procrastinate stores
 # the time at which each periodic task was last deferred.
 PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
@@ -240,7 +240,7 @@ def claim(job: int, worker: int, key: str) -> JobClaim:
 
 
 def of_worker(worker: int) -> dict[int, str]:
-    """Return the keys of the worker's jobs of hosts by job id, and store a heartbeat.
+    """Return the keys that the worker hosts, by job id, and store a heartbeat.
 
     No other worker takes over one of these jobs while the heartbeat is recent.
     """
