@@ -28,7 +28,7 @@ STREAM = JournalEntry.Kind.STREAM.value
 # Maximum of recorded characters of a call's arguments, and of quoted characters of a changed value.
 MAX_ARGUMENTS = 500
 MAX_SAID = 100
-# Key in the stored error of a result that cannot be stored: the return annotation at that time.
+# Key in a call's stored error: the return annotation that the result of the call violated.
 REFUSED = "refused"
 
 

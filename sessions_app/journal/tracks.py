@@ -6,8 +6,8 @@ on timing, so replay identifies a call by its place: its track and its number in
 
 from contextvars import ContextVar
 
-# Track of the executing code: empty for the workflow itself; "6.0" for the first coroutine of the
-# `gather` at journal position 6.
+# Track (sequence of numbered calls) of the executing code: empty for the workflow itself; "6.0" for
+# the first coroutine of the `gather` at journal position 6.
 current_track: ContextVar[str] = ContextVar("current_track", default="")
 
 # Journal name of a `gather` entry that begins a track for calls made inside of another call.
