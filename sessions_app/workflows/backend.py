@@ -109,7 +109,7 @@ def dump_returned(workflow: registry.Workflow, value: object) -> object:
 
 
 def load_returned(name: str, stored: object) -> object:
-    """Load a workflow's return value by its newest version's annotation."""
+    """Convert a stored return value of a workflow by the annotation of the newest version."""
     declaration = registry.declared_workflows().get(name)
     if declaration is None or declaration.streams:
         return stored
@@ -134,14 +134,14 @@ def attempt(
     except Unrecorded as error:
         return error
     except BaseException as error:  # the writer thread must survive any error of the function
-        if is_fault(error):  # a deadlock or lost connection, say: retry the whole transaction
+        if is_fault(error):  # for example a deadlock: retry the whole transaction
             raise FaultInStep from error
         return CallResult.of_error(error, title)
     return outcome(stored, title)
 
 
 class Backend(ABC):
-    """The services that a context needs.
+    """The services that a workflow's context needs: a journal, prompts, waits, and output.
 
     The defaults suit a backend that records nothing, shows nothing and is never stopped.
     """
@@ -264,7 +264,7 @@ class RecordedBackend(Backend):
 
     def __init__(self, journal: Journal, stop: StopPoint | None) -> None:
         self._journal = journal
-        # The journal position at which a person stopped the run; None for a run that goes on.
+        # The journal position at which a person stopped the run; None if nobody stopped it.
         self.stop = stop
         self.mismatch: NonDeterminism | None = None
 

@@ -59,7 +59,7 @@ class FairSemaphore(asyncio.Semaphore):
         self._hand_out()
         try:
             await turn
-        except BaseException:  # GeneratorExit, too, which closes a coroutine that waits for a slot
+        except BaseException:  # also GeneratorExit, if the waiting coroutine is closed
             if turn.done() and not turn.cancelled():  # a slot was assigned before the cancellation
                 self.release(user)
             turn.cancel()
@@ -78,7 +78,7 @@ class FairSemaphore(asyncio.Semaphore):
     def _hand_out(self) -> None:
         while self._value:
             users = filter(self._may_hold_more, self._waiting)
-            user = min(users, key=self._held.__getitem__, default=None)  # a tie: the first in line
+            user = min(users, key=self._held.__getitem__, default=None)  # on ties: longest waiting
             if user is None:
                 return
             queue = self._waiting.pop(user)

@@ -41,7 +41,7 @@ class WorkflowConfig(BaseModel):
     # Limit of concurrent runs: per user if the workflow has a per-user builder, else for all users.
     # Waiting runs do not count, and active runs mostly await a model; hence the high default.
     max_concurrency: int = Field(default=64, ge=1)
-    # Maximum for one user within a limit for all users; by default half of that limit.
+    # Maximum of one user's runs within a limit for all users; by default half of that limit.
     max_concurrency_per_user: int | None = Field(default=None, ge=1)
     second_message: Policy | None = None
     # Seconds after which an idle user's builder is closed.

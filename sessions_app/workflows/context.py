@@ -197,7 +197,7 @@ class Context:
         once: bool = NOT_GIVEN,
         **kwargs: object,
     ) -> Coro[Any]:
-        """Run the function once, and return its recorded result ever after.
+        """Run the function once, and return its recorded result in every replay.
 
         A plain function runs in a thread. The result must have a JSON form, which is read back by
         the function's return annotation. After a crash before the result is stored, the function
@@ -211,7 +211,7 @@ class Context:
             name: the name in the journal, for replay; by default the function's own name.
             retry: tries again after an error.
             timeout: seconds per try, after which the try raises `TimeoutError`. A thread cannot be
-                ended: the function goes on there unheeded.
+                ended: the function continues there, and its result is ignored.
             once: never runs the function again, even after a crash before the result is stored. The
                 start is stored beforehand, which costs one more commit.
 
@@ -278,7 +278,7 @@ class Context:
         timeout: float | None = NOT_GIVEN,
         **kwargs: object,
     ) -> "Stream[T]":
-        """Run the function once, and return its pieces as they come; ever after from the journal.
+        """Run the function once, and return its pieces as they come, in a replay from the journal.
 
         Text pieces are shown as text of the run, so the workflow need not yield them; if it does,
         they are not shown twice. Other pieces with a JSON form are for the workflow only. After a
@@ -346,7 +346,7 @@ class Context:
             TooFewPeople: `to` names too few people for `votes` and `four_eyes`.
             TooLarge: the prompt is longer than MAX_PROMPT.
             UnknownAssignee: `to` or `escalate` names a user or a group that does not exist.
-            ValueError: the arguments make no sense together.
+            ValueError: the arguments contradict each other.
         """
         assignment = make_assignment(
             to,

@@ -1,4 +1,4 @@
-"""One execution of a workflow function: the calls that it makes and their outcomes."""
+"""An execution of a workflow function: the calls that it makes and their outcomes."""
 
 import threading
 from asyncio import CancelledError
@@ -73,7 +73,7 @@ Kind = JournalEntry.Kind
 
 
 class Execution:
-    """One execution of a workflow function, on which the author's `Context` is built.
+    """An execution of a workflow function, on which the author's `Context` is built.
 
     The methods for a context's calls immediately check that the run may make calls, and return an
     awaitable.
@@ -168,7 +168,7 @@ class Execution:
             raise Gathered(method, reason)
 
     def check_may_call(self) -> None:
-        """Raise the error that any call of the context must raise now, if there is one."""
+        """Raise an error if the context permits no call now, for example after the run's end."""
         step = running_step.get()
         if step is not None and step.caller is self:
             step.mistake = self.mistake = CalledInStep(step.name)

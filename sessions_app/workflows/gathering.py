@@ -75,7 +75,7 @@ async def _gather(
         execution.backend.have_stopped(track)
         raise
     finally:
-        _close(works)  # close coroutines that never began
+        _close(works)  # close coroutines that were never started
     errors = [outcome.error for outcome in outcomes if isinstance(outcome, _FailedCoroutine)]
     if errors and not return_exceptions:
         raise errors[0]

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sessions_app.errors import AmbiguousOption
 from sessions_app.json_types import JsonObject
 
-# A function of a workflow's author that a step calls: alone, and with its arguments bound.
+# Types of a function that a step calls: the function alone, and with its arguments bound.
 Function: TypeAlias = Callable[..., Any]
 BoundFunction: TypeAlias = "partial[Any]"
 

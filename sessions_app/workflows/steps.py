@@ -49,7 +49,7 @@ _END = object()
 MAX_BITS = 14_284
 # Characters that each number, and each part of a list or object, adds to the measured size.
 EACH_VALUE = 4
-# Parts of a result above which a thread converts the result, as this takes milliseconds.
+# Number of parts of a result above which a thread converts it, because this takes milliseconds.
 MOST_IN_LOOP = 2_000
 # Advice on common mistakes for authors of workflows.
 ORM = (
@@ -95,7 +95,7 @@ class Caller(Protocol):
     mistake: Unrecorded | None
 
     def check_may_call(self) -> None:
-        """Raise the error that any call of the context must raise now, if there is one."""
+        """Raise an error if the context permits no call now, for example after the run's end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -144,7 +144,7 @@ def advise(error: BaseException) -> None:
 
 
 def name_of(function: Function) -> str:
-    """Return a function's `__name__`, which stays the same if the function moves to a module."""
+    """Return a function's `__name__`, which stays the same if the function moves elsewhere."""
     plain_function = function.func if isinstance(function, partial) else function
     return str(getattr(plain_function, "__name__", type(plain_function).__name__))
 
@@ -317,7 +317,7 @@ class ResultType:
             raise ResultRefused.at(position, error, kept=kept, annotation=annotation) from None
 
     def load(self, stored: object) -> Any:
-        """Load the result from JSON values."""
+        """Convert stored JSON values to a result of the annotated type."""
         return self._adapter.validate_python(stored, by_alias=True, by_name=True)
 
     def load_refused(self, entry: Entry) -> Any:

@@ -33,7 +33,7 @@ class _Work:
         self._loop = asyncio.get_running_loop()
         # Future of the function's result and error, one of which is None.
         self.done: asyncio.Future[tuple[object, BaseException | None]] = self._loop.create_future()
-        # True once the pool counts this job's thread as free.
+        # True once the pool counts the thread of this work as free.
         self.over = False
 
     def run(self) -> None:
@@ -94,7 +94,7 @@ class StepThreads:
         with self._changed:
             if work in self._waiting:
                 self._waiting.remove(work)
-            elif self._give_back(work):  # do not count this thread any more
+            elif self._give_back(work):  # the thread will end after its work: replace it
                 self._threads -= 1
                 self._see_to_them()
 
