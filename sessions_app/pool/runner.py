@@ -240,7 +240,7 @@ class Runner:
             self.failed = True
             self.execution.reasoning.end()
             advise(error)
-            self.execution.check_awaited()  # raise NeverAwaited if that may be the error's cause
+            self.execution.check_awaited()  # a missing `await` may be the cause of the error
             raise
         finally:
             self._inside = False

@@ -49,7 +49,7 @@ def streaming_output(workflow: Workflow) -> type[BaseModel]:
     """
     if not workflow.streams:
         return single_output(workflow)
-    arguments = get_args(_hints(workflow).get("return"))  # `T` of an AsyncIterator[T], say
+    arguments = get_args(_hints(workflow).get("return"))  # `(T,)` for an AsyncIterator[T]
     return _model(workflow, "Chunk", arguments[0] if arguments else str)
 
 
