@@ -37,7 +37,7 @@ user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
 
 
 class ScriptBackend(Backend):
-    """The backend of a run that lives as long as its process.
+    """The backend of a script's run, which is not stored and ends with its process.
 
     Without callbacks, prompts and sign-ins raise NoPerson.
     """
