@@ -23,7 +23,7 @@ AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 @app.periodic(cron=EVERY_SECOND)
 @app.task(name="maintain", queueing_lock="maintain", pass_context=True, **FIRST)
 async def maintain(context: JobContext, timestamp: int) -> None:
-    """Settle due events, and requeue the jobs of dead workers."""
+    """Settle due events, and requeue the jobs of dead workers and work that has no job."""
     await due.settle_due()
     await context.additional_context[DISPATCHER].take_over(timestamp)
     if timestamp % processes.UNSEEN_EVERY == 0:

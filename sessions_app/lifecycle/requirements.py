@@ -44,7 +44,7 @@ def _form() -> Findings:
         )
 
 
-# Import the checks for many processes only here: they need packages that a single process does not.
+# Import the checks for many processes only if needed: their packages may not be installed.
 IS_COMPLETE_CLUSTER = CLUSTER and not [*_form()]
 cluster = import_module(f"{__package__}.cluster_requirements") if IS_COMPLETE_CLUSTER else None
 
@@ -99,7 +99,7 @@ def _unhostable_runs() -> Findings:
     for name, version, count in sorted(
         runs.values_list("workflow", Coalesce("version", 0)).annotate(Count("pk"))
     ):
-        if (name, version) in offered or (name in names and not version):  # not begun
+        if (name, version) in offered or (name in names and not version):  # the run has not begun
             continue
         subject = f"version {version} of {name}" if name in names else f"the workflow {name}"
         yield Warning(

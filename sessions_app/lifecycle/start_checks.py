@@ -96,7 +96,7 @@ def claim_postgresql() -> None:
     link = connection.copy()
     link.inc_thread_sharing()  # another thread will close the connection
     link.settings_dict["AUTOCOMMIT"] = True
-    link.settings_dict["OPTIONS"].pop("pool", None)  # a pool would never get it back
+    link.settings_dict["OPTIONS"].pop("pool", None)  # use no pool for this connection
     with link.cursor() as cursor:
         cursor.execute(CLAIM_SETTINGS)
         cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))", [CLAIM])
