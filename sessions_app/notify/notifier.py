@@ -31,7 +31,8 @@ ABOUT_PROMPTS = (
 # Minimum seconds between two messages to other processes that prompts have changed. Each of these
 # messages makes readers in those processes count prompts by a query.
 HINT_EVERY = 0.3
-# Seconds from a change of a prompt to this message, so that more urgent messages are sent first.
+# Seconds from a change of a prompt to the message PROMPTS_CHANGED, so that urgent messages come
+# first.
 HINT_AFTER = 0.01
 
 log = Log(__name__)
@@ -125,7 +126,7 @@ class Notifier:
             self._wake.set()
 
     async def _run(self) -> None:
-        while self._loop is not None:  # a layer may swallow the task's cancellation
+        while self._loop is not None:  # ends even if a layer swallows the cancellation
             await self._wake.wait()
             self._wake.clear()
             await self._flush()

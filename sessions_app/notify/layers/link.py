@@ -24,11 +24,11 @@ log = Log(__name__)
 logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
 
 PULSE = 1.0  # seconds between two pulses (test messages of the process to itself)
-MISSED = 3  # number of pulses without return after which the link counts as dead
+MISSED = 3  # number of unreturned pulses after which the link counts as dead
 PAUSE = 1.0  # seconds before the next attempt to open the link
-TIMEOUT = 0.8  # timeout of a call of Redis in seconds, shorter than the timeouts of callers
-CLOSING = 5.0  # seconds for closing a connection; generous, as the process may be frozen meanwhile
-LATE = 0.2  # delay of a timeout, in seconds, that shows that this process was frozen
+TIMEOUT = 0.8  # Timeout of a call of Redis in seconds; shorter than the timeouts of callers.
+CLOSING = 5.0  # Seconds for closing a connection; generous, as the process may be frozen then.
+LATE = 0.2  # seconds of delay at which a timeout means that this process was frozen
 OPENING = 10.0  # timeout in seconds for joining all groups
 
 
@@ -56,7 +56,7 @@ class Publisher:
             redis.RedisError: Redis is unreachable, or does not let this client switch replies off.
         """
         await self._connection.connect()
-        await self._connection.send_command("CLIENT", "REPLY", "ON")  # the last with a reply
+        await self._connection.send_command("CLIENT", "REPLY", "ON")  # only this one is answered
         await self._connection.read_response()
         await self._connection.send_command("CLIENT", "REPLY", "OFF")
 
@@ -146,7 +146,7 @@ class RedisLink:
         deadline = self.loop.time() + TIMEOUT
         try:
             async with asyncio.timeout_at(deadline):
-                await self._tried.wait()  # until the link was opened, or failed to open
+                await self._tried.wait()  # until the first attempt to open the link is over
                 if self.up:
                     await call()
         except TimeoutError as error:
@@ -260,7 +260,7 @@ class RedisLink:
         while True:
             envelope = await self._remote.receive(self._channel)
             self._pulses = 0
-            if envelope["from"] != self._name:  # own messages were delivered when sent
+            if envelope["from"] != self._name:  # own messages were already delivered when sent
                 self._deliver(envelope["group"], envelope["message"])
                 await asyncio.sleep(0)  # lets listeners read before a channel is full
 
