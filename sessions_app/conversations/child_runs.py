@@ -48,7 +48,7 @@ class ReturnValue:
 
 
 def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, sequence: int) -> None:
-    """Insert a child run, ordered after a sequence number of the log, and wake its host."""
+    """Insert a child run, with a sequence number of the log as its order, and wake its host."""
     run = RunRecord(
         child.id,
         parent.conversation_id,
@@ -116,7 +116,7 @@ def _open(run: UUID, position: int) -> "QuerySet[JournalEntry]":
 def _finish(
     tx: Transaction, parent: Run, entry: JournalEntry, result: object, error: dict[str, str] | None
 ) -> None:
-    child_record: Any = entry.result  # from `NewChild.journal_record`
+    child_record: Any = entry.result  # a dict made by `NewChild.journal_record`
     if title := child_record["title"]:
         state, payload = ("failed", error["message"]) if error else ("complete", "")
         step = step_payload(parent.id, entry.position, title, state, payload)

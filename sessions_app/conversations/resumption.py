@@ -65,9 +65,9 @@ def _reopen(run: Run) -> None:
     unfold(run.id, run.conversation_id)
     cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled_interactions.update(position=None)
-    run.journal.filter(kind=RUN, finished_at=None).delete()  # child runs stopped by the end
+    run.journal.filter(kind=RUN, finished_at=None).delete()  # child runs that ended with this run
     failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS).exclude(
-        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # may have had effects
+        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # the step may have run
     )
     failed_steps.filter(
         pk__in=[step.pk for step in failed_steps if _was_last(run, step, last)]
