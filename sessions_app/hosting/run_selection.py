@@ -215,7 +215,7 @@ def _take_up(
     elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         selection.more = True
-    else:  # a begun run that is to be stopped is started, too, so that its workflow can clean up
+    else:  # a run to be stopped is executed, too, if it has begun: its code may have to clean up
         _start(tx, lease, driven_runs, run, selection)
 
 

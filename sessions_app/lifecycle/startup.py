@@ -42,7 +42,7 @@ class _Runtime:
         await self.dispatcher.start()
         works = {"reports": report(self.dispatcher)}
         kind = self.dispatcher.report().kind
-        if kind == Process.Kind.BOTH:  # with workers, their periodic jobs do this
+        if kind == Process.Kind.BOTH:  # if there are workers, their periodic jobs do this
             works["maintenance"] = maintain()
         if kind != Process.Kind.WEB:  # the process hosts runs
             signals = Delivery(alone=kind == Process.Kind.BOTH).main()

@@ -56,7 +56,7 @@ class Publisher:
             redis.RedisError: Redis is unreachable, or does not let this client switch replies off.
         """
         await self._connection.connect()
-        await self._connection.send_command("CLIENT", "REPLY", "ON")  # only this one is answered
+        await self._connection.send_command("CLIENT", "REPLY", "ON")  # only this call gets a reply
         await self._connection.read_response()
         await self._connection.send_command("CLIENT", "REPLY", "OFF")
 
