@@ -35,7 +35,7 @@ log = Log(__name__)
 
 MB = 1024 * 1024
 LONGEST_NAME = 120
-# Files that one person may have uploaded but not sent.
+# Maximum number of files that one person may have uploaded but not yet sent.
 MOST_UNSENT = 50
 # Time for which an unsent file is kept.
 UNSENT_KEPT = timedelta(days=1)
@@ -60,8 +60,8 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     """Store an uploaded file, which a later message of the conversation may name.
 
     Raises:
-        Invalid: the file is empty, too large, of a refused type, or one too many; or the owner's
-            space is used up.
+        Invalid: the file is empty, too large or of a refused type; or the owner has too many unsent
+            files, or no space left.
         StorageUnavailable: the file could not be written.
     """
     check_storable("conversation_id", conversation_id)
@@ -81,7 +81,7 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     await writer.write(lambda tx: _begin(tx, row))
     try:
         path = await asyncio.to_thread(storages["default"].save, row.path, file)
-    except Exception as error:  # storage backends raise errors of any class
+    except Exception as error:  # storage backends raise exceptions of any class
         log.exception("attachment.not_written", attachment=str(id_))
         await writer.write(lambda tx: _give_up(tx, row))
         raise StorageUnavailable(_("The file could not be stored. Send it again.")) from error
@@ -182,7 +182,7 @@ async def delete_unwanted() -> int:
         for id_, path in rows:
             try:
                 await asyncio.to_thread(storages["default"].delete, path)
-            except Exception:  # storage backends raise any class; the row stays for a retry
+            except Exception:  # a backend may raise any class; the kept row allows a retry
                 log.exception("attachment.not_deleted", path=path)
                 stuck.add(id_)
         deleted = await writer.write(
@@ -289,7 +289,7 @@ def _complete(tx: Transaction, row: Attachment, path: str) -> None:
 
 
 def _give_up(tx: Transaction, row: Attachment) -> None:
-    """Mark a file that could not be written: the next cleaning deletes its row and remains."""
+    """Mark the row of a file that could not be written; the next clean-up deletes both."""
     Attachment.objects.filter(pk=row.pk).update(taken_at=tx.now)
 
 

@@ -1,4 +1,4 @@
-"""The branches of a conversation: the order of its runs once a message has versions.
+"""The branches of a conversation: the order of its runs once a message was edited or tried again.
 
 Only the beginning of a branch is stored. A fork continues the run before the forked run; a run with
 `follows` continues the run named there; any other run continues the run before it in the log.
@@ -13,7 +13,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Conversation, Run
 from sessions_app.storage import sql
 
-# Columns that give a run's position among the branches; see `models.Run`.
+# Columns of `models.Run` from which the tree of branches in a conversation is built.
 COLUMNS = ("id", "parent_id", "forked_from_id", "follows_id")
 
 
@@ -21,10 +21,10 @@ class Branches:
     """The order of a conversation's runs, built from rows of `COLUMNS` in the order of the log."""
 
     def __init__(self, rows: Iterable[tuple[UUID, UUID | None, UUID | None, UUID | None]]) -> None:
-        # Predecessor of each run that a message began.
+        # Maps each top-level run (one that a message began) to the run that it continues.
         self._before: dict[UUID, UUID | None] = {}
         self._versions: dict[UUID, list[UUID]] = {}
-        # Top-level ancestor of each run; a run that a message began is its own.
+        # Maps each run to its top-level ancestor; a top-level run is mapped to itself.
         self._roots: dict[UUID, UUID] = {}
         self._beginnings: set[UUID] = set()
         for run, parent, forked_from, follows in rows:
@@ -51,7 +51,7 @@ class Branches:
         return self._before[run]
 
     def newest(self) -> UUID | None:
-        """Return the run that ends the shown branch; None if there is no run."""
+        """Return the last run of the branch that people see; None if there is no run."""
         return next(reversed(self._before), None)
 
     def end(self, run: UUID) -> UUID | None:
@@ -80,7 +80,7 @@ class Branches:
         return {run for run, root in self._roots.items() if root not in on}
 
     def beginning(self, branch: Sequence[UUID]) -> UUID | None:
-        """Return the run with which the given branch left another; None for the first branch."""
+        """Return the run at which the given branch split off; None for the original branch."""
         return next((run for run in branch if run in self._beginnings), None)
 
     def versions(self, run: UUID) -> list[UUID]:

@@ -46,7 +46,7 @@ async def give_back_thread() -> None:
     context = SyncToAsync.thread_sensitive_context.get(None)
     if context is not None and context in SyncToAsync.context_to_thread_executor:
         await sync_to_async(connections.close_all)()
-        del SyncToAsync.context_to_thread_executor[context]  # the thread ends with the executor
+        del SyncToAsync.context_to_thread_executor[context]  # deleting the executor ends its thread
 
 
 async def yield_response(

@@ -6,15 +6,15 @@ This module does not need Django to be set up.
 from sessions_app.json_types import JsonObject
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
-# Maximum of connections: enough for the runtime's writers and readers, which keep their
-# connections, and for the views.
+# Maximum number of connections: enough for the views, and for the runtime's writer and reader
+# threads, each of which keeps one connection.
 POOL_SIZE = 20
 POOL = {
     "min_size": 1,
     "max_size": POOL_SIZE,
     "timeout": 5,
-    # Seconds for attempts to reconnect, which follow at growing intervals, and exclude other
-    # attempts: with the default, 300, the pool stays down for as long again as the database was.
+    # Seconds for which the pool retries a failed connection, with growing pauses and without any
+    # other attempt. With the default, 300, the pool stays down twice as long as the database.
     "reconnect_timeout": 2,
     "max_lifetime": 1800,
 }
@@ -25,8 +25,8 @@ CUT_OFF = {
     "keepalives_count": 3,
     "tcp_user_timeout": 14000,
 }
-# Rows of a run are locked for milliseconds; a longer wait is a fault. A process that holds a lock
-# and sleeps (a stopped process, a cut cable) loses the lock before others take its runs over.
+# Rows of a run are locked for milliseconds; a longer wait is a fault. If a process with a lock is
+# stopped or cut off, PostgreSQL frees the lock before another worker takes over its runs.
 OPTIONS = (
     f"-c lock_timeout={LOCK_TIMEOUT:.0f}s "
     f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION:.0f}s"

@@ -6,11 +6,11 @@ from django.db import DatabaseError, Error, InterfaceError, OperationalError
 
 from sessions_app.errors import SessionsError, StorageUnavailable
 
-# PostgreSQL's codes of transactions to retry: deadlock, serialization.
+# PostgreSQL's error codes of transactions to retry: deadlock and serialization failure.
 COLLISIONS = ("40P01", "40001")
-# PostgreSQL's codes of faults: the classes of connections, resources, operators (stop, start), the
-# machine, and PostgreSQL itself; then a transaction that idled or took too long, a read-only
-# server, and a lock that was unavailable.
+# PostgreSQL's error codes of faults. Two characters name a class: connection, resources, operator
+# intervention, system error, internal error. Then come the codes of an idle or slow transaction, of
+# a read-only server, and of a lock that was not available.
 POSTGRESQL = ("08", "53", "57", "58", "XX", "25P03", "25P04", "25006", "55P03", *COLLISIONS)
 SQLITE = {
     sqlite3.SQLITE_BUSY,
@@ -34,7 +34,7 @@ def is_fault(error: BaseException | None) -> bool:
     """
     if isinstance(error, StorageUnavailable):
         return True
-    if isinstance(error, SessionsError):  # the cause decides, e.g. a builder's failed read
+    if isinstance(error, SessionsError):  # its cause decides, e.g. a builder's failed query
         return is_fault(error.__cause__)
     if not isinstance(error, Error):
         return False
@@ -43,8 +43,8 @@ def is_fault(error: BaseException | None) -> bool:
         return code.startswith(POSTGRESQL)
     number = getattr(error.__cause__, "sqlite_errorcode", None)
     if number is not None:
-        return number & 0xFF in SQLITE  # higher bits of the code only add detail
-    if type(error) is DatabaseError:  # Django raises DatabaseError also for a deleted row
+        return number & 0xFF in SQLITE  # the low byte is SQLite's primary error code
+    if type(error) is DatabaseError:  # Django also raises it when saving a deleted row
         return hasattr(error.__cause__, "sqlstate")
     return isinstance(error, (OperationalError, InterfaceError))
 

@@ -8,12 +8,12 @@ from sessions_app.logs import Log
 
 log = Log(__name__)
 
-# Maximum seconds until rare work that failed is repeated.
+# Maximum pause in seconds before failed work is repeated, however rarely it usually runs.
 LONGEST_AFTER_FAULT = 3600.0
 
 
 async def repeat(work: Callable[[], Awaitable[object]], *, every: float, name: str) -> None:
-    """Do the work again and again until cancelled, each time `every` seconds after the last end.
+    """Repeat the work until cancelled, each time `every` seconds after the last repetition ended.
 
     An error is logged with `name`; then the work is repeated within the hour.
     """

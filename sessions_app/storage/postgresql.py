@@ -1,4 +1,4 @@
-"""The PostgreSQL side of all differences from SQLite: `storage.sqlite` has the same names.
+"""The code that is specific to PostgreSQL; `storage.sqlite` has the same names for SQLite.
 
 PostgreSQL has types for UUIDs and aware datetimes, and allows several writers.
 """
@@ -13,8 +13,8 @@ from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
 WRITERS = 4
 ADAPTERS: dict[type, Callable[[Any], Any]] = {}
-# A writer that stands still (a stopped process, a cut cable) loses its locks before others take its
-# runs over.
+# If a writer is stopped or cut off, PostgreSQL frees its locks before another worker takes over its
+# runs.
 LIMITS = (
     f"SET lock_timeout = {LOCK_TIMEOUT * 1000:.0f}",
     f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION * 1000:.0f}",
@@ -32,7 +32,7 @@ APPEND_EVENT = """
 def execute(driver: Any, statement: LiteralString, values: Sequence[Any]) -> Any:
     """Execute a statement on the driver's connection, and return the cursor.
 
-    Django's own cursors, which the connection would make, take as long as the database.
+    A plain psycopg cursor is used: Django's cursor class takes as long as the database itself.
     """
     return Cursor(driver).execute(statement, values)
 
@@ -43,7 +43,7 @@ def append_event(
     sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
-    """Take a sequence number by the given query, and store the event; return the number's row."""
+    """Run the query that takes a sequence number, and store the event; return the query's row."""
     return fetch(APPEND_EVENT.format(sequence_query=sequence_query), (*sequence_values, *event))
 
 
@@ -52,9 +52,9 @@ def prepare(connection: BaseDatabaseWrapper) -> None:
 
 
 def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
-    """Prepare a writer's connection: set the limits, under any settings of a project."""
-    # Plan the few recurring statements once. Django switches this off by default, and a project
-    # does so for a pooler without prepared statements.
+    """Prepare a writer's connection: set the timeouts, whatever a project has configured."""
+    # Use server-side prepared statements from the first execution, as a few statements recur.
+    # Django disables them by default, and a project may do so for a pooler that lacks them.
     if "prepare_threshold" not in connection.settings_dict["OPTIONS"]:
         connection.connection.prepare_threshold = 1
     with connection.cursor() as cursor:

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
-# Maximum of concurrent threads for one person's reads.
+# Maximum number of threads that serve one person's reads at the same time.
 MOST_OF_ONE = THREADS // 2
 
 
@@ -35,9 +35,9 @@ def make_threads(number: int, name: str) -> ThreadPoolExecutor:
 
 def _close_at_exit() -> None:
     for database in connections:
-        with suppress(ImproperlyConfigured, ImportError):  # the database's driver may be missing
+        with suppress(ImproperlyConfigured, ImportError):  # a driver's package may be missing
             own = connections[database]
-            own.inc_thread_sharing()  # another thread closes at exit
+            own.inc_thread_sharing()  # `close` is called by the main thread at exit
             atexit.register(own.close)
 
 
@@ -92,7 +92,7 @@ async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 
 class Shares:
-    """The slots of each person, a fixed number each: further work of a person waits for a slot."""
+    """A limit of concurrent work per person: each person has the same fixed number of slots."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -103,7 +103,8 @@ class Shares:
 
         Work whose caller is cancelled keeps the slot to its end: a thread cannot be stopped.
         """
-        # A semaphore serves one event loop; an earlier loop's semaphore may still be in memory.
+        # The loop is part of the key: an earlier loop's semaphores may exist, and serve only that
+        # loop.
         key = (asyncio.get_running_loop(), person)
         places = self._places.setdefault(key, asyncio.Semaphore(self._most))
         await places.acquire()

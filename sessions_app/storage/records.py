@@ -20,7 +20,7 @@ class ParentCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The immutable facts of a run, as the log knows the run. See `models.Run`."""
+    """The immutable columns of a run that the event log needs. See `models.Run`."""
 
     id: UUID
     conversation_id: UUID
@@ -47,7 +47,7 @@ class EventRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InteractionSettled:
-    """A settlement, as told to a host: the final status of an interaction of the host's run.
+    """The settlement of an interaction, sent to the host that executes the interaction's run.
 
     `response` is `{"value": a value}` or `{"values": [values]}`, None where there is no response.
     """
@@ -66,9 +66,9 @@ def step_payload(run: UUID, position: int, title: str, state: str, payload: str)
 
 
 def read(conversation: UUID, *, after: int, limit: int) -> list[EventRecord]:
-    """Read at most `limit` events after the cursor, oldest first. Blocks: call in a thread.
+    """Read at most `limit` events with a sequence above `after`, oldest first. Reads the database.
 
-    The first event may be a `message` that began before the cursor: see `trim`.
+    The first event may be a `message` that began at or before `after`: see `trim`.
     """
     later = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
     return read_records(later, limit=limit)
@@ -91,7 +91,7 @@ def read_records(events: QuerySet[Event], *, limit: int | None = None) -> list[E
 
 
 def trim(event: EventRecord, *, after: int) -> str:
-    """Return the part of a `text` or `message` event that a reader at the cursor has not read."""
+    """Return the part of a `text` or `message` event whose sequence numbers are above `after`."""
     text: str = event.payload["text"]
     read_count = after - event.first_sequence + 1
     if event.type != Event.Type.MESSAGE or read_count <= 0:

@@ -1,4 +1,4 @@
-"""A run's text in the log: pieces, text taken back by restarts, and folding when the run ends."""
+"""A run's text in the log: pieces, text removed by restarts, and the merge when the run ends."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ RESTARTS = """
 """
 DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
 
-# Maximum characters of text in one event. An event is sent as a whole, and stays in memory for a
-# client that does not read.
+# Maximum number of characters of text in one event. An event is sent as a whole, and for a client
+# that does not read, it stays in memory.
 PART = 64 * 1024
 
-# A range of sequence numbers whose text a `restart` event took back.
+# Sequence numbers of text that a `restart` event revoked, as a crashed run writes it anew.
 TakenBack = range
 
 
@@ -67,7 +67,7 @@ def undo(pieces: Iterable[Piece], restarts: Sequence[TakenBack]) -> list[Piece]:
 
 
 def kept_pieces(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]:
-    """Return the pieces not taken back, of events (type, first_sequence, sequence, payload)."""
+    """Return the pieces of (type, first_sequence, sequence, payload) not taken back by restarts."""
     pieces: list[Piece] = []
     restarts: list[TakenBack] = []
     for type_, first_sequence, sequence, payload in rows:
@@ -79,7 +79,7 @@ def kept_pieces(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]
 
 
 def text_of(run: UUID, until: int | None = None) -> str:
-    """Return the text of a run; with `until`, the text as of that sequence. Reads the database."""
+    """Return the text of a run, or its text up to the sequence `until`. Reads the database."""
     texts = (Event.Type.TEXT, Event.Type.MESSAGE, Event.Type.RESTART)
     rows = Event.objects.filter(run_id=run, type__in=texts).order_by("sequence")
     if until is not None:
@@ -114,8 +114,8 @@ def parts(pieces: Iterable[Piece]) -> list[list[Piece]]:
 
 
 def unfold(run: UUID, conversation: UUID) -> None:
-    """Undo `fold` for a run that continues: messages become text events again, without the text
-    that was taken back.
+    """Split the message events of a resumed run into text events, as the inverse of `fold`.
+    Text that a restart took back stays folded.
     """
     messages = Event.objects.filter(run_id=run, type=Event.Type.MESSAGE)
     for message in messages.filter(payload__taken_back__isnull=True):

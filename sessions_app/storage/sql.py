@@ -70,12 +70,12 @@ def _adapters() -> dict[type, Callable[[Any], Any]]:
 
 
 def read_uuid(value: object) -> UUID:
-    """Read a UUID from its column."""
+    """Convert the value of a UUID column to a UUID: SQLite returns text."""
     return value if isinstance(value, UUID) else _uuid_of(value)
 
 
 def read_id(value: UUID | str) -> UUID:
-    """Read a row's UUID that a caller gives, perhaps as text.
+    """Convert a row's id from a caller, a UUID or its text, to a UUID.
 
     Raises:
         NotFound: no row can have such an id.
@@ -86,13 +86,13 @@ def read_id(value: UUID | str) -> UUID:
         raise NotFound(f"{value!r:.100} is no id.") from None
 
 
-@lru_cache(maxsize=1024)  # making a UUID takes as long as the statement that returned its text
+@lru_cache(maxsize=1024)  # parsing a UUID takes as long as a SELECT that returns one
 def _uuid_of(text: str) -> UUID:
     return UUID(text)
 
 
 def is_uuid(text: str) -> bool:
-    """Return whether the text is a UUID; the database accepts no other text as one."""
+    """Return whether the text is a UUID; in a query, the database would refuse any other text."""
     try:
         UUID(text)
     except ValueError:
@@ -101,7 +101,7 @@ def is_uuid(text: str) -> bool:
 
 
 def read_time(value: object) -> datetime | None:
-    """Read an aware datetime from its column."""
+    """Convert the value of a datetime column to an aware datetime: SQLite returns text."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if isinstance(value, datetime) and value.tzinfo is None:
@@ -110,7 +110,7 @@ def read_time(value: object) -> datetime | None:
 
 
 def read_json(value: object) -> Any:
-    """Read JSON from its column."""
+    """Decode the value of a JSON column."""
     return from_json(value) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""The SQLite side of all differences from PostgreSQL: `storage.postgresql` has the same names.
+"""The code that is specific to SQLite; `storage.postgresql` has the same names for PostgreSQL.
 
 SQLite has one writer, which waits for no other, and so needs no locks.
 """
@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 # Concurrent writers starve each other for seconds; a single writer, which takes all queued work
 # into one transaction, gives each write the latency of one commit.
 WRITERS = 1
-# A commit is on the disk when the call returns, and readers do not wait for the writer.
+# With these settings, a returned commit is on the disk, and readers do not wait for the writer.
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -34,7 +34,7 @@ INSERT_EVENT = """
 """
 
 
-@lru_cache(maxsize=16)  # all writes of a transaction share one time
+@lru_cache(maxsize=16)  # all writes of a transaction have the same time
 def _time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 
@@ -59,7 +59,7 @@ def append_event(
     sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
-    """Take a sequence number by the given query, and store the event; return the number's row."""
+    """Run the query that takes a sequence number, and store the event; return the query's row."""
     rows = fetch(sequence_query, sequence_values)
     if rows:
         fetch(INSERT_EVENT, (*event, *rows[0], *rows[0]))
@@ -69,12 +69,12 @@ def append_event(
 def prepare(connection: BaseDatabaseWrapper) -> None:
     """Prepare a connection that was just opened."""
     wrapper: Any = connection
-    # The default, DEFERRED, fails at once if two transactions read and then write.
+    # By default (DEFERRED), a first write fails at once if other writes came since the first read.
     wrapper.transaction_mode = "IMMEDIATE"
     with connection.cursor() as cursor:
         for pragma in PRAGMAS:
             cursor.execute(pragma)
-    # SQLite's own LIKE folds the case of ASCII only. Django's lookups pass three arguments to LIKE.
+    # Replace SQLite's LIKE, which ignores case for ASCII only; the third argument is for ESCAPE.
     wrapper.connection.create_function("like", 3, _is_like, deterministic=True)
 
 
@@ -88,7 +88,7 @@ def _matcher(pattern: str, escape: str) -> Callable[[str], object]:
     folded = pattern.casefold()
     word = folded[1:-1]
     if folded[:1] == folded[-1:] == "%" and not {"%", "_", escape}.intersection(word):
-        return lambda text: word in text  # ten times as fast as a regular expression
+        return lambda text: word in text  # substring search is ten times as fast as a regex
     parts = re.findall(f"{re.escape(escape)}?.", folded, re.DOTALL)
     wildcards = {"%": ".*", "_": "."}
     regex = "".join(wildcards.get(part) or re.escape(part[-1]) for part in parts)

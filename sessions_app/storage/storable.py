@@ -1,4 +1,4 @@
-"""The values that both databases store: no NUL, no half of a surrogate pair, nothing unbounded."""
+"""The restrictions on values that both databases store: no NUL, no lone surrogate, limited size."""
 
 import json
 import re
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-# Maximum levels of nested lists and objects in a field of JSON, itself nested in further levels.
+# Maximum depth of JSON in a field; the other 20 levels are for objects that contain the field.
 MAX_DEPTH = MOST_LEVELS - 20
 REPLACEMENT = "\ufffd"
-NUL = "\\u0000"  # a NUL in JSON text
+NUL = "\\u0000"  # the escape of a NUL character in JSON text
 
 
 def encode(value: JsonObject) -> tuple[JsonObject, str]:
@@ -29,7 +29,7 @@ def encode(value: JsonObject) -> tuple[JsonObject, str]:
     """
     try:
         text = to_json(value).decode()
-    except PydanticSerializationError:  # raised for half of a surrogate pair
+    except PydanticSerializationError:  # half of a surrogate pair, which UTF-8 cannot encode
         text = NUL
     if NUL in text:
         value = storable(value)
@@ -88,7 +88,7 @@ def check_length(text: str, limit: int, refusal: "StrOrPromise") -> None:
     """Check the length of a person's text.
 
     Raises:
-        Invalid: the text is longer; `refusal` is the message, with its `{length}` and `{most}`.
+        Invalid: the text is too long; `refusal`, with `{length}` and `{most}`, is the message.
     """
     if len(text) > limit:
         message = format_lazy(refusal, length=f"{len(text):,}", most=f"{limit:,}")
@@ -107,9 +107,9 @@ def check_size(subject: str, value: object, setting: str, *, each: int = 1) -> N
 
 
 def measure(value: object, limit: int, *, each: int = 1) -> int:
-    """Return the size of a JSON value: characters of its strings, and `each` for all else in it.
+    """Return the size of a JSON value: characters of strings, and `each` per number, item, member.
 
-    An element of a list or dict counts `each`, as does a number. Counting stops at `limit`.
+    Counting stops once the size exceeds `limit`.
     """
     size, values = 0, [value]
     while values and size <= limit:

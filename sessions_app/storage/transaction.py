@@ -1,4 +1,4 @@
-"""The transaction in which the writer does work, and the operations for such work."""
+"""The writer's transaction: appending events, checking leases, and calls after the commit."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{extra}
     WHERE id = %s RETURNING last_sequence
 """
-# Columns of the conversation that an event also changes, for the owner's list of conversations.
+# More columns of the conversation to change, by event type; the owner's list shows these columns.
 EXTRA_ASSIGNMENTS = {
     Event.Type.USER_MESSAGE.value: ", listed_at = %s",
     Event.Type.INTERACTION.value: ", waiting = waiting + 1",
@@ -43,7 +43,7 @@ class Transaction:
         self.events: list[EventRecord] = []
         self.after_commit: list[Callable[[], None]] = []
         self._calls: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
-        # Checked leases by key and generation: True if the builder is to be evicted.
+        # Leases checked so far, by key and generation; True if the builder is to be closed.
         self._fences: dict[tuple[str, int], bool] = {}
 
     def append(self, run: RunRecord | Run, type_: str, payload: JsonObject) -> int:
@@ -96,7 +96,7 @@ class Transaction:
         for loop, calls in self._calls.items():
             try:
                 loop.call_soon_threadsafe(call_all, calls)
-            except RuntimeError:  # nobody waits for these calls any more; the database has the work
+            except RuntimeError:  # the loop is closed: the work is stored, and no caller waits
                 log.warning("storage.loop_closed", calls=len(calls))
 
     def lock(self, conversation: UUID) -> None:
@@ -109,17 +109,15 @@ class Transaction:
             sql.fetch(LOCK, (conversation,))
 
     def check_fence(self, key: str, generation: int) -> bool:
-        """Refuse the write of a replaced host. Return whether an operator asked to evict the
-        builder.
-
-        Checked once per transaction: the lease is locked until the commit.
+        """Check the host's lease of the key; return whether an operator asked to close the builder.
+        The check is made once per transaction, because the lease row is locked until the commit.
 
         Raises:
-            Fenced: the key has another generation now.
+            Fenced: a newer host has the key, with another generation.
         """
         evict = self._fences.get((key, generation))
         if evict is None:
-            # Shared lock: a new host must wait for this commit, this host's other writers need not.
+            # A shared lock: a new host waits for this commit, other writes of this host do not.
             rows = sql.fetch(sql.add_lock(LEASE, "FOR SHARE"), (key,))
             current, requested_at = rows[0] if rows else (0, None)
             if current != generation:
@@ -128,7 +126,7 @@ class Transaction:
         return evict
 
     def forget_fence(self, key: str) -> None:
-        """Forget the key's checked fence, as the generation was raised in this transaction."""
+        """Discard the cached check of the key's lease: this transaction raised its generation."""
         self._fences = {fence: evict for fence, evict in self._fences.items() if fence[0] != key}
 
 

@@ -89,10 +89,10 @@ class _Item:
         self.lane.failed = self.lane.failed or not isinstance(error, Refused)
 
     def settle(self) -> None:
-        """Hand over the outcome, unless the future was cancelled meanwhile."""
+        """Set the future's result or error, unless the future was cancelled meanwhile."""
         if self.future.done():
             return
-        with suppress(InvalidStateError):  # cancelled by another thread since the check above
+        with suppress(InvalidStateError):  # another thread may have just cancelled the future
             if self.error is not None:
                 self.future.set_exception(self.error)
             else:
@@ -109,9 +109,9 @@ class Writer:
     def __init__(self) -> None:
         self._threads: list[_Thread] = []
         self._lock = threading.Lock()
-        # Called in the writing thread, after each commit that appended events.
+        # Callback, made in the writer thread after each commit that appended events.
         self.on_commit: Callable[[Transaction], None] | None = None
-        # Time (monotonic) of the last write that failed by a fault of the database.
+        # Monotonic time of the last write that failed because of the database.
         self.failed_at = float("-inf")
 
     def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
@@ -175,11 +175,11 @@ class Writer:
 
 
 class _TransientFailure(Exception):
-    """A failure that left nothing behind; a retry may well succeed in a moment."""
+    """A failure after which the transaction was rolled back, and a retry may soon succeed."""
 
 
 class _Thread(threading.Thread):
-    """A thread with its own connection."""
+    """A writer thread, with its own queue and its own database connection."""
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(name="writer", daemon=True)
@@ -198,7 +198,7 @@ class _Thread(threading.Thread):
     def _commit_gathered(self) -> bool:
         """Wait for work and commit it; return False once stopped.
 
-        A wait keeps no reference to earlier work.
+        While the thread waits, it keeps no reference to earlier work.
         """
         items = self._gather()
         if items is None:
@@ -271,7 +271,7 @@ def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
     """Group the items that may share a transaction; the order within a lane stays."""
     if database().WRITERS == 1:
         return [items]
-    by_lane = sorted(items, key=lambda item: item.lane.number)  # stable: keeps the lane's order
+    by_lane = sorted(items, key=lambda item: item.lane.number)  # stable: lanes keep their order
     return (list(group) for _, group in groupby(by_lane, key=lambda item: item.lane.number))
 
 
@@ -296,8 +296,8 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
             tx.begun = True
             for item in items:
                 item.run(tx)
-            # Make Django's hooks robust: an error after the commit would make the writer repeat all
-            # of the work.
+            # Mark Django's on_commit hooks as robust, so that their errors are only logged: an
+            # error after the commit would make the writer repeat all of the work.
             hooks: list[Any] = connection.run_on_commit
             hooks[:] = [(ids, hook, True) for ids, hook, _is_robust in hooks]
             tx.committing = True
@@ -309,7 +309,7 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
 
 
 def _passes(error: Exception, tx: Transaction) -> bool:
-    """Return whether a retry may succeed in a moment. SQLite's single writer has waited already."""
+    """Return whether a retry may soon succeed; on SQLite, busy_timeout has already waited."""
     return database().WRITERS > 1 and is_fault(error) and not _may_be_committed(error, tx)
 
 
