@@ -47,7 +47,7 @@ def attached_files(metadata: dict[str, Any]) -> tuple[AttachedFile, ...]:
 
 
 class Attachment(models.Model):
-    """An uploaded file, with a row from before it is written until after it is deleted.
+    """An uploaded file; the row is inserted before the file is written, and outlives the file.
 
     Deleting the run leaves the row with `run` empty, which marks the file for deletion.
     """
@@ -60,7 +60,7 @@ class Attachment(models.Model):
         related_name="+",
         verbose_name=_("owner"),
     )
-    # The client's id for the conversation, which has no row before its first message.
+    # The client's id of a conversation, which has no row before its first message.
     conversation_name = models.CharField(max_length=200, verbose_name=_("conversation"))
     name = models.CharField(max_length=200, verbose_name=_("name"))
     content_type = models.CharField(max_length=100, verbose_name=_("type"))

@@ -47,18 +47,18 @@ class AuditEntry(models.Model):
     interaction = models.UUIDField()
     run = models.UUIDField()
     workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
-    # First line of the prompt's text.
+    # The first line of the prompt's text.
     question = models.CharField(max_length=200)
     action = models.CharField(
         max_length=10, choices=Action.choices, verbose_name=_("what happened")
     )
     at = models.DateTimeField(verbose_name=_("time"))
-    # The actor's primary key as text, and the username at that time; both outlive the user. Empty
-    # for an event without an actor, such as a deadline or an escalation.
+    # The actor's primary key as text, and the username at that time. Both are kept after the user
+    # is deleted, and are empty for an event without an actor, such as a deadline or an escalation.
     by = models.CharField(max_length=200, blank=True)
     by_name = models.CharField(max_length=200, blank=True)
     via = models.CharField(max_length=20, blank=True, verbose_name=_("from"))
-    # Network address of the actor; empty without one, as for a deadline.
+    # The actor's network address; empty for an event without an actor, such as a deadline.
     address = models.CharField(max_length=100, blank=True, verbose_name=_("address"))
     detail = models.JSONField(default=dict)
 
@@ -70,11 +70,11 @@ class AuditEntry(models.Model):
         indexes = (
             models.Index(fields=["interaction", "at"], name="audit_interaction"),
             models.Index(fields=["at"], name="audit_at"),
-            # Serves the search for a person's actions, which would otherwise read the whole table.
+            # Index for the search for an actor, which would otherwise read the whole table.
             models.Index(fields=["by_name"], name="audit_by_name"),
         )
         constraints = (
-            # First `shown` entry of each person per prompt; repetitions are not recorded.
+            # Store only the first `shown` entry per person and prompt.
             models.UniqueConstraint(
                 fields=["interaction", "by"],
                 name="audit_unique_shown",

@@ -36,8 +36,8 @@ class Conversation(models.Model):
     conversation_id = models.CharField(max_length=200, verbose_name=_("the client's id"))
     workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
     title = models.CharField(max_length=200, verbose_name=_("title"))
-    # The highest assigned sequence. The transaction that writes an event raises it by an UPDATE of
-    # this row, so the log has no gaps and no reader can skip an event.
+    # The sequence number of the newest event. The transaction that writes an event increments this
+    # column, so the log has no gaps and no reader can skip an event.
     last_sequence = models.BigIntegerField(default=0, verbose_name=_("events"))
     # True if a message has several versions; then the order of runs must be looked up (`Branches`).
     branched = models.BooleanField(default=False, db_default=False)
@@ -77,7 +77,7 @@ class Conversation(models.Model):
                 name="conversation_deleted",
                 condition=models.Q(deleted_at__isnull=False),
             ),
-            # Serves the admin's search, which would otherwise read the whole table.
+            # Index for the admin's search, which would otherwise read the whole table.
             models.Index(fields=["conversation_id"], name="conversation_name"),
             models.Index(fields=["created_at"], name="conversation_created"),
         )
@@ -103,7 +103,7 @@ class Event(models.Model):
         STEP = "step", _("step")
         INTERACTION = "interaction", _("question")
         INTERACTION_UPDATE = "interaction_update", _("change of a question")
-        # An event of an assigned prompt that is not for the conversation's owner.
+        # Events of questions that only others than the conversation's owner may answer.
         ASSIGNMENT = "assignment", _("question to others")
         ASSIGNMENT_UPDATE = "assignment_update", _("change of a question to others")
 

@@ -1,4 +1,4 @@
-"""A host's lease on its key, and the processes of this deployment, which run the hosts."""
+"""The leases of hosts, each of which drives the runs of one key, and the processes with hosts."""
 
 from uuid import UUID
 
@@ -7,10 +7,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class HostKey(str):
-    """A key for one host, as `kind:subject:workflow`: the runs of a user, or of a conversation."""
+    """The key of a host, `kind:subject:workflow`: a workflow's runs of a user or conversation."""
 
     __slots__ = ()
-    # Leases whose key is a conversation begin with this prefix.
+    # The beginning of keys whose subject is a conversation, not a user.
     CONVERSATION = "conversation:"
 
     @classmethod
@@ -30,21 +30,21 @@ class HostKey(str):
 
     @property
     def user(self) -> str:
-        """The user whose builder the host keeps; empty for a shared workflow."""
+        """The id of the user whose builder the host keeps; empty for a shared workflow."""
         return "" if self.startswith(self.CONVERSATION) else self.split(":", 2)[1]
 
 
 class HostLease(models.Model):
     """The lease of a key, held by the worker that drives the key's runs.
 
-    Raising `generation` fences off every earlier host.
+    Each new host of a key raises `generation`, and writes with a lower generation are refused.
     """
 
     key = models.CharField(max_length=200, primary_key=True)
     generation = models.BigIntegerField(default=0)
     worker = models.CharField(max_length=200)
     workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
-    # The user whose builder the host keeps; empty for a shared workflow.
+    # Id of the user whose builder (a reusable object) the host keeps; empty for a shared workflow.
     user_id = models.CharField(max_length=100, blank=True)
     started_at = models.DateTimeField()
     last_activity = models.DateTimeField()
@@ -68,15 +68,15 @@ class Process(models.Model):
     """A process and its last report, for operators only; no decision depends on it."""
 
     class Kind(models.TextChoices):
-        WEB = "web", _("web")  # serves pages and sockets, hosts no runs
-        WORKER = "worker", _("worker")  # hosts runs
-        BOTH = "both", _("web and worker")  # the one process of the local form
+        WEB = "web", _("web")  # serves pages and sockets, executes no runs
+        WORKER = "worker", _("worker")  # executes runs, in a deployment of several processes
+        BOTH = "both", _("web and worker")  # the only process of a deployment without workers
 
     name = models.CharField(max_length=200, primary_key=True, verbose_name=_("name"))  # host:pid
     kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
-    # Id of the worker in Procrastinate, whose heartbeats decide about take-over.
+    # Id in the job queue (Procrastinate), whose heartbeats decide on taking over its runs.
     job_worker = models.BigIntegerField(null=True, blank=True)
-    queues = models.JSONField(default=list, blank=True)  # empty: all queues
+    queues = models.JSONField(default=list, blank=True)  # an empty list means all queues
     concurrency = models.PositiveIntegerField(default=0)
     hosts = models.PositiveIntegerField(default=0)
     draining = models.BooleanField(default=False)

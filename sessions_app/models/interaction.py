@@ -12,16 +12,16 @@ from sessions_app.models.conversation import Conversation
 from sessions_app.models.ordered_json import OrderedJSONField
 from sessions_app.models.run import Run
 
-# Sort key of a prompt without a due time: after all others.
+# The sort key of a prompt without a due time, which puts the prompt after all others.
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 # Sort order of inboxes.
 PLACE = ("due", "asked_at", "interaction")
 
 
 class Interaction(models.Model):
-    """A question to people; one UPDATE takes it from `pending` to its only final status.
+    """A question to people. A single UPDATE changes its status from `pending` to a final one.
 
-    The row is also the journal's record of the call at its position.
+    The row is also the journal entry of the call that asked, at `position`.
     """
 
     class Status(models.TextChoices):
@@ -42,28 +42,28 @@ class Interaction(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="interactions"
     )
-    # Position in the run's journal; None if the run ended before the answer and was resumed.
+    # Position in the run's journal; None if the run ended unanswered, was resumed, and asks anew.
     position = models.PositiveIntegerField(null=True, blank=True)
-    # Number of the call in its track; see `JournalEntry.place`.
+    # Number of the call in its track, a coroutine's sequence of calls; see `JournalEntry.place`.
     place = models.CharField(max_length=40, blank=True, db_default="")
     # Sequence number of the question's event in the conversation's log.
     sequence = models.BigIntegerField()
     prompt = OrderedJSONField()
-    # name: answer type, compared on replay. difference: how a later replay's prompt differed;
-    # informational, because the answer is to the recorded prompt.
+    # `name` is the answer's type, compared on replay. `difference` tells how a later replay's
+    # prompt differed; for information, as the answer is to the recorded prompt.
     name = models.CharField(max_length=200)
     difference = models.TextField(blank=True, db_default="")
     status = models.CharField(
         max_length=10, choices=Status.choices, default=Status.PENDING, verbose_name=_("status")
     )
-    # 1 when opened, 2 when settled. An answer with another version came from an outdated card.
+    # 1 when asked, 2 when settled. An answer to another version came from an outdated card.
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
-    # Candidates and rules, see `prompts.assignment`. None: only the conversation's owner may
-    # answer.
+    # The candidates and the rules for answers, see `prompts.assignment`; None if only the
+    # conversation's owner may answer.
     assignment = models.JSONField(null=True, blank=True)
-    # True if the conversation's owner may answer as its owner, without being a candidate.
+    # True if the conversation's owner may answer, even without being a candidate.
     for_owner = models.BooleanField(default=True, db_default=True)
     # The user with the claim: nobody else can answer until the claim is released.
     assignee = models.ForeignKey(
@@ -74,7 +74,7 @@ class Interaction(models.Model):
         related_name="claimed_interactions",
         db_index=False,
     )
-    # Time by which the prompt should be answered; nothing happens then.
+    # Time by which the prompt should be answered; unlike `expires_at`, it settles nothing.
     due_at = models.DateTimeField(null=True, blank=True)
     escalates_at = models.DateTimeField(null=True, blank=True)
     # {"value": a value} or, for a checkbox, {"values": [values]}; an assigned prompt adds "votes".
@@ -104,8 +104,8 @@ class Interaction(models.Model):
                 name="interaction_pending",
                 condition=models.Q(status="pending"),
             ),
-            # The list of open prompts is sorted by this index, so rows without a deadline are
-            # included. With `status` in the index, SQLite counts without reading rows.
+            # The list of open prompts is sorted by this index, so prompts without a deadline are in
+            # it. Since `status` is in it, SQLite counts prompts without reading rows.
             models.Index(
                 fields=["status", "expires_at", "created_at"],
                 name="interaction_deadline",
@@ -121,8 +121,8 @@ class Interaction(models.Model):
                 name="interaction_escalation",
                 condition=models.Q(status="pending", escalates_at__isnull=False),
             ),
-            # Deleting a user would read the whole table without this index. Only rows with an
-            # assignee are in it: a new prompt has none.
+            # Without this index, deleting a user would read the whole table. The condition keeps
+            # new prompts, which have no assignee, out of the index.
             models.Index(
                 fields=["assignee"],
                 name="interaction_assignee",
@@ -133,7 +133,7 @@ class Interaction(models.Model):
                 name="interaction_claimed",
                 condition=models.Q(status="pending", assignee__isnull=False),
             ),
-            # Serves lists of the newest prompts, which would otherwise sort the whole table.
+            # Index for lists of the newest prompts, which would otherwise sort the whole table.
             models.Index(fields=["created_at"], name="interaction_created"),
             models.Index(
                 fields=["answered_by", "-answered_at"],
@@ -149,7 +149,7 @@ class Interaction(models.Model):
 class Candidate(models.Model):
     """A candidate for an assigned prompt: one of `user`, `group` and `permission` is set.
 
-    Membership is checked when the answer comes.
+    The members of a group or holders of a permission are looked up when somebody answers.
     """
 
     interaction = models.ForeignKey(
@@ -161,13 +161,13 @@ class Candidate(models.Model):
     group = models.ForeignKey(Group, on_delete=models.CASCADE, null=True, related_name="+")
     # Django's name of a permission: app_label.codename.
     permission = models.CharField(max_length=255, blank=True)
-    # Copy of the prompt's pending status, so that an inbox reads only the rows that it shows.
+    # True while the prompt is pending, copied so that an inbox reads only the rows that it shows.
     pending = models.BooleanField(default=True)
-    # Copy of the prompt's sort key, so that an index yields a page of the inbox.
+    # The prompt's due time or NEVER, copied so that an index yields a page of the inbox.
     due = models.DateTimeField(default=NEVER)
     asked_at = models.DateTimeField()
-    # Owner of the asking conversation. Deleting a user deletes the conversation, and thereby this
-    # row.
+    # The owner of the conversation that asks. Deleting that user cascades to the conversation, and
+    # thereby to this row.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -219,9 +219,9 @@ class Vote(models.Model):
     at = models.DateTimeField()
     via = models.CharField(max_length=20)
     answer_id = models.CharField(max_length=200)
-    # True if the voter was no candidate, but an operator, or a person named by project code. Such a
-    # vote counts while the voter is active; a candidate's vote counts while the voter is a
-    # candidate.
+    # True if the voter was no candidate, but an operator, or a user named by the project's code.
+    # Such a vote counts as long as the voter is active; a candidate's vote counts as long as the
+    # voter is still a candidate.
     vouched = models.BooleanField(default=False)
 
     class Meta:

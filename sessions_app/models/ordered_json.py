@@ -18,7 +18,7 @@ class OrderedJSONField(models.JSONField):
     """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
-        """Return the column's type."""
+        """Return the column's type: `json` on PostgreSQL."""
         return "json" if connection.vendor == "postgresql" else super().db_type(connection)
 
     def get_db_prep_value(

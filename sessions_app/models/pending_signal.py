@@ -1,4 +1,4 @@
-"""The model of signals that are still to be sent, and of notices, which are kept once sent."""
+"""The model of signals that are still to be sent, and of notices (mails), kept once sent."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -8,10 +8,9 @@ from sessions_app.models.run import Run
 
 
 class PendingSignal(models.Model):
-    """A signal that is written together with its subject if a receiver is connected.
+    """A Django signal to be sent, stored in the transaction of its cause if it has receivers.
 
-    The row is deleted once all receivers have returned; until then the signal is due again and
-    again.
+    The row is deleted once all receivers have returned; until then, sending is retried.
 
     A notice (`NOTICE`), such as a mail, stays with its outcome for operators, but is no longer due.
     """
@@ -31,7 +30,7 @@ class PendingSignal(models.Model):
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="+", null=True, blank=True
     )
-    # Further arguments of the signal for its receivers.
+    # Further keyword arguments for the signal's receivers.
     about = models.JSONField(default=dict, verbose_name=_("about"))
     # Number of attempts to send.
     attempts = models.PositiveIntegerField(default=0, verbose_name=_("attempts"))
@@ -47,7 +46,7 @@ class PendingSignal(models.Model):
         verbose_name = _("mail or webhook")
         verbose_name_plural = _("mails and webhooks")
         indexes = (
-            # Serves the deletion of old notices, which would otherwise read the whole table.
+            # Index for the deletion of old notices, which would otherwise read the whole table.
             models.Index(
                 fields=["settled_at"],
                 name="signal_settled",

@@ -15,11 +15,11 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 
-# A user's primary key, as given by a project's code.
+# A user's primary key, as passed in by a project's code, of any type that a user model may have.
 AnyUserId: TypeAlias = int | str | UUID
-# A user's primary key inside of the runtime; 0 stands for nobody. Django's type stubs assume the
-# user model of the checked project, which has integer keys, so a union would fit no lookup. At run
-# time, code that reads types, such as a recorded history, gets the union.
+# A user's primary key within the runtime; 0 means no user. Django's stubs take its type from the
+# type-checked project's user model, an integer; a union would fit no lookup. At run time, code that
+# inspects annotations, such as of a recorded history, gets the union.
 if TYPE_CHECKING:
     UserId: TypeAlias = int
 else:
@@ -62,13 +62,13 @@ def full_name(user: AbstractBaseUser) -> str:
 
 
 def name_of(user: AnyUserId) -> str:
-    """Return a user's id for names of keys and groups: letters, digits, `-` and `_` only."""
+    """Return a user's id for use in names of keys and groups: letters, digits, `-` and `_`."""
     text = str(user)
     return text if PLAIN.fullmatch(text) else sha256(text.encode()).hexdigest()
 
 
 def read_user_id(value: object) -> Any:
-    """Read a user's primary key from a column or a text; None stays None."""
+    """Convert a column's value or a text to the type of a user's primary key; None stays None."""
     if value is None:
         return None
     return _primary_key().to_python(value)
@@ -100,7 +100,7 @@ def called(username: str | None) -> str:
 def guests() -> models.Q:
     """Build the condition that a user is a guest."""
     name = get_user_model().USERNAME_FIELD
-    # The prefix comes first for speed: SQLite calls Python for each regular expression.
+    # Filter by prefix first, because SQLite calls a Python function for each regular expression.
     return models.Q(**{f"{name}__startswith": GUEST_PREFIX, f"{name}__regex": f"^{GUEST.pattern}$"})
 
 

@@ -17,13 +17,13 @@ class Run(models.Model):
     """A run: its message, and the progress of its execution."""
 
     class Status(models.TextChoices):
-        # New or resumed, and waiting for its turn.
+        # A new or resumed run that waits for its turn to be executed.
         QUEUED = "queued", _("queued")
-        # The system's turn: a host drives the run, or has to start it.
+        # The run is being executed by a host, or has to be started by one.
         RUNNING = "running", _("running")
-        # A person's turn, or a durable sleep's; needs no host.
+        # The run waits for a person, or for a durable sleep to end; it needs no host.
         WAITING = "waiting", _("waiting")
-        # Stopped by an error that an operator can fix; then the run can be resumed.
+        # An error that an operator can fix has stopped the run, which can then be resumed.
         SUSPENDED = "suspended", _("suspended")
         COMPLETED = "completed", _("completed")
         FAILED = "failed", _("failed")
@@ -37,7 +37,7 @@ class Run(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="runs", db_index=False
     )
-    # The run that called this one, and the position of that call in the parent's journal.
+    # For a child run: the run that called it, and the position of the call in that run's journal.
     parent = models.ForeignKey(
         "self",
         on_delete=models.CASCADE,
@@ -48,7 +48,7 @@ class Run(models.Model):
         verbose_name=_("run that began it"),
     )
     parent_position = models.PositiveIntegerField(null=True, blank=True)
-    # Key of the host: a user of a per-user workflow, or a conversation of a shared one.
+    # The host's key: a user for a workflow with a builder per user, else the conversation.
     key = models.CharField(max_length=200)
     # The executed workflow: the conversation's, or a child run's own.
     workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
@@ -63,9 +63,9 @@ class Run(models.Model):
     metadata = models.JSONField(default=dict)
     # The workflow version that began the run and will finish it; None before the start.
     version = models.PositiveIntegerField(null=True, blank=True, verbose_name=_("version"))
-    # Code changes that apply to the run, by their first position: {why: position}.
+    # Code changes that apply to the run, by name, with the journal position of the first use.
     patches = models.JSONField(null=True, blank=True)
-    # The run that this one was forked from, and the first position that is new.
+    # For a fork: the original run, and the first journal position that is executed anew.
     forked_from = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -75,7 +75,7 @@ class Run(models.Model):
         db_index=False,
     )
     fork_position = models.PositiveIntegerField(null=True, blank=True)
-    # The preceding run, if that is not the previous one in the log. See `Branches`.
+    # The run that this one continues, if that is not the run before it in the log. See `Branches`.
     follows = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -87,17 +87,17 @@ class Run(models.Model):
     status = models.CharField(
         max_length=10, choices=Status.choices, default=Status.QUEUED, verbose_name=_("status")
     )
-    # Generation of the host that last drove the run.
+    # Generation (number in the key's sequence of hosts) of the host that last executed the run.
     generation = models.BigIntegerField(default=0)
-    # Number of starts by a host since the last point of rest or orderly release of the run.
+    # Number of starts of the run by a host since the run last waited or was released in good order.
     crashes = models.PositiveSmallIntegerField(default=0)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
-    # A `StopPoint`: the call at which the run was stopped; later journal entries are clean-up.
+    # A `StopPoint`: the last call before the run was stopped. Later journal entries are clean-up.
     stop_point = models.JSONField(null=True, blank=True)
-    # Earliest end of the run's durable sleeps.
+    # Time when the first of the run's durable sleeps ends.
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    # Problem of a waiting run, found by a replay after the last start; else empty.
+    # The reason why a waiting run no longer fits the code, found after the last start; else empty.
     replay_problem = models.TextField(blank=True, db_default="", verbose_name=_("replay problem"))
     created_at = models.DateTimeField(verbose_name=_("began"))
     started_at = models.DateTimeField(null=True, blank=True)
@@ -114,19 +114,19 @@ class Run(models.Model):
         indexes = (
             models.Index(fields=["key", "status"], name="run_key_status"),
             models.Index(fields=["status", "created_at"], name="run_status_created"),
-            # Serves the list of all runs, which would otherwise sort the whole table.
+            # Index for the list of all runs, which would otherwise sort the whole table.
             models.Index(fields=["created_at"], name="run_created"),
             models.Index(
                 fields=["wake_at"], name="run_wake_at", condition=models.Q(wake_at__isnull=False)
             ),
-            # Serves the count of a user's unfinished runs, which would otherwise read all of the
-            # user's runs.
+            # Index for the count of a user's unfinished runs, which would otherwise read all runs
+            # of the user.
             models.Index(
                 fields=["conversation"],
                 name="run_unfinished",
                 condition=models.Q(status__in=["queued", "running", "waiting"]),
             ),
-            # Serves the deletion of a run, which would otherwise read all others. Forks are few.
+            # Index for the deletion of a run, which would otherwise read all runs for forks.
             models.Index(
                 fields=["forked_from"],
                 name="run_forked_from",
@@ -135,7 +135,7 @@ class Run(models.Model):
             models.Index(
                 fields=["follows"], name="run_follows", condition=models.Q(follows__isnull=False)
             ),
-            # Serves the overview, which would otherwise read all waiting runs.
+            # Index for the operators' overview, which would otherwise read all waiting runs.
             models.Index(
                 fields=["status"],
                 name="run_replay_problem",
@@ -145,7 +145,7 @@ class Run(models.Model):
             models.Index(
                 fields=["parent"], name="run_parent", condition=models.Q(parent__isnull=False)
             ),
-            # Serves the search for runs to stop, which would otherwise read all waiting runs.
+            # Index for the search for runs to stop, which would otherwise read all waiting runs.
             models.Index(
                 fields=["status"],
                 name="run_stop_requested",
@@ -168,7 +168,7 @@ class Run(models.Model):
 
 
 class JournalEntry(models.Model):
-    """A recorded call, which replay reads instead of repeating it; a question is an interaction."""
+    """A recorded call, read on replay and not repeated. Questions are rows of Interaction."""
 
     class Kind(models.TextChoices):
         STEP = "step", _("step")
@@ -188,23 +188,24 @@ class JournalEntry(models.Model):
         Run, on_delete=models.CASCADE, related_name="journal", db_index=False, verbose_name=_("run")
     )
     position = models.PositiveIntegerField(verbose_name=_("position"))
-    # Number of the call in its track, if the run has gathered coroutines; see `journal.tracks`.
+    # Number of the call in its track, if the run gathers coroutines; each has a track of calls.
     place = models.CharField(max_length=40, blank=True, db_default="")
     kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
-    # Name of the called function or the like: replay compares kind and name.
+    # Name of the call, such as of a step's function. A replay compares kind and name.
     name = models.CharField(max_length=200, verbose_name=_("name"))
-    # arguments: their JSON, cut. difference: how a later replay's arguments differed; harmless.
+    # `arguments` is JSON, cut. `difference` tells how a later replay's arguments differed
+    # (harmless).
     arguments = models.TextField(blank=True)
     difference = models.TextField(blank=True, db_default="", verbose_name=_("difference"))
     result = OrderedJSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    # Last position in its track at the time of a failure. A resumed run repeats the failed call
-    # unless later calls followed.
+    # For a failed call: the last journal position of its track at that time. A resumed run repeats
+    # the failed call unless the track made later calls.
     last_position = models.PositiveIntegerField(null=True, blank=True)
     # Calls of the step's function in the final execution: more than one with `retry=`.
     attempts = models.PositiveSmallIntegerField(default=1, db_default=1, verbose_name=_("attempts"))
-    # The conversation's last sequence at the time of this record. After a crash, the run's text
-    # behind the last finished entry's sequence may be cut.
+    # Sequence number of the conversation's newest event when the call was recorded. After a crash,
+    # text of the run behind the last finished entry may be removed.
     sequence = models.BigIntegerField()
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -229,7 +230,7 @@ class Arrival(models.Model):
     sent_id = models.CharField(max_length=200)
     name = models.CharField(max_length=200)
     payload = OrderedJSONField(null=True)
-    # Position of the journal entry that holds the data; None until the run takes the arrival.
+    # Position of the journal entry into which the run took the data; None until then.
     position = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
 
