@@ -18,7 +18,7 @@ class SessionsError(Exception):
     """Something went wrong in the session runtime."""
 
     def __init__(self, message: "StrOrPromise | None" = None) -> None:
-        # Translated when it is said: what people read is raised in threads that know no language.
+        # Translate lazily: errors are raised in threads that have no language of a reader set.
         super().__init__(message or _((type(self).__doc__ or "").strip()))
 
     @property
@@ -240,7 +240,7 @@ class StepFailed(WorkflowError):
         failed = (OutcomeUnknown if is_unknown else cls)(
             step, error["type"], error["message"], is_public=error.get("is_public", False)
         )
-        for note in error.get("notes", ()):  # for authors: people read the message alone
+        for note in error.get("notes", ()):  # notes are for authors, not shown to people
             failed.add_note(note)
         return failed
 

@@ -5,12 +5,12 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, NoReturn, TypeAlias
 
-# A JSON object. The values are Any: with a full JSON type, each access would need narrowing,
-# although the reader of an object knows its structure.
+# A JSON object. Its values are typed as Any, because a complete JSON type would force a type check
+# at each access, although the code knows the object's structure.
 JsonObject: TypeAlias = dict[str, Any]
 
-# Levels of lists and objects: the limit of pydantic's parser, which reads stored JSON. Python's
-# parser accepts ten times as many from 3.12 on, with which recursive functions would fail.
+# Maximum depth of nested lists and objects: the limit of pydantic's parser, which reads stored
+# JSON. From Python 3.12 on, `json` parses ten times that depth, too deep for recursive functions.
 MOST_LEVELS = 200
 
 

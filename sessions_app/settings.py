@@ -113,7 +113,7 @@ class RuntimeSettings(Section):
         description="days after which entries of the audit of prompts are deleted, or 0 to keep "
         "the audit. Their conversations do not matter",
     )
-    # Sizes in characters of JSON, without JSON's own punctuation.
+    # The sizes below are in characters of JSON; quotes, brackets and commas are not counted.
     MAX_STEP_RESULT: int = Field(
         default=4 * 1024**2,
         ge=1,
@@ -226,10 +226,10 @@ def secret_values() -> list[str]:
 def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) -> str:
     """Describe a problem, one of `ValidationError.errors()`, for people."""
     reason = problem["msg"].removeprefix("Value error, ")
-    if not problem["loc"]:  # names that contradict each other: show no value
+    if not problem["loc"]:  # several settings contradict each other: show no value
         return str(reason)
     name = str(problem["loc"][0])
-    # A problem within a secret value is identified by its path only.
+    # For a problem within a secret value, show only the path to it, not the value.
     place = ".".join(map(str, problem["loc"]))
     setting = place if name in secrets else f"{name}={problem['input']}"
     return f"{setting} cannot be used ({reason}). Write {what_to_write(section, name)}."
