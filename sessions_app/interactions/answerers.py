@@ -20,16 +20,16 @@ from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import UserId, users
 from sessions_app.prompts.assignment import Assignee, assignment_of
 
-# A name that matches people to prompts: ("own", owner of the conversation), or a column of
-# Candidate and its value.
+# A reason for which a prompt may be for a person: ("own", the conversation's owner), or a column of
+# Candidate (user, group, permission) with its value.
 Name = tuple[str, Any]
 ANYBODY = Q(pk__isnull=False)
-# Methods with which a backend grants permissions.
+# Methods of an authentication backend that grant permissions.
 GRANTS = ("has_perm", "get_all_permissions", "get_user_permissions", "get_group_permissions")
 
 
 class PromptAudience(NamedTuple):
-    """The facts that decide who may answer a prompt; `for_owner`: the conversation's owner may."""
+    """The data that decide who may answer; `for_owner` is True if the conversation's owner may."""
 
     interaction: UUID
     owner: UserId
@@ -48,7 +48,7 @@ class PromptAudience(NamedTuple):
 def may_answer(user: UserId, audience: PromptAudience) -> bool:
     """Return whether the user may answer the prompt now, ignoring claims.
 
-    For the owner and prompts for the owner, no query is needed.
+    Whether the owner may answer a prompt for the owner is known without a query.
     """
     if audience.owner == user and (audience.four_eyes or audience.for_owner):
         return audience.is_owner_active and not audience.four_eyes
@@ -64,8 +64,8 @@ def answerers(
 ) -> set[UserId]:
     """Return the people allowed to answer the prompt now, ignoring claims.
 
-    The rule: an active person with one of the prompt's names, except the owner under four eyes.
-    Without `among`, only `most` of the users that fulfil `matching` are examined.
+    An active person may answer if one of the prompt's names applies, except the owner under the
+    four-eyes rule. Without `among`, only `most` of the users that fulfil `matching` are examined.
     """
     candidate_names = _names_of(audience)
     if among is None:
@@ -84,7 +84,7 @@ def answerers(
 
 
 def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[UserId, set[Name]]:
-    """Return the names of each active person.
+    """Return the names by which a prompt may be for each active person; see `Name`.
 
     Args:
         people: users.
@@ -108,7 +108,7 @@ def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[
 
 
 def is_named(username: str, assignees: Iterable[Assignee]) -> bool:
-    """Return whether an active person is among these users, groups and permissions now."""
+    """Return whether the assignees include an active person: by user name, group or permission."""
     by_kind: dict[str, list[str]] = {"user": [], "group": [], "permission": []}
     for assignee in assignees:
         by_kind[assignee.kind].append(assignee.name)
@@ -121,12 +121,12 @@ def is_named(username: str, assignees: Iterable[Assignee]) -> bool:
 
 
 def heeds_four_eyes(user: UserId) -> Q:
-    """Return a query condition: assigned prompts with no four-eyes rule against the user."""
+    """Return the condition on prompts that no four-eyes rule excludes the user."""
     return ~Q(conversation__owner=user) | Q(assignment__four_eyes=False)
 
 
 def somebody_may_answer() -> Q:
-    """Return a query condition: assigned prompts that at least one person may answer now."""
+    """Return the condition on assigned prompts that at least one person may answer now."""
     active = active_users()
     permitted = permitted_but_owner = Q(pk__in=[])
     for name in permissions():
@@ -142,7 +142,7 @@ def somebody_may_answer() -> Q:
 
 
 def permissions() -> Iterator[str]:
-    """Yield the permissions named by pending prompts, with one index lookup each."""
+    """Yield the permissions that pending prompts name; each takes one lookup in an index."""
     name = ""
     while name := _next_permission(name):
         yield name
@@ -192,7 +192,7 @@ def _holders(permission: str) -> Iterator[UserId]:
 
 
 def _might(names: set[Name]) -> Q:
-    """Return a condition that everybody with any of these names fulfils, perhaps others too."""
+    """Return a condition on users: everybody with any of the names fulfils it, perhaps others."""
     condition = Q(pk__in=_values(names, "own", "user"))
     if have_groups():
         condition |= Q(groups__in=_values(names, "group"))
@@ -202,7 +202,7 @@ def _might(names: set[Name]) -> Q:
 
 
 def _might_have(permission: str) -> Q:
-    """Return a condition that every holder of the permission fulfils, perhaps others too.
+    """Return a condition on users that every holder of the permission fulfils, perhaps others too.
 
     If a backend cannot list the holders of a permission, the condition is ANYBODY.
     """
@@ -224,7 +224,7 @@ def _might_have(permission: str) -> Q:
 def _lists(backend: type) -> bool:
     """Return whether a backend's `with_perm` lists all holders of a permission.
 
-    An inherited `with_perm` does not know of grants that a subclass adds.
+    The method may be inherited, and so miss the grants that a subclass adds.
     """
 
     def stands_in(method: str) -> type:
@@ -239,8 +239,8 @@ def _lists(backend: type) -> bool:
 
 
 def _next_permission(last: str) -> str:
-    # Two bounds on `permission`: SQLite seeks with the first; the second is the condition of the
-    # partial index.
+    # The first filter lets SQLite seek in the index; the second repeats the condition of the
+    # partial index, without which the index is not used.
     candidates = Candidate.objects.filter(permission__gt=last).filter(
         pending=True, permission__gt=""
     )

@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"  # the answer settled the prompt
     DUPLICATE = "duplicate"  # the same answer was accepted before
-    STALE = "stale"  # another answer was faster, or the run ended
+    STALE = "stale"  # another answer came first, or the run ended
     EXPIRED = "expired"  # the deadline passed first
     VOTED = "voted"  # the vote counts; the prompt needs the same answer from more people
     CLAIMED = "claimed"  # another person has claimed the prompt
@@ -51,7 +51,7 @@ class Outcome(StrEnum):
 
 T = TypeVar("T")
 
-# Threads in which prompts check answers, apart from all other reads.
+# Separate threads in which prompts check answers, so that slow checks do not delay other reads.
 _executor = reads.make_threads(4, "answer")
 _shares = reads.Shares(1)
 
@@ -60,7 +60,7 @@ TAKEN = (Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.VOTED)
 
 @dataclass(frozen=True, slots=True)
 class IncomingAnswer:
-    """An answer as received from a front end, named in `via`.
+    """An answer as received from a front end, which `via` names.
 
     `interaction` is the interaction's id. Without one, the answer is for the first of `names` (ids
     that a client sent along) that belongs to the conversation, else for the only pending one.
@@ -122,7 +122,7 @@ async def answer(
 async def answer_together(
     *, by: Person, conversation_id: str | None, answers: Sequence[IncomingAnswer]
 ) -> AnswerResult:
-    """Settle all interactions, or none if an answer is too late; return that answer's result then.
+    """Settle all interactions; if one answer is too late, settle none and return its result.
 
     Raises:
         Invalid: a prompt refuses its answer; the keys of `errors` are interaction ids, for a form
@@ -135,7 +135,7 @@ async def answer_together(
 
 
 async def _in_turn(by: Person, check: Callable[[], T]) -> T:
-    """Check an answer in a thread: one answer of a person at a time, as a check may be slow."""
+    """Run a check in a thread, one at a time for each person, because checks may be slow."""
     return await _shares.run(by.id, lambda: reads.begin_in(_executor, check))
 
 
@@ -182,7 +182,7 @@ def _check_type(asked: str, answered: str | None) -> None:
 def _answer_together(
     tx: Transaction, by: Person, answers: Sequence[CheckedAnswer | None]
 ) -> AnswerResult:
-    """Check all answers before settling any, so that a refusal leaves nothing settled."""
+    """Settle all interactions, or none if any answer is refused or too late."""
     errors: dict[str, list[Any]] = {}
     pending_answers: list[tuple[InteractionRecord, CheckedAnswer]] = []
     result = AnswerResult(Outcome.NOT_FOUND)
@@ -250,7 +250,7 @@ def _take(
         status = Interaction.Status.ANSWERED
         settlement = Settlement(status, answer.answer.via, response, by, answer.answer.answer_id)
     if not settle(tx, interaction, settlement):
-        # Another transaction has settled the interaction: read the result.
+        # Another transaction has settled the interaction: read it again.
         [interaction] = find_interactions(interaction=interaction.id)
         return _too_late(interaction, by, answer)
     if settlement.by:
@@ -340,7 +340,7 @@ def _vote(
     detail = {
         "response": response,
         "behalf": interaction.represented_by(by),
-        "answer_id": answer.answer_id,  # identifies a repeated delivery of the vote
+        "answer_id": answer.answer_id,  # by this id, a repeated delivery is recognised
     }
     audit.record(tx, about, action, by=by, via=answer.via, **detail)
     handing_on.tell(tx, interaction, action, by, votes=len(cast_votes), needed=quorum)
@@ -348,7 +348,7 @@ def _vote(
 
 
 def _find_checked(by: Person, answer: CheckedAnswer) -> InteractionRecord | None:
-    """Find and lock the interaction of an answer, if this person may still answer.
+    """Find and lock the interaction of a checked answer, if this person may still answer.
 
     The conversation needs no second check: an interaction never moves to another conversation.
     """
@@ -385,7 +385,7 @@ def _find(
         if records := find_answerable(interaction=UUID(name)):
             return records[0]
         if find_interactions(owner=by.id, interaction=UUID(name), locked=False):
-            return None  # an answer for another conversation's prompt
+            return None  # the name is of another person's question
     pending = find_answerable(pending=True)
     if len(pending) > 1:
         raise Invalid(
@@ -399,7 +399,7 @@ def _find(
 
 
 def _too_late(interaction: InteractionRecord, by: Person, answer: CheckedAnswer) -> AnswerResult:
-    """Return the result of an answer to a settled prompt: DUPLICATE for a repeat, else too late."""
+    """Return the result of an answer to a settled prompt: DUPLICATE, or else EXPIRED or STALE."""
     is_expired = interaction.status == Interaction.Status.EXPIRED
     outcome = Outcome.EXPIRED if is_expired else Outcome.STALE
     kept_response = _kept_response(interaction, by, answer.answer.answer_id)

@@ -69,7 +69,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAssignment:
-    """An assignment with its assignees, looked up when the prompt was asked."""
+    """An assignment with the database rows of its assignees, as of the time of asking."""
 
     assignment: Assignment
     candidates: Candidates
@@ -77,7 +77,7 @@ class ResolvedAssignment:
     owner: UserId
 
     def columns(self, now: datetime) -> JsonObject:
-        """Return the assignment's columns of the interaction."""
+        """Return the values of the interaction's columns that store the assignment."""
         due, escalate = self.assignment.due, self.assignment.escalate
         return {
             "assignment": self.stored,
@@ -129,7 +129,7 @@ def resolve(assignment: Assignment, owner: UserId) -> ResolvedAssignment:
 
 
 def assign(tx: Transaction, resolved: ResolvedAssignment, about: AuditedPrompt) -> None:
-    """Add candidates, audit entry and reminders of a prompt that was just asked."""
+    """Store the candidates, the audit entry and the reminders of a prompt that was just asked."""
     seconds = resolved.assignment.due or about.prompt["timeout"]
     due = tx.now + timedelta(seconds=seconds) if seconds else NEVER
     _create(about.interaction, resolved.candidates, (due, tx.now, resolved.owner))

@@ -1,4 +1,4 @@
-"""The audit of assigned prompts: see `AuditEntry`."""
+"""The audit of assigned prompts: who saw, claimed and answered them. See `AuditEntry`."""
 
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
@@ -23,14 +23,14 @@ ADDRESS = 100
 
 T = TypeVar("T")
 
-# Function that returns the client address of the present request. A front end that knows the
-# address sets the variable; the function is called only when an entry is written.
+# A function that returns the client's network address. Front ends set the variable for each
+# request; the function is called only when an audit entry is written.
 address: ContextVar[Callable[[], str]] = ContextVar("address", default=str)
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedPrompt:
-    """The prompt of an audit entry. `workflow` is the workflow of the run."""
+    """A prompt that an audit entry is about; `workflow` is the workflow of its run."""
 
     interaction: UUID
     run: UUID
@@ -66,7 +66,7 @@ def record(
 
 
 async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) -> None:
-    """Record that a page with these prompts was sent to a person, once for each assigned prompt.
+    """Record, for each assigned prompt, that this person has been sent a page with the prompt.
 
     `via` is the prompt's own page, which the person opened, or the inbox, where cards may be
     folded; the start page shows the first prompts of the inbox. A prompt that is recorded already
@@ -81,7 +81,7 @@ async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) 
 
         try:
             await writer.write(from_here(work))
-        except StorageUnavailable as error:  # show the prompts even without an entry
+        except StorageUnavailable as error:  # show the page even if the entry cannot be stored
             log.warning("audit.not_stored", by=str(by.id), error=str(error))
 
 

@@ -30,7 +30,7 @@ _searches = reads.Shares(1)
 
 @dataclass(frozen=True, slots=True)
 class ClaimState:
-    """The state of a prompt after a change of its claim.
+    """The state of a prompt after a request to change its claim.
 
     `changed`: the change took effect. `assignee` is the user name of the claim's holder.
     """
@@ -81,7 +81,7 @@ def build_change(
     by: Person,
     via: str,
 ) -> Work[ClaimState]:
-    """Build the work behind `change`, for callers that hold a transaction."""
+    """Build the function that `change` executes, for callers with a transaction of their own."""
 
     def work(tx: Transaction) -> ClaimState:
         prompt = find_assigned(interaction, by)
@@ -115,7 +115,7 @@ def find_assigned(interaction: str, by: Person, *, locked: bool = True) -> Inter
 
 
 def holder(prompt: InteractionRecord, by: Person) -> UserId | None:
-    """Return the holder of a valid claim, possibly `by` itself; None without one.
+    """Return the user with the valid claim on the prompt, possibly `by`; None without one.
 
     A claim is invalid once its holder may not answer, such as after leaving the group.
     """
@@ -161,7 +161,7 @@ async def find_people(interaction: str, query: str, by: Person) -> list[Person]:
 
 
 def _find_delegate(interaction: str, name: str, by: Person) -> Person | ClaimState:
-    """Return the person with the name, or the prompt's claim state if `by` cannot delegate now."""
+    """Return the person to delegate to, or the prompt's claim state if `by` cannot delegate now."""
     prompt, is_free = _find_to_hand_on(interaction, by)
     if not is_free:
         return claim_state(prompt)

@@ -29,18 +29,18 @@ from sessions_app.storage.transaction import Transaction
 Action = AuditEntry.Action
 
 MOST_FOUND = 10
-SHORTEST = 2  # characters: a shorter query would match everybody
-MOST_ALIKE = 50  # limit of namesakes read from the database
-LONGEST = 150  # characters of a name or a query
-MOST_WORDS = 5  # each word costs a scan of all users
-# Limit of matching people whose permissions are checked: a check may cost two queries.
+SHORTEST = 2  # minimum characters of a query: a single one would match nearly everybody
+MOST_ALIKE = 50  # maximum of people with the same name that are read
+LONGEST = 150  # maximum characters of a name or a query
+MOST_WORDS = 5  # maximum of words in a query: each costs a scan of all users
+# Maximum of people with a matching name whose permissions are checked: each may cost two queries.
 MOST_ASKED = 1000
 NAMES = ("first_name", "last_name")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a prompt's assignment; `assignee` holds the claim afterwards."""
+    """A change of a prompt's assignment; afterwards, `assignee` has the claim, or nobody."""
 
     action: Action
     by: Person | None
@@ -93,13 +93,13 @@ def find_delegate(prompt: InteractionRecord, name: str) -> Person:
 
 
 def is_closed(prompt: InteractionRecord) -> bool:
-    """Return whether only candidates may get the prompt: a person could have a second account."""
+    """Return whether only candidates may get the prompt, lest a second account be used."""
     assignment = assignment_of(prompt)
     return assignment is not None and (assignment.four_eyes or assignment.votes > 1)
 
 
 def nobody(name: str) -> Invalid:
-    """Return the error for a name without a user."""
+    """Make the error that there is no user with this name."""
     return Invalid(format_lazy(_("There is no user “{name}”."), name=name[:100]))
 
 
@@ -181,7 +181,7 @@ def reassign(
         few = _("It needs the answers of {votes} people, and {able} of these may answer.")
         raise Invalid(format_lazy(few, votes=assignment.votes, able=able))
     if prompt.assignment is None:
-        # The audit covers assigned prompts only, so record the opening with the first assignment.
+        # A prompt without assignment has no audit entries yet: add the one of its opening.
         audit.opened_entry(Interaction.objects.select_related("run").get(pk=prompt.id)).save()
     assigning.change(prompt.id, candidates, only=True)
     assignment = assignment.model_copy(update={"to": to, "names": candidates.names})
@@ -205,10 +205,10 @@ def hand_on(
     assignment: StoredAssignment,
     **columns: object,
 ) -> None:
-    """Hand a prompt on to candidates, after their rows were added.
+    """Store a new assignment of a prompt, whose candidate rows the caller has already added.
 
-    `assignment` is the new assignment. A reassignment also ends the owner's right to answer, unless
-    the owner is named. The prompt keeps the note of the last person to hand it on.
+    A reassignment also ends the owner's right to answer, unless the owner is named. The prompt
+    keeps the note of the last person to hand it on.
     """
     for_owner = candidates.has_owner(prompt.owner, four_eyes=prompt.audience.four_eyes) or (
         prompt.for_owner and change.action != Action.REASSIGNED
@@ -233,7 +233,7 @@ def assign(
     columns: JsonObject | None = None,
     **detail: object,
 ) -> None:
-    """Store the new claim of the prompt, or None, and write the change to the log and the audit."""
+    """Set or remove the claim of the prompt, and write the change to the log and the audit."""
     action, by, assignee = change.action, change.by, change.assignee
     assignee_id = assignee.id if assignee else None
     sql.update(Interaction, {"assignee_id": assignee_id, **(columns or {})}, id=prompt.id)
@@ -252,7 +252,7 @@ def tell(
     by: Person | None,
     **detail: object,
 ) -> int:
-    """Log a change that leaves the prompt open, and return the event's sequence number."""
+    """Append the event of a change that leaves the prompt open, and return its sequence number."""
     payload = {
         "interaction_id": str(prompt.id),
         "status": prompt.status,

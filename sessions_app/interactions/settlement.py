@@ -1,4 +1,4 @@
-"""The settlement of interactions: the only way to a final status, for all front ends.
+"""The settlement of interactions: for all front ends, the only code that sets a final status.
 
 Interactions are read as plain rows with the needed columns, without the cost of model instances.
 """
@@ -24,7 +24,7 @@ from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
 
-# {is_active} is replaced by the user model's column, or by 1 if the model has none.
+# The placeholder {is_active} stands for the column of the user model, or for 1 if there is none.
 SELECT = """
     SELECT i.id, i.run_id, r.key, r.workflow, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
@@ -78,7 +78,7 @@ class InteractionRecord(NamedTuple):
         return AuditedPrompt(self.id, self.run_id, self.workflow, self.prompt)
 
     def represented_by(self, person: Person | None) -> list[str]:
-        """Return the assignees that a person answers for, by name; none if named as an assignee."""
+        """Return the names for which a person answers, such as a group; none if asked by name."""
         assignment = assignment_of(self)
         if person is None or assignment is None or assignment.has_named(person.username):
             return []
@@ -94,8 +94,8 @@ class InteractionRecord(NamedTuple):
 class Settlement:
     """The final status of an interaction, with its cause.
 
-    `response` is the result of `Prompt.check`; `via` is the front end of an answer, else deadline
-    or run. `expired_by` is the operator that ended the wait before the deadline.
+    `response` is the result of `Prompt.check`; `via` is the front end of an answer, else "deadline"
+    or "run". `expired_by` is the operator that ended the wait before the deadline.
     """
 
     status: Interaction.Status
@@ -128,20 +128,20 @@ def find_interactions(
     }
     values = {column: value for column, value in conditions.items() if value is not None}
     where = " AND ".join([f"{column} = %s" for column in values])
-    if pending:  # a literal: with a parameter, SQLite replans each time for the partial index
+    if pending:  # no parameter: SQLite would have to plan anew to use the partial index
         where += " AND i.status = 'pending'"
     if owner is not None:
         where += " AND i.for_owner"
     if undeleted or owner is not None:
         where += " AND c.deleted_at IS NULL"
     query = f"{_select()} {where} ORDER BY i.sequence"
-    if locked:  # lock both rows, so that a transaction that had to wait reads their new state
+    if locked:  # lock both rows: after a wait, their new state is read
         query = sql.add_lock(query, LOCKS)
     return [_read(row) for row in sql.fetch(query, tuple(values.values()))]
 
 
 def set_running(run: UUID, **where: object) -> bool:
-    """Set a waiting run to running: it is the system's turn.
+    """Set a waiting run to running, so that a host executes it.
 
     Returns False if the run is not waiting, or its columns differ from `where`.
     """
@@ -150,7 +150,7 @@ def set_running(run: UUID, **where: object) -> bool:
 
 
 def go_on(tx: Transaction, run: Run, position: int, value: object, error: object = None) -> None:
-    """Resume a run waiting at the position for something other than an answer."""
+    """Resume a run that waits at this journal position for something other than an answer."""
     set_running(run.id)
     response = {"value": value, "error": error}
     status = Interaction.Status.ANSWERED.value
@@ -175,7 +175,7 @@ def expiry(
 
 
 def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
-    """Give the interaction its only final status; False if another settlement was faster.
+    """Give the interaction its final status; return False if another settlement came first.
 
     One conditional UPDATE decides; event, audit, signal and run follow in the same transaction, and
     the waiting host is woken after the commit. A cancelled question wakes no host.
@@ -208,13 +208,13 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         "via": settlement.via,
     }
     if interaction.assignment is not None:
-        # The prompt leaves the inboxes.
+        # Remove the settled prompt from the inboxes of its candidates.
         sql.update(Candidate, {"pending": False}, interaction_id=interaction.id)
         about, action = interaction.audited_prompt, AuditEntry.Action(status)
         detail = {"response": response, "behalf": interaction.represented_by(by)}
         whose = by or settlement.expired_by
         audit.record(tx, about, action, by=whose, via=settlement.via, **detail)
-    # The owner's list counts only prompts for the owner.
+    # Only `interaction_update` lowers the number of open questions in the conversation's row.
     kind = Event.Type.INTERACTION_UPDATE if interaction.for_owner else Event.Type.ASSIGNMENT_UPDATE
     tx.append(interaction.run, kind.value, payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
@@ -228,7 +228,7 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
 
 @cache
 def _select() -> str:
-    """Return SELECT with the table of users; without an `is_active` column all users are active."""
+    """Build the SELECT for the project's user model, which may lack an `is_active` column."""
     meta, is_active = users().model._meta, "1"  # noqa: SLF001 - Django's documented _meta
     if any(column.name == "is_active" for column in meta.concrete_fields):
         field = meta.get_field("is_active")

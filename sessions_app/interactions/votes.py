@@ -31,7 +31,7 @@ def cast(
 
 
 def has_voted(user: UserId, interaction: UUID) -> bool:
-    """Return whether the user has a vote on the prompt."""
+    """Return whether the user has cast a vote on the prompt."""
     return Vote.objects.filter(interaction=interaction, by=user).exists()
 
 
@@ -58,7 +58,7 @@ def withdraw(user: UserId, interaction: UUID) -> None:
 
 
 def counting_votes(prompts: Iterable[Interaction]) -> dict[UUID, list[Vote]]:
-    """Return the votes on prompts that need several: all if settled, else the valid votes."""
+    """Return the votes of prompts that need several: all if settled, else those that count now."""
     voted_on = [
         prompt for prompt in prompts if (rules := assignment_of(prompt)) and rules.votes > 1
     ]
@@ -79,12 +79,12 @@ def count_agreeing(votes: list[Vote], response: JsonObject) -> int:
 
 
 def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonObject:
-    """Return a vote in the form for the prompt's response."""
+    """Return a vote as JSON for the list of votes in the prompt's response."""
     return {**response, "by": by, "at": at.isoformat(), "via": via}
 
 
 def _counting_votes(audience: PromptAudience) -> list[Vote]:
-    """Return votes of people who may answer now, and `vouched` votes of active people."""
+    """Return the votes that count: of present answerers, and `vouched` ones of active people."""
     votes = _all(audience.interaction)
     answerer_ids = answerers(audience, users().filter(pk__in=[vote.by_id for vote in votes]))
     return [
