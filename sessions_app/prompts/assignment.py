@@ -32,29 +32,29 @@ class Assignee(BaseModel):
 
 
 def user(name: str) -> Assignee:
-    """Return a candidate of an assignment: the user with this user name."""
+    """Return an assignee: the user with this user name."""
     return Assignee(kind="user", name=name)
 
 
 def group(name: str) -> Assignee:
-    """Name a Django group; its members are looked up at the answer."""
+    """Return an assignee: the Django group of this name. Members are looked up at each answer."""
     return Assignee(kind="group", name=name)
 
 
 def permission(name: str) -> Assignee:
-    """Name the holders of a permission at the answer, by `has_perm("app_label.codename")`."""
+    """Return an assignee: all people who, at the answer, `has_perm("app_label.codename")`."""
     if "." not in name:
         raise ValueError(f"{name!r} is not a permission: permissions are named app_label.codename")
     return Assignee(kind="permission", name=name)
 
 
-# A user may be an Assignee, a user object or `context.user`; a group an Assignee or a Group.
+# A user may be given as Assignee, user object or `context.user`; a group as Assignee or Group.
 One = Assignee | AbstractBaseUser | Person | Group
 To = One | Iterable[One]
 
 
 def assignees(to: To) -> list[Assignee]:
-    """Return the named assignees without duplicates.
+    """Return the assignees as a list without duplicates.
 
     Raises:
         ValueError: nobody is named.
@@ -99,7 +99,7 @@ class Escalation:
 
 
 class Escalates(BaseModel):
-    """An `Escalation` as it is stored."""
+    """The stored form of an `Escalation`; `after` is in seconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -108,11 +108,11 @@ class Escalates(BaseModel):
 
 
 class Assignment(BaseModel):
-    """The stored assignment of a prompt.
+    """The stored assignment of a prompt: the assignees `to`, and the rules.
 
-    `due` and `after` are seconds from when it was asked, `remind` are seconds before it is due.
-    `votes` people must give the same answer. `four_eyes`: not the owner of the conversation.
-    `share`: they may read the conversation, while it waits.
+    `due` and `after` are seconds since the prompt was asked, `remind` are seconds before the due
+    time. `votes` is the number of people who must give the same answer. `four_eyes` excludes the
+    conversation's owner. `share` lets assignees read the conversation while the prompt waits.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -146,9 +146,9 @@ class Assignment(BaseModel):
 
 
 class StoredAssignment(Assignment):
-    """An assignment as its row has it by now: `names` are those of `to`, for people to read.
+    """An assignment as stored in the prompt's row: `names` are the display names of `to`.
 
-    `note` is of who handed it on last: `by` and `text`.
+    `note` has the note (`text`) of the last person (`by`) to hand the prompt on.
     """
 
     to: list[Assignee] = []
@@ -156,12 +156,12 @@ class StoredAssignment(Assignment):
     note: dict[str, str] | None = None
 
     def has_named(self, username: str) -> bool:
-        """Return whether a user is asked by name."""
+        """Return whether a user is named as an assignee, not only by a group or permission."""
         return any(asked.kind == "user" and asked.name == username for asked in self.to)
 
 
 class Assigned(Protocol):
-    """A row of an interaction, of any type, with its stored assignment."""
+    """The protocol of all row types of an interaction that have the stored assignment."""
 
     @property
     def assignment(self) -> Any:

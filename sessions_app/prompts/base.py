@@ -33,24 +33,24 @@ from sessions_app.prompts.details import ArgumentRow, line
 from sessions_app.prompts.titles import without_marks
 from sessions_app.storage.storable import check_storable, storable
 
-# An answer's value as given by code: a text, an option's value, or an object.
+# The value of an answer that a project's code gives: a text, an option's value, or an object.
 Given = str | bool | int | float | JsonObject
-# Files by field, for the form of a prompt.
+# Uploaded files for a prompt's form, by field name.
 Files = Mapping[str, AttachedFile]
-# Files by field, sent with the form of a page and already stored.
+# Rows of the files that a browser sent with a card's form, by field name; already stored.
 PageFiles = Mapping[str, Attachment]
-# A prompt for clients: the stored JSON, with the remaining seconds as `timeout`.
+# A prompt as sent to clients: the stored JSON, except that `timeout` is the remaining seconds.
 Content = JsonObject
-# Answers without data: approve a proposal unchanged, or reject it.
+# Decisions without further data: accept a proposal unchanged, or reject it.
 APPROVE, REJECT = "approve", "reject"
-# Limit of prompts on one card: a person reads all of them before answering.
+# Maximum number of prompts on one card, as a person reads all of them before answering.
 MOST_TOGETHER = 20
-# NUL in JSON; an escaped backslash followed by "u0000" matches too.
+# The escape of a NUL in JSON. An escaped backslash before "u0000" matches too, which is harmless.
 ESCAPED_NUL = b"\\u0000"
-# Validation context for stored prompts: checks made when the prompt was asked are not repeated.
+# Validation context that marks stored prompts; checks made at the asking are not repeated.
 STORED = {"stored": True}
-MAX_TEXT = 20_000  # characters of a prompt's text
-MAX_NOTE = 10_000  # characters of a person's note on a decision
+MAX_TEXT = 20_000  # maximum characters of a prompt's text
+MAX_NOTE = 10_000  # maximum characters of a person's note
 
 
 def as_text(value: Given) -> str:
@@ -71,8 +71,8 @@ def check_note(note: str) -> None:
     check_storable(_("The note"), note)
 
 
-# The types of answers, one for each kind of front end. A prompt has a method for each type, and
-# never guesses the front end from the shape of an answer.
+# The classes of answers, one for each kind of front end. A prompt has one method for each class, so
+# that it need not guess the front end from the shape of an answer.
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,9 @@ Answer = TextAnswer | JsonAnswer | PageAnswer
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """A person's answer to a prompt that needs several, with a note or "".
+    """One person's answer to a prompt that needs the same answer from several people.
 
-    `via` is the front end of the answer.
+    `note` may be empty; `via` is the front end of the answer.
     """
 
     by: str
@@ -169,7 +169,7 @@ class Response:
 
     @property
     def content(self) -> Self:
-        """The response itself, for code written for the toolkit's nested responses."""
+        """The response itself, as code written for NeMo Agent Toolkit reads `response.content`."""
         return self
 
 
@@ -186,16 +186,16 @@ class Together(BaseModel):
 
 
 def is_none(value: object) -> bool:
-    """Return whether to leave a field out of the stored and sent JSON."""
+    """Return whether a field is None, and so left out of the stored and sent JSON."""
     return value is None
 
 
 @dataclass(frozen=True, slots=True)
 class FieldText:
-    """A field's value for people to read; `before` is the proposed value.
+    """A form field and its value as texts, for people.
 
-    `is_changed` is true if the person has changed a proposed value. `file` is the id of the
-    uploaded file.
+    `before` is the proposed value; `is_changed` is true if the person has changed it. `file` is the
+    id of an uploaded file.
     """
 
     label: str
@@ -212,7 +212,7 @@ class FieldText:
 
 @dataclass(frozen=True, slots=True)
 class FormButton:
-    """A button of a prompt's form, which sends `value` under `name`, if any.
+    """A button of a prompt's form; pressing it sends `value` under `name`, if there is a name.
 
     A primary button requires valid fields.
     """
@@ -230,34 +230,34 @@ class Prompt(BaseModel, Generic[R]):
     raised in the workflow; `error` is the sentence shown then. `details` is shown as a table: what
     will happen, in the server's own words.
 
-    A class that declares an `input_type` is a type of prompt: all that differs between types is
-    said here, and what is not overridden is that of a text.
+    A subclass that declares an `input_type` is a type of prompt. Everything that differs between
+    types is a member of this class, whose own behaviour is that of a text prompt.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Name of the accepted kind of answer; the admin translates the name.
+    # The accepted kind of answer, for error messages and for the admin, which translates it.
     takes: ClassVar[str] = gettext_noop("a text")
     # Class of the response that the workflow gets.
     response: ClassVar[type[Response]] = Response
-    # True if a press of a button answers at once.
+    # True if the card has buttons that answer immediately, without a form to submit.
     acts: ClassVar[bool] = False
-    # True if one answer fits several prompts that differ only in text.
+    # True if a person may give the same answer to several such prompts in one action.
     alike: ClassVar[bool] = True
-    # True if several people can be asked to give the same answer.
+    # True if a prompt may require that several people give the same answer.
     can_agree: ClassVar[bool] = False
-    # True if the prompt asks nothing: it is answered by being seen, and not counted as a question.
-    # Sending it to a plain client, which never answers, counts as seen.
+    # True for a note without a question: seeing it is the answer. Such a prompt does not count as
+    # open, and counts as seen once it is sent to a plain client, which never answers it.
     is_seen: ClassVar[bool] = False
 
-    if TYPE_CHECKING:  # declared by each subclass: a field here would precede `text`
+    if TYPE_CHECKING:  # for type checkers only: a real field would be ordered before `text`
         input_type: str
 
     text: str = Field(min_length=1, max_length=MAX_TEXT)
     timeout: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
     error: str = gettext_noop("The time for an answer is over.")
     details: dict[str, JsonValue] = Field(default_factory=dict)
-    # Set by `ask_all`; left out of the JSON if None.
+    # The shared card of prompts that `ask_all` asks; left out of the JSON if None.
     together: Together | None = Field(default=None, exclude_if=is_none)
 
     @classmethod
@@ -321,7 +321,7 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def kind(self) -> str:
-        """The text compared on replay: an old answer fits this prompt if the text is the same."""
+        """The text that a replay compares: a recorded answer counts if the text is the same."""
         return self.input_type
 
     @property
@@ -336,12 +336,12 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def takes_files(self) -> bool:
-        """True if the answer has files."""
+        """True if an answer can have uploaded files."""
         return False
 
     @property
     def choices(self) -> Sequence[Any]:
-        """The options, with all fields filled."""
+        """The options to choose from, with defaults filled in; empty for other types of prompts."""
         return ()
 
     @property
@@ -356,7 +356,7 @@ class Prompt(BaseModel, Generic[R]):
 
     @property
     def shown_text(self) -> str:
-        """The whole text in the reader's language, as far as this package wrote it."""
+        """The whole text, with standard phrases in the reader's language."""
         return self.text
 
     @property
@@ -366,11 +366,11 @@ class Prompt(BaseModel, Generic[R]):
 
     @classmethod
     def title(cls, content: Content) -> str:
-        """Return the question for a list; `content` needs only `text` and `request`."""
+        """Return the question for a list; only `text` and `request` of the content are used."""
         return without_marks(str(content["text"]).strip().partition("\n")[0])
 
     def check_found(self) -> None:
-        """Raise FormChanged or Invalid if the class is gone, so that nobody can answer."""
+        """Raise FormChanged or Invalid if the prompt's class is gone, so that nobody can answer."""
 
     def make(
         self,
@@ -378,7 +378,7 @@ class Prompt(BaseModel, Generic[R]):
         files: Files = MappingProxyType({}),
         **options: object,
     ) -> forms.BaseForm | None:
-        """Build the prompt's form, bound to an answer's data and files, if given.
+        """Build the prompt's form, with the data and files of an answer, if given.
 
         None for a prompt answered by a single `field`.
         """
@@ -408,7 +408,7 @@ class Prompt(BaseModel, Generic[R]):
         return str(stored.get("value", "")) or gettext("(empty)")
 
     def decision(self, stored: JsonObject) -> str:
-        """Return APPROVE or REJECT if the stored answer is such a decision, else an empty text."""
+        """Return APPROVE or REJECT if the stored answer is one of these decisions, else ""."""
         return ""
 
     def texts(self, stored: JsonObject) -> Sequence[FieldText]:
@@ -417,9 +417,9 @@ class Prompt(BaseModel, Generic[R]):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        """Return equivalent prompts for which a plain client has controls.
+        """Return one or more prompts with the same meaning that a plain client can show.
 
-        Without suitable controls, a person answers on the page behind the link.
+        Where a client has no suitable controls, a person answers on the page behind the link.
         """
         return [{**content, "text": with_details(content)}]
 
@@ -449,9 +449,9 @@ _types: dict[str, type[AnyPrompt]] = {}
 
 
 class MissingPrompt(Prompt[Response]):
-    """The stand-in for a stored prompt whose class is not installed here, or does not read it.
+    """The stand-in for a stored prompt whose class is not installed, or cannot read its JSON.
 
-    People read what it asks; nobody can answer it.
+    People can read the question; nobody can answer it.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -495,7 +495,7 @@ def type_of(input_type: str) -> type[AnyPrompt]:
 
 
 def seen_types() -> list[str]:
-    """Return the types of the prompts that ask nothing."""
+    """Return the types of prompts that ask nothing, and are answered by being seen."""
     return [name for name, type_ in _types.items() if type_.is_seen]
 
 
@@ -526,7 +526,7 @@ def with_details(content: Content) -> str:
 
 def dump_prompt(prompt: BaseModel) -> bytes:
     """Dump the prompt for storage: JSON, without the characters that `storable` replaces."""
-    with suppress(PydanticSerializationError):  # half of a surrogate pair
+    with suppress(PydanticSerializationError):  # half of a surrogate pair is no UTF-8
         json = to_json(prompt)
         if ESCAPED_NUL not in json:
             return json
@@ -554,7 +554,7 @@ def load_typed_prompt(stored: JsonObject) -> AnyPrompt:
 
 
 def on_one_card(prompts: Sequence[Prompt[R]], title: str, first: int) -> list[Prompt[R]]:
-    """Put the prompts on one card; `first` is the position of the first.
+    """Return the prompts as parts of one card; `first` is the position of the first prompt.
 
     Raises:
         ValueError: there are too many prompts, or one must have a card of its own.

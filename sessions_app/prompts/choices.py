@@ -39,7 +39,7 @@ from sessions_app.prompts.texts import plain_text
 
 R = TypeVar("R", bound=Response, covariant=True)
 
-# Limit of numbers that every client reads alike: beyond 2**53, JavaScript has no exact integers.
+# Limit of numbers: beyond 2**53, JavaScript, and so some clients, has no exact integers.
 MOST = 2**53
 Number = (
     Annotated[int, Field(strict=True, gt=-MOST, lt=MOST)]
@@ -87,7 +87,7 @@ class Option(BaseModel):
 
 
 class _ChoiceWithNote(BaseModel):
-    """An option's value and the note beside it, as programs send them."""
+    """The JSON with which a program answers by an option and a note."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -107,7 +107,7 @@ class ChoiceResponse(Response):
 
     @property
     def selected_option(self) -> Option:
-        """The chosen option, under the toolkit's name."""
+        """The chosen option, under the name that NeMo Agent Toolkit uses."""
         return self.option
 
 
@@ -125,7 +125,7 @@ class CheckboxResponse(Response):
 
 
 class _WithOptions(Prompt[R]):
-    """A prompt with named choices."""
+    """A prompt with options to choose from."""
 
     min_options: ClassVar[int] = 1
     max_options: ClassVar[int] = 100
@@ -134,8 +134,8 @@ class _WithOptions(Prompt[R]):
     takes = gettext_noop("one of these")
     can_agree = True
 
-    # A plain value is converted to an Option. The annotation is a Sequence, so that type checkers
-    # accept a list of either kind; the schema is a list, which is faster to dump.
+    # Plain values are converted to Options. The annotation as Sequence lets type checkers accept
+    # lists of both; the validation schema is a list, which is faster to dump.
     options: Annotated[
         Sequence[Option | Value],
         GetPydanticSchema(lambda _, handler: handler(list[Option])),
@@ -143,7 +143,7 @@ class _WithOptions(Prompt[R]):
 
     @property
     def choices(self) -> list[Option]:
-        """The options, with all fields filled."""
+        """The options, with defaults filled in."""
         return cast("list[Option]", self.options)
 
     @property
@@ -208,13 +208,13 @@ class _WithOptions(Prompt[R]):
 class OneOption(_WithOptions[ChoiceResponse]):
     """A prompt whose answer is one option, with a note or without."""
 
-    # True if the card has a field for a note even if no option needs one.
+    # True if the card has a field for a note, even if no option requires a note.
     offers_note: ClassVar[bool] = False
     default: Value | None = None
 
     @property
     def kind(self) -> str:
-        """The kind of all prompts for one option, so that new code may use other controls."""
+        """The kind of all prompts for one option, so that a new version may use other controls."""
         return "choice"
 
     def field(self) -> forms.Field:
@@ -408,6 +408,6 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
 
 
 def _typable(option: JsonObject) -> str:
-    """Return a name of the option without commas, if there is one."""
+    """Return a name of the option without a comma, or its label if there is no such name."""
     names: list[str] = [option["label"], as_text(option["value"]), option["id"]]
     return next((name for name in names if "," not in name), names[0])

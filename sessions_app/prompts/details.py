@@ -1,4 +1,4 @@
-"""The rows that people see of a prompt: its `details`, and the arguments of a tool call.
+"""The rows in which people see a prompt's `details`, or the arguments of a tool call.
 
 A detail of a workflow's author has a readable form. An argument is shown exactly as the agent wrote
 it, with the type: an agent cannot choose the form of an argument.
@@ -17,17 +17,17 @@ from django.utils.translation import gettext
 from sessions_app.prompts.hidden_characters import has_hidden, is_hidden
 
 Kind = Literal["text", "list", "table", "rows", "code", "changes", "json"]
-COLUMNS = 8  # columns of a table; a wider table is shown as JSON
-LINES = 1000  # lines compared at most: the time grows with the square of the number
-# Characters of a text in a one-line field; a longer text gets several lines.
+COLUMNS = 8  # maximum columns of a table; a wider one is shown as JSON
+LINES = 1000  # maximum lines to compare: the time grows with the square
+# Maximum characters of a text in a one-line input field; a longer text gets several lines.
 SHORT = 80
-# Unicode categories of controls and line ends.
+# Unicode categories of control characters, line separators and paragraph separators.
 BREAKS = ("Cc", "Zl", "Zp")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A detail. The form of `value` depends on `kind`.
+    """A detail of a prompt, ready to be shown. The form of `value` depends on `kind`.
 
     - `text`, `code`, `json`: a text
     - `list`: texts
@@ -43,12 +43,12 @@ class Row:
 
 
 def rows(details: Mapping[str, object]) -> list[Row]:
-    """Return the rows of a prompt's details, or of an object among them."""
+    """Build the rows of a prompt's details, or of an object within the details."""
     return [Row(str(name), *_form(value)) for name, value in details.items()]
 
 
 def line(value: object) -> str:
-    """Return a value in one text, for readers that see nothing else."""
+    """Return a detail as one text, for clients that show no tables."""
     match value:
         case {"code": str(code), **rest} if not rest:
             return code
@@ -112,7 +112,7 @@ def _changes(before: str, after: str) -> Iterator[tuple[str, str]]:
         return
     if old == new:
         yield from ((" ", text) for text in old)
-    # The first two lines name files, the third is the header of the first hunk.
+    # Skip the first three lines of a unified diff: two file names, and the first hunk's header.
     for text in islice(unified_diff(old, new, lineterm=""), 3, None):
         yield ("…", "") if text.startswith("@@") else (text[0], text[1:])
 
@@ -158,7 +158,7 @@ def type_word(value: object) -> str:
 
 
 def literal(value: object) -> str:
-    """Return a value in one line: as JSON, in which hidden characters are escaped."""
+    """Return a value as JSON on one line, with hidden characters escaped."""
     text = json.dumps(value, ensure_ascii=False)
     return "".join(_escape(one) if is_hidden(one) else one for one in text)
 
@@ -169,26 +169,26 @@ def _escape(character: str) -> str:
 
 
 def name_text(name: str) -> str:
-    """Return the exact name of an argument: in quotes, as JSON, where it would be misread."""
+    """Return the name of an argument, as quoted JSON if it could be misread without quotes."""
     return literal(name) if is_misread(name) else name
 
 
 def is_misread(name: str) -> bool:
-    """Return whether a name looks like another one where it is shown without quotes."""
+    """Return whether a name without quotes could be taken for another, e.g. by a trailing space."""
     return has_hidden(name) or '"' in name or name != " ".join(name.split()) or not name
 
 
 def is_line(text: str) -> bool:
-    """Return whether a text is seen whole in a field of one line."""
+    """Return whether a one-line input field shows all of a text."""
     has_gaps = any(gap in text for gap in ("  ", "\t", "\n"))
     return len(text) <= SHORT and not has_gaps and is_kept_by_browsers(text)
 
 
 def is_kept_by_browsers(text: str) -> bool:
-    """Return whether a browser's field keeps a text unchanged: it has one kind of line end only."""
+    """Return whether a browser's text area keeps a text unchanged: line ends are only LF."""
     return not any(unicodedata.category(one) in BREAKS for one in text if one not in "\n\t")
 
 
 def arguments_lines(arguments: Mapping[str, Any]) -> list[str]:
-    """Return a line for each argument, for readers without a table."""
+    """Return the arguments as lines of text, for clients that show no tables."""
     return [f"- {name_text(name)}: {literal(value)}" for name, value in arguments.items()]

@@ -1,4 +1,4 @@
-"""Invisible characters, and characters that make others read wrongly."""
+"""The detection of invisible characters, and of those that make a text read differently."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def cut(text: str, length: int) -> str:
 
 
 def marks_in_words(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield each character of an author's text, and whether to mark the character.
+    """Yield each character of an author's text, with True if it is hidden and must be marked.
 
     Typographic spaces, and joiners within an emoji, are not marked.
     """
@@ -78,7 +78,7 @@ def mark(text: str) -> str:
 
 
 def _continues(character: str) -> bool:
-    """Return whether a character modifies the preceding one: an accent, a skin colour."""
+    """Return whether a character belongs to the one before, as an accent or a skin colour does."""
     return character == JOINER or unicodedata.category(character) in ("Mn", "Mc", "Me", "Sk")
 
 

@@ -36,7 +36,7 @@ LAST_PORT = 65_535
 
 
 def _checked_url(url: str) -> str:
-    """Return a URL, if readers and all browsers agree on its host.
+    """Return a URL, if people and all browsers read the same host from it.
 
     Raises:
         ValueError: the URL is not of that kind.
@@ -57,7 +57,7 @@ def _is_plain_host(host: str) -> bool:
     try:
         if host.startswith("["):
             return bool(IPv6Address(host[1:-1]))
-        # Browsers parse a host with a number as last part as an IPv4 address, in any notation.
+        # Browsers read a host whose last part is a number, in any notation, as an IPv4 address.
         return not _NUMBER.fullmatch(host.rpartition(".")[2]) or str(IPv4Address(host)) == host
     except ValueError:
         return False
@@ -86,7 +86,7 @@ class ConsentRequest(BaseModel):
 
 
 class _ElsewherePrompt(Prompt[ConsentResponse]):
-    """A prompt that is answered by saying that something was done elsewhere, or declining."""
+    """A prompt whose answer says that a task on another page was done, or was declined."""
 
     DONE: ClassVar = "done"
     DECLINED: ClassVar = "declined"
@@ -125,7 +125,7 @@ class OAuthPrompt(_ElsewherePrompt):
 
     input_type: Literal["oauth_consent"] = "oauth_consent"
     default: Literal["declined"] | None = None
-    # Set if the URL is this site's own: the redirect back to this site settles the prompt.
+    # Data of a consent that this site itself manages: then the redirect back to it is the answer.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
     takes = gettext_noop("that somebody has signed in there, or declined")
     _leads_somewhere = field_validator("text")(_checked_url)
@@ -144,7 +144,7 @@ class OAuthPrompt(_ElsewherePrompt):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        # A reason for refusing the last answer may precede the URL.
+        # The URL may follow an explanation why the previous answer was refused.
         reason, gap, url = content["text"].rpartition("\n\n")
         details, request = details_line(content), content.get("request")
         suffix = f" ({details})" if details else ""

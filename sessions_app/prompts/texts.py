@@ -17,7 +17,7 @@ from sessions_app.storage.storable import check_storable
 
 
 def plain_text(content: Content, text: str, *, placeholder: str, required: bool) -> Content:
-    """Build a text prompt in place of a prompt for which a plain client has no controls."""
+    """Build the text prompt that replaces a prompt which a plain client cannot show."""
     fields = {"input_type": "text", "text": text, "placeholder": placeholder, "required": required}
     return {**_in_common(content), **fields}
 
@@ -25,13 +25,13 @@ def plain_text(content: Content, text: str, *, placeholder: str, required: bool)
 def plain_choice(
     content: Content, text: str, labels: Mapping[str, str], input_type: str = "radio"
 ) -> Content:
-    """Build a choice of `labels`, by value, for a prompt without controls in a plain client."""
+    """Build the choice that replaces a prompt which a plain client cannot show; labels by value."""
     options = [{"id": value, "label": label, "value": value} for value, label in labels.items()]
     return {**_in_common(content), "input_type": input_type, "text": text, "options": options}
 
 
 def _in_common(content: Content) -> Content:
-    """Return the fields that a prompt shares with its replacement."""
+    """Return the fields of a prompt that its replacement takes over."""
     return {name: content[name] for name in ("timeout", "error") if name in content}
 
 

@@ -2,9 +2,9 @@
 
 import re
 
-# Markdown for code, strong text and headings.
+# Matches Markdown for code, bold text and headings.
 MARKS = re.compile(r"(?<!\w)(`+|\*\*)(?=\S)(?P<text>.+?)(?<=\S)\1(?!\w)|^#{1,6} +")
-LOOKED_AT = 400  # characters of a line; the regex scans to the end for each unpaired mark
+LOOKED_AT = 400  # only so many characters: an unpaired mark is sought to the end
 
 
 def without_marks(line: str) -> str:

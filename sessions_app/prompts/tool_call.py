@@ -70,17 +70,17 @@ from sessions_app.prompts.forms.schema_checks import argument_problems, check_sc
 from sessions_app.prompts.hidden_characters import mark
 from sessions_app.prompts.texts import plain_choice
 
-# A third decision, next to `approve` and `reject`.
+# The third decision besides `approve` and `reject`: a person writes the tool's result.
 ANSWER = "answer"
 # Name of the form field for the note. An argument of the same name is shown, but not editable.
 NOTE = "_note"
-# Prefix of an agent's question, before the title of the call; pages translate the prefix.
+# Beginning of an agent's question; the title of the call follows. Pages translate the beginning.
 MAY_I = "May I do this: "
-MAX_TITLE = 60  # characters of an argument's title in the schema
+MAX_TITLE = 60  # maximum characters of an argument's title
 
 
 class _Decision(BaseModel):
-    """A decision about a tool call, of which each field is known."""
+    """The base of decisions about a tool call; JSON with unknown fields is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -147,7 +147,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     input_schema: dict[str, JsonValue] = Field(default_factory=dict)
     editable: bool = False
     answerable: bool = False
-    # Serialized only if False: nearly all calls are approvable.
+    # Left out of the JSON if True, as for nearly all calls.
     approvable: bool = Field(default=True, exclude_if=bool)
     default: Literal["approve", "reject"] | None = None
 
@@ -158,7 +158,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_arguments(cls, fields: object) -> object:
-        """Leave out arguments among the details, where prompts of earlier versions have them."""
+        """Remove from `details` the arguments that earlier versions stored there."""
         if not isinstance(fields, dict) or not fields.get("details"):
             return fields
         return {**fields, "details": _own_details(fields)}
@@ -171,7 +171,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return schema
 
     def from_text(self, text: str) -> JsonObject:
-        """Read `approve`, `reject`, or the JSON of a decision."""
+        """Check a plain client's text: `approve`, `reject`, or a decision as JSON."""
         try:
             decision = {"decision": text} if text in (APPROVE, REJECT) else load_json(text)
         except ValueError:
@@ -179,7 +179,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return self.from_json(decision if isinstance(decision, dict) else None)
 
     def from_json(self, value: JsonValue) -> JsonObject:
-        """Read a decision, and refuse unknown or missing fields."""
+        """Check a decision as JSON; unknown and missing fields are refused."""
         match value:
             case str(text) | [str(text)]:
                 return self.from_text(text)
@@ -200,7 +200,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             ) from None
 
     def from_page(self, page: PageAnswer) -> JsonObject:
-        """Read the pressed button; the arguments only where the call is approved."""
+        """Check a page's answer: the pressed button, and the arguments if the call is approved."""
         note = "".join(page.fields.get(NOTE, ()))
         if page.value != APPROVE:
             return self.from_json({"decision": page.value, "note": note})
@@ -216,7 +216,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             raise Invalid(_("Choose one of the decisions that the buttons name."))
         arguments = self.arguments
         if isinstance(decision, Approve) and (edited := decision.arguments) is not None:
-            arguments = {  # an unchanged argument keeps its exact value
+            arguments = {  # keep an unchanged value exactly
                 name: arguments[name] if self._is_kept(name, edited) else value
                 for name, value in edited.items()
             }
@@ -239,7 +239,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         }
 
     def _is_kept(self, name: str, arguments: JsonObject) -> bool:
-        """Return whether an argument is the same as proposed, and neither new nor left out."""
+        """Return whether an argument was proposed and is in `arguments` with the same value."""
         before = self.arguments
         return name in before and name in arguments and is_same_json(before[name], arguments[name])
 
@@ -275,7 +275,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     @property
     def kind(self) -> str:
-        """The type with the tool's name, so that no recorded answer fits a call of another tool."""
+        """The type with the tool's name: on replay, no recorded answer is used for another tool."""
         return f"{self.input_type} {self.tool}"
 
     @property
@@ -284,12 +284,12 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     @property
     def proposal(self) -> bool:
-        """True if arguments can be edited: the card marks changed ones."""
+        """True if arguments can be edited, so that the card marks changed ones."""
         return self.editable
 
     @property
     def decisions(self) -> list[str]:
-        """The decisions that the prompt takes."""
+        """The decisions that a person may choose from."""
         offered = {APPROVE: self.approvable, REJECT: True, ANSWER: self.answerable}
         return [decision for decision, is_offered in offered.items() if is_offered]
 
@@ -369,7 +369,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         return [plain_choice(content, "\n".join(lines), {**labels, REJECT: "Reject"})]
 
     def _form_class(self) -> "type[ToolCallForm]":
-        """Build the form's class: a field for each argument, also for those the schema lacks.
+        """Build the form's class: a field for each argument, even if it is missing from the schema.
 
         An argument whose field would not show the exact value gets a JSON field.
         """
@@ -397,7 +397,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
 
 class ToolCallForm(forms.Form):
-    """The form of a tool call's card. Cleaned, it has `arguments`.
+    """The form of a tool call's card; once cleaned, `arguments` has the edited arguments.
 
     `types` are the types, in words, of the arguments with fields; `titles` come from the schema.
     """
@@ -411,7 +411,7 @@ class ToolCallForm(forms.Form):
 
     def __init__(self, data: Any = None, *, prompt: ToolCallPrompt, **options: Any) -> None:
         given = {name: prompt.arguments[name] for name in self.types if name in prompt.arguments}
-        # Fields begin with the agent's values, also with `null`, not with defaults of the schema.
+        # Initial values are the agent's, including `null`; the schema's defaults do not apply.
         proposed = {**given, **initial_values(type(self), given)}
         super().__init__(data, initial=proposed, **options)
         self.order_fields([*(name for name in self.fields if name != NOTE), NOTE])
@@ -436,7 +436,7 @@ class ToolCallForm(forms.Form):
         self.arguments = dict(self._prompt.arguments)
         for name in self.changed_data:
             value = to_jsonable_python(self.cleaned_data[name])
-            is_json = isinstance(self.fields[name], forms.JSONField)  # [] and null are JSON values
+            is_json = isinstance(self.fields[name], forms.JSONField)  # here [] and null are values
             is_empty = not (self[name].data or "").strip() if is_json else value in EMPTY_VALUES
             if is_empty and name not in self._required:
                 self.arguments.pop(name, None)
@@ -445,7 +445,7 @@ class ToolCallForm(forms.Form):
 
 
 def digest_of(arguments: JsonObject) -> str:
-    """Return the SHA-256 of the arguments in hexadecimal: of their JSON with sorted names."""
+    """Return the SHA-256, in hexadecimal, of the arguments as JSON with sorted names."""
     text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -456,12 +456,12 @@ def _problem(error: ErrorDetails) -> str:
 
 
 def _has_field(name: str) -> bool:
-    """Return whether a form can have a field of that name; browsers change line ends in names."""
+    """Return whether a form can have a field of this name; browsers alter line ends in names."""
     return name != NOTE and is_kept_by_browsers(name) and "\n" not in name
 
 
 def _titles(schema: JsonObject) -> dict[str, str]:
-    """Return the titles of a schema's properties that say more than the names do.
+    """Return the titles of a schema's properties, except those that only repeat the names.
 
     A schema's author may mislead, so pages show a title beside the name, and long titles are cut.
     """
@@ -483,7 +483,7 @@ def _as_words(text: str) -> list[str]:
 
 
 def _own_details(content: Content) -> JsonObject:
-    """Return the details of a prompt without arguments, which earlier versions stored there."""
+    """Return a prompt's details, without the arguments that earlier versions stored among them."""
     details, arguments = content.get("details", {}), content.get("arguments", {})
     return {
         name: value

@@ -1,7 +1,7 @@
 """The program that checks JSON schemas, and values against schemas, in a separate process.
 
-A foreign schema can take seconds, or all memory. Python cannot interrupt its evaluation, but a
-process can be killed. The program imports nothing of the project, and so starts quickly.
+A schema from elsewhere can take seconds, or all memory. Python cannot interrupt its evaluation, but
+a process can be killed. The program imports nothing of the project, and so starts quickly.
 """
 
 import json
@@ -23,12 +23,12 @@ from jsonschema_rs import (
     validator_for,
 )
 
-MEMORY = 1 << 30  # bytes of address space
+MEMORY = 1 << 30  # maximum bytes of address space
 MOST_PROBLEMS = 100
-LONGEST = 300  # characters of a problem's description
+LONGEST = 300  # maximum characters of an error message
 
-# Formats that are not checked here: the form's field or the tool does so. Schemas use the formats
-# for more than the standards allow (a time without a zone, an address with umlauts).
+# Formats not checked by this program, but by the form's field or the tool. Schemas use them for
+# values that the standards forbid, such as a time without a zone, or an address with umlauts.
 LENIENT = {
     *("date-time", "time", "duration", "uri", "uri-reference", "iri", "iri-reference"),
     *("uri-template", "hostname", "idn-hostname"),
@@ -47,14 +47,14 @@ ENGINES: tuple[RegexOptions | FancyRegexOptions, ...] = (
 
 
 def main(descriptor: int) -> None:
-    """Reply to each request with the problems, until the server has ended.
+    """Answer each request of the server with the problems found, until the server ends.
 
     A request is a schema and perhaps a value, each as JSON, and the seconds of processor time after
     which the kernel kills this process.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the server
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops only the server
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the timer kills the process, even in C code
-    with suppress(ValueError, OSError):  # the system knows no such limit, or has a lower one
+    with suppress(ValueError, OSError):  # the system has no or a lower limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):
@@ -77,7 +77,7 @@ def check(schema: str, value: str | None) -> dict[str, str]:
 
 
 def _compile(schema: str) -> tuple[Validator | None, str]:
-    """Compile a schema by the newest draft, else by the draft named in the schema."""
+    """Compile a schema by the newest JSON Schema draft, else by the draft that the schema names."""
     problem = ""
     for compile_schema, engine in product((Draft202012Validator, validator_for), ENGINES):
         try:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 else:
     AnyFile = UploadedFile
 
-# Prefix of the form's field names on a page, which has other fields, too.
+# Prefix of a prompt's field names on a page, to tell them from other fields.
 PREFIX = "f"
 # Types that JSON lacks. Types are stored beside the values, so that an answer stays readable even
 # if the form changes. `datetime` precedes `date`, because a datetime is a date too.
@@ -50,7 +50,7 @@ TYPES: dict[str, type] = {
     "file": AttachedFile,
 }
 LIST = "[]"
-# Types of fields with values that can be lists.
+# Types of fields (`FormField.type`) whose values can be lists.
 LISTS = ("choices", "lines", "json")
 # Values of a checkbox: "on" from a browser, the others from a form approved as proposed.
 BOX = ("on", "true", "false")
@@ -64,7 +64,7 @@ _message = lazy(_say, str)
 
 
 def read_posted(post: "QueryDict") -> dict[str, list[str]]:
-    """Return a form's data as posted by a page, with CRLF line ends replaced by LF."""
+    """Return the posted data of a prompt's form, with names unprefixed, and LF for CRLF."""
     start = f"{PREFIX}-"
     return {
         name.removeprefix(start): [text.replace("\r\n", "\n") for text in post.getlist(name)]
@@ -76,12 +76,12 @@ def read_posted(post: "QueryDict") -> dict[str, list[str]]:
 def as_posted(
     data: Mapping[str, Iterable[str]], prefix: str = PREFIX
 ) -> "MultiValueDict[str, str]":
-    """Return the data with the prefixed names of a page's form."""
+    """Return data with field names prefixed as in a form on a page."""
     return MultiValueDict({f"{prefix}-{name}": list(values) for name, values in data.items()})
 
 
 def texts(value: object, kind: str = "") -> list[str]:
-    """Return a value as the texts that a form sends."""
+    """Return a value as the texts that a browser would send for its form field."""
     values = value if isinstance(value, list | tuple) else [value]
     if kind == "json" and not isinstance(value, str):
         return [json.dumps(value)]
@@ -107,10 +107,10 @@ def as_shown(form: BaseForm) -> dict[str, list[str]]:
 
 
 def check_posted(form: BaseForm) -> None:
-    """Check that a page has sent each field as a browser does.
+    """Check that each field was sent as a browser sends it.
 
-    A missing field must not be taken for an emptied one, one of two values for the other, or any
-    text for a ticked box.
+    Otherwise a missing field could pass for an emptied one, one of two values could be dropped, and
+    any text would tick a box.
 
     Raises:
         Invalid: a field is missing or doubled, or a box has another value.
@@ -192,7 +192,7 @@ def refusal_error(form: BaseForm) -> Invalid:
 
 
 class Upload(AnyFile):
-    """A file that is already stored, opened on the first read."""
+    """A stored attachment as an uploaded file for Django's forms; opened at the first read."""
 
     def __init__(self, attachment: AttachedFile) -> None:
         self.attachment = attachment
@@ -204,18 +204,18 @@ class Upload(AnyFile):
 
     @cached_property
     def file(self) -> IO[Any]:  # type: ignore[override] # a plain attribute of the base class
-        """The content of the file."""
+        """The stored content, opened now."""
         return self.attachment.open()
 
     def let_go(self) -> None:
-        """Close the file, if open."""
+        """Close the stored content, if it was opened."""
         if "file" in vars(self):
             self.file.close()
 
 
 def check_storable_values(values: object) -> None:
-    """Raise Invalid if an answer is nested too deeply, or has a text or number not storable."""
-    if is_too_deep(values, MAX_DEPTH + 1):  # one level more, for the object of all fields
+    """Raise Invalid if an answer has too many levels, or a number or character not storable."""
+    if is_too_deep(values, MAX_DEPTH + 1):  # +1: the object of all fields is a level
         raise Invalid(_("The answer has too many levels of lists and objects: send fewer of them."))
     check_finite(values)
     if storable(values) != values:
@@ -223,7 +223,7 @@ def check_storable_values(values: object) -> None:
 
 
 def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:
-    """Return the values as JSON, and the names of types that JSON lacks.
+    """Return the values as JSON, and the type names of values, such as dates, that JSON lacks.
 
     A database row is stored as its primary key, because the row may change before a replay.
 

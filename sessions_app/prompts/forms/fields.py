@@ -21,7 +21,7 @@ from sessions_app.prompts.details import is_kept_by_browsers, is_line, literal
 from sessions_app.prompts.hidden_characters import has_hidden
 from sessions_app.storage.storable import MAX_DEPTH, check_finite, storable
 
-# Type of a field by the name of its nearest known base class.
+# Type of a form field for clients, by the name of the nearest base class in this table.
 KINDS = {
     "MultipleChoiceField": "choices",
     "ModelMultipleChoiceField": "choices",
@@ -45,7 +45,7 @@ NOT_JSON = _(
     "Enter valid JSON, with at most 180 levels of lists and objects, and numbers of at most 4,300 "
     "digits."
 )
-# Widgets of browsers, with values in ISO 8601; Django's widgets use the reader's language.
+# Input types of browsers, with ISO 8601 formats; Django's widgets format by language.
 NATIVE: dict[type[Widget], tuple[str, str]] = {
     forms.DateInput: ("date", "%Y-%m-%d"),
     forms.TimeInput: ("time", "%H:%M"),
@@ -53,11 +53,11 @@ NATIVE: dict[type[Widget], tuple[str, str]] = {
 }
 # Largest integer that browsers represent exactly.
 LARGEST = 2**53
-# Characters per row of a text area, for browsers that do not fit a text area to its content.
+# Characters per row, to compute the rows of a text area for browsers that do not resize it.
 ROW = 60
-AREA = ("cols", "rows")  # attributes that only a text area has
+AREA = ("cols", "rows")  # attributes of text areas, not of one-line inputs
 
-# Classes of fields with an unprocessed text as value.
+# Field classes whose cleaned value is the entered text itself, without conversion.
 TEXT_FIELDS = (forms.CharField, forms.EmailField)
 ChosenField = forms.TypedChoiceField | forms.TypedMultipleChoiceField
 
@@ -99,12 +99,12 @@ class FormField(BaseModel):
 
 
 def describe_fields(form: type[BaseForm]) -> list[FormField]:
-    """Describe the fields of the class without an instance, which might read the database."""
+    """Describe the fields of a form class; making an instance might read the database."""
     return [_describe_field(name, field) for name, field in _fields(form).items()]
 
 
 def initial_values(form: type[BaseForm], values: Mapping[str, object]) -> JsonObject:
-    """Return the given initial values, and the class's own constant ones.
+    """Return the initial values for a form: given ones, and constants declared by the class.
 
     Values are cleaned as by the form, so that an unchanged form counts as unchanged.
 
@@ -125,12 +125,12 @@ def initial_values(form: type[BaseForm], values: Mapping[str, object]) -> JsonOb
 
 
 def _clean_value(field: Field, value: object) -> object:
-    # A ModelChoiceField would read the database; a JSONField's text is already the value.
+    # Skip a ModelChoiceField, which would query, and a JSONField, where a text is a JSON value.
     if not isinstance(value, str) or isinstance(field, forms.ModelChoiceField | forms.JSONField):
         return value
     try:
         return field.to_python(value)
-    except forms.ValidationError:  # keep an invalid value: the form shows it with an error
+    except forms.ValidationError:  # the form shows an invalid value, with an error
         return value
 
 
@@ -141,13 +141,13 @@ def use_native(form: BaseForm) -> None:
         native = NATIVE.get(type(widget))
         if native and "type" not in widget.attrs and not getattr(widget, "format", None):
             widget.input_type, widget.format = native
-            # Show seconds, because a value without them would come back changed.
+            # Show seconds if there are any: without them, the browser would send a changed value.
             if native[0] != "date" and getattr(form.initial.get(name), "second", False):
                 widget.format += ":%S"
 
 
 def read_json_strictly(form: BaseForm) -> None:
-    """Have JSON fields without a decoder of the author refuse values that cannot be stored."""
+    """Make JSON fields refuse values that cannot be stored, unless they have their own decoder."""
     for field in form.fields.values():
         if isinstance(field, forms.JSONField) and field.decoder is None:
             field.decoder = StorableDecoder
@@ -171,7 +171,7 @@ def shows_exactly(field: Field, value: Any) -> bool:
 
 
 def _offers(field: ChosenField, value: Any) -> bool:
-    """Return whether the choices include exactly the value, and are all legible."""
+    """Return whether the field's choices include the exact value, and all choices are legible."""
     choices = _all_choices(field)
     texts = [text for choice in choices for text in choice]
     if not all(is_line(text) and not has_hidden(text) and text == text.strip() for text in texts):
@@ -188,11 +188,11 @@ def _offers(field: ChosenField, value: Any) -> bool:
 
 def _comes_back(field: Field, value: Any) -> bool:
     is_time = isinstance(field, forms.fields.BaseTemporalField)
-    # A form returns a duration in another format.
+    # A duration would be sent back in another format than that of the proposed value.
     if isinstance(field, forms.DurationField) or (is_time and not isinstance(value, str)):
         return False
     field = copy(field)
-    field.required = False  # accept an empty value
+    field.required = False  # an empty value is acceptable here
     if isinstance(field, forms.CharField):
         field.strip = False
     try:
@@ -207,7 +207,7 @@ def _comes_back(field: Field, value: Any) -> bool:
 
 
 def show_exactly(field: Field, value: Any) -> None:
-    """Have a field show an argument exactly, with its type."""
+    """Make a field show the exact value of a tool call's argument, with its type."""
     if isinstance(field, forms.TypedChoiceField | forms.TypedMultipleChoiceField):
         field.choices = [(key, _label(field, key, label)) for key, label in _all_choices(field)]
     elif isinstance(field, forms.CharField) and type(field) in TEXT_FIELDS:
@@ -215,7 +215,7 @@ def show_exactly(field: Field, value: Any) -> None:
         may_be_short = value or not isinstance(field.widget, forms.Textarea)
         is_short = may_be_short and is_line(value or "")
         attributes = {one: field.widget.attrs[one] for one in field.widget.attrs if one not in AREA}
-        # Plain text widgets: a browser's controls for addresses do not show the sent value.
+        # Use plain text inputs: browsers' inputs for email and URL may alter or hide the value.
         field.widget = (forms.TextInput if is_short else forms.Textarea)(attributes)
     elif isinstance(field, forms.JSONField):
         field.widget.attrs["data-json"] = True
@@ -226,7 +226,7 @@ def show_exactly(field: Field, value: Any) -> None:
 
 
 def _label(field: ChosenField, key: str, label: str) -> str:
-    """Return a choice's value, as JSON if some values are no texts, followed by the title."""
+    """Return a choice's label: the value, in JSON if some values are no texts, then the title."""
     if not key:
         return label
     values = [field.coerce(one) for one, _title in _choices(field)]
@@ -257,14 +257,14 @@ def _choices(field: Field) -> list[tuple[str, str]]:
 
 def _all_choices(field: Field) -> list[tuple[str, str]]:
     choices = getattr(field, "choices", None)
-    if not isinstance(choices, list | tuple):  # lazy choices are looked up on display
+    if not isinstance(choices, list | tuple):  # lazy choices may query: not read here
         return []
     flat: list[tuple[object, object]] = list(flatten_choices(choices))
     return [(str(value), str(label)) for value, label in flat]
 
 
 def value_text(field: FormField, value: Any) -> str:
-    """Return a stored value for people to read: a choice's label, if there is one."""
+    """Return a stored value as text for people; for a choice, its label."""
     if value is None or value == "":
         return "–"
     if isinstance(value, list):

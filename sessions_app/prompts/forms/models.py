@@ -17,9 +17,9 @@ from pydantic_core import from_json, to_json, to_jsonable_python
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts.forms.schema_checks import argument_problems
 
-# Longest text for a one-line input.
+# Maximum length of a text for which a one-line input is used.
 LINE = 200
-# Limit for foreign schemas: with more choices, in references, a page takes minutes.
+# Limit of choices in schemas from elsewhere; more, by references, would take minutes to render.
 MAX_CHOICES = 2_000
 BY_FORMAT: dict[str, type[forms.Field]] = {
     "date": forms.DateField,
@@ -41,7 +41,7 @@ LIMITS: dict[type[forms.Field], dict[str, str]] = {
 
 
 class Lines(forms.Textarea):
-    """A text area that accepts lines as one text, or from programs as separate values."""
+    """A text area for a list of lines, which programs may send as separate values."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> object:
         return "\n".join(data.getlist(name)) if name in data else None
@@ -61,7 +61,7 @@ class LinesField(forms.CharField):
 
 
 class OfModel(forms.Form):
-    """A form that validates its cleaned data with the model."""
+    """A form from a pydantic model, which also validates the cleaned data."""
 
     model: ClassVar[type[BaseModel]]
 
@@ -86,7 +86,7 @@ class OfModel(forms.Form):
 
 
 class OfSchema(forms.Form):
-    """A form that validates its cleaned data with a JSON schema, without empty optional fields."""
+    """A form that validates its data, without empty optional values, by a JSON schema."""
 
     json_schema: ClassVar[JsonObject]
 
@@ -106,13 +106,13 @@ class OfSchema(forms.Form):
 
 
 def form_class(form: type[forms.BaseForm] | type[BaseModel]) -> type[forms.BaseForm]:
-    """Return the class of the Django form."""
+    """Return a form's class: the argument itself, or the one built from a pydantic model."""
     return _of_model(form) if issubclass(form, BaseModel) else form
 
 
 @lru_cache(maxsize=256)
 def _of_model(model: type[BaseModel]) -> type[forms.Form]:
-    """Build a form with the model's fields, named by their validation aliases."""
+    """Build a form class with the model's fields, named by their validation aliases."""
     infos = model.model_fields
     titles: JsonObject = {
         str(info.validation_alias or name): info.title for name, info in infos.items()
@@ -170,7 +170,7 @@ def _field(schema: JsonObject, defs: JsonObject, label: str | None, most: int) -
     class_, options = _kind(kinds, most)
     if is_optional and issubclass(class_, forms.CharField | forms.TypedChoiceField):
         options["empty_value"] = None
-    # A list may be empty here, because the model checks its length.
+    # An empty list is accepted by the field, because the model checks the number of items.
     may_be_empty = is_optional or default == "" or kinds[0].get("type") == "array"
     if class_ is forms.TypedChoiceField and default is None:
         options["choices"] = [("", "---------"), *options["choices"]]
@@ -205,7 +205,7 @@ def _resolve_reference(schema: JsonObject, defs: JsonObject) -> JsonObject:
 
 
 def _kind(kinds: list[JsonObject], most: int) -> tuple[type[forms.Field], JsonObject]:
-    """Return the field's class and arguments; JSONField if no other class fits."""
+    """Return the form field class for a schema, and its arguments; JSONField if no other fits."""
     kind, names = kinds[0], [schema.get("type") for schema in kinds]
     if names == ["number", "string"]:
         return forms.DecimalField, _limits(forms.DecimalField, kind)

@@ -84,22 +84,21 @@ class FormResponse(Response, Generic[T]):
 
 
 class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
-    """Asks for the fields of a Django form, of a pydantic model, or of a JSON schema.
+    """A prompt for the fields of a Django form, of a pydantic model, or of a JSON schema.
 
-    The answer is typed; by a JSON schema it is JSON that fits it.
+    The workflow gets typed values; with a JSON schema, it gets JSON that is valid by the schema.
 
-    With `proposal` its initial values are proposed: what the person changes is marked, and the
-    button says that they approve. `reject` is the label of a second button, which takes no values.
-    `submit` is that of the first.
+    With `proposal`, the initial values are a proposal: changed fields are marked, and the button
+    with the label `submit` means approval. `reject` labels a second button, which sends no values.
     """
 
     input_type: Literal["form"] = "form"
-    # Import path of the class, used by web processes too; empty with a JSON schema.
+    # Import path of the form or model class, which web processes import, too; "" for a JSON schema.
     form: str
     json_schema: dict[str, JsonValue] | None = Field(default=None, exclude_if=is_none)
     is_model: bool = False
     fields: list[FormField] = Field(min_length=1)
-    # `initial` and `types` are the result of `pack`.
+    # Initial values as JSON, and the names of their types, as `pack` returns them.
     initial: dict[str, JsonValue] = Field(default_factory=dict)
     types: dict[str, str] = Field(default_factory=dict)
     proposal: bool = False
@@ -128,7 +127,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     @overload
     def __init__(self, form: str, **options: object) -> None: ...
     def __init__(self, form: Any, **options: Any) -> None:
-        """Ask for the fields of a form, of a model, or of a JSON schema.
+        """Make a prompt for the fields of a form, of a model, or of a JSON schema.
 
         Raises:
             TypeError: the argument is not a form, a field cannot be answered here, or an initial
@@ -148,14 +147,14 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             return super().check(answer)
         except (Invalid, DatabaseError):
             raise
-        except Exception as error:  # a bug in the author's form: tell the person so
+        except Exception as error:  # a bug in the author's form class
             log.exception("form.failed", form=self.form)
             raise Invalid(
                 _("This form does not work at the moment. An administrator can see why.")
             ) from error
 
     def from_text(self, text: str) -> JsonObject:
-        """Read `approve` or `reject`, or JSON of all fields."""
+        """Check a plain client's text: `approve`, `reject`, or all fields as JSON."""
         if text in (APPROVE, REJECT):
             return self._press(text)
         try:
@@ -165,7 +164,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return self.from_json(fields if isinstance(fields, dict) else None)
 
     def from_json(self, value: JsonValue) -> JsonObject:
-        """Read an object of fields: null leaves a field empty, true or false are for a box.
+        """Check an object of fields: null empties a field, and boxes take true or false.
 
         An answer to a proposal must have all fields, and to a form with `reject` at least one:
         anything less is no approval.
@@ -190,7 +189,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return self._settle(self.make(data))
 
     def from_page(self, page: PageAnswer) -> JsonObject:
-        """Read the pressed button, and the fields unless the form is rejected."""
+        """Check a page's answer: the pressed button, and unless it rejects, the fields."""
         if page.value == REJECT and self.reject:
             return self._press(REJECT)
         if page.value != APPROVE:
@@ -201,7 +200,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return self._settle(form)
 
     def _press(self, button: str) -> JsonObject:
-        """Approve the unchanged proposal, or reject the form."""
+        """Return the stored answer for a decision: the unchanged proposal approved, or rejected."""
         if button == REJECT and self.reject:
             return {"value": None, "rejected": True}
         if button == APPROVE and self.proposal:
@@ -223,7 +222,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         return {"value": json_values, "types": types, "changed": form.changed_data}
 
     def _kept(self, form: BaseForm, types: Mapping[str, str]) -> JsonObject:
-        """Return the unchanged proposed values in their exact stored form."""
+        """Return the proposed values of unchanged fields, exactly as they were stored."""
         return {
             name: value
             for name, value in self.initial.items()

@@ -1,4 +1,4 @@
-"""The checks of foreign JSON schemas, in separate processes with limits of size and work.
+"""The checks of JSON schemas from elsewhere, in separate processes with limited time and memory.
 
 Whatever a schema has – a `$ref` to itself, a pattern, a million alternatives –, its evaluation
 blocks neither the event loop nor the writer, and ends. Callers wait in a thread.
@@ -25,18 +25,18 @@ from sessions_app.json_types import JsonObject
 from sessions_app.prompts.forms import checker
 from sessions_app.storage.storable import measure
 
-MAX_SCHEMA = 32_000  # bytes of JSON
-MAX_PROPERTIES = 200  # properties: each is a field of the form
-MAX_VALUE = 1 << 20  # bytes of JSON
-# Seconds of processor time for a check; typical schemas and values take some milliseconds.
+MAX_SCHEMA = 32_000  # maximum bytes of a schema as JSON
+MAX_PROPERTIES = 200  # each property becomes a field of the form
+MAX_VALUE = 1 << 20  # maximum bytes of a value as JSON
+# Limits of processor time in seconds; typical schemas and values take some milliseconds.
 SCHEMA_SECONDS = 0.05
 VALUE_SECONDS = 0.2
 PROCESSES = 2
-# Seconds for a process to start; after that, the process counts as failed.
+# Seconds that a checker process may take to start, before it counts as failed.
 START = 10.0
-# Seconds before each retry of a run's check.
+# Seconds before each repetition of a check that a run waits for.
 PAUSES = (0.5, 2.0, 8.0)
-MOST_CHECKED = 256  # schemas in the cache of results
+MOST_CHECKED = 256  # maximum number of cached schemas
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ Reply = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """The seconds that a thread waits for a free process, and for the reply.
+    """The seconds for which a check waits: `turn` for a free process, `reply` for the reply.
 
     On a busy machine, a reply takes longer than its limit of processor time.
     """
@@ -55,7 +55,7 @@ class Patience:
     reply: float
 
 
-# A run waits longer than a person's request, so that a replay gets the same result.
+# A run waits longer than a person's request, because a replay must get the same result.
 OF_A_REQUEST, OF_A_RUN = Patience(1.0, 2.0), Patience(None, 30.0)
 
 
@@ -64,11 +64,11 @@ class TooMuchWork(Exception):
 
 
 class NotChecked(Exception):
-    """The error of a check for which no process is available now."""
+    """The error of a check that was not made, because no process is available now."""
 
 
 def check_schema(schema: JsonObject) -> str:
-    """Return a sentence about the problem of a JSON schema, or "". Blocks: see `acheck_schema`."""
+    """Return a sentence that a JSON schema is unusable, or "". Blocks: see `acheck_schema`."""
     try:
         return _schema_problem(schema, OF_A_REQUEST)
     except NotChecked:
@@ -87,7 +87,7 @@ def argument_problems(schema: JsonObject, value: object) -> Problems:
 
 
 async def acheck_schema(schema: JsonObject) -> str:
-    """Do the check of `check_schema` in a thread, without a limit for getting a free process.
+    """Check a schema as `check_schema` does, in a thread, waiting as long as no process is free.
 
     Raises:
         StorageUnavailable: the check was impossible despite retries; the run is retried later.
@@ -96,7 +96,7 @@ async def acheck_schema(schema: JsonObject) -> str:
 
 
 async def aargument_problems(schema: JsonObject, value: object) -> Problems:
-    """Do the check of `argument_problems` in a thread, waiting for a process without a limit.
+    """Check values as `argument_problems` does, in a thread, waiting as long as no process is free.
 
     Raises:
         StorageUnavailable: the check was impossible despite retries; the run is retried later.
@@ -120,7 +120,7 @@ def _schema_problem(schema: JsonObject, patience: Patience) -> str:
 
 
 def _unusable(schema: JsonObject, patience: Patience) -> str:
-    """Return the problem of a schema, or ""; raises NotChecked."""
+    """Return the reason why a schema cannot be used, or ""; raises NotChecked."""
     text, properties = _as_json(schema, MAX_SCHEMA), schema.get("properties")
     if text is None:
         return f"it has more than {MAX_SCHEMA:,} bytes of JSON, or is none"
@@ -133,7 +133,7 @@ def _unusable(schema: JsonObject, patience: Patience) -> str:
 
 
 def _check_once(schema: str, patience: Patience) -> str:
-    """Return the problem of a schema, cached, since a prompt is made right after a check."""
+    """Return the problem of a schema; cached, as a prompt is often made after the same check."""
     problem = _checked.get(schema)
     if problem is None:
         problem = _checkers.check(schema, None, patience).get("", "")
@@ -162,7 +162,7 @@ def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Pr
 
 
 def _as_json(value: object, limit: int) -> str | None:
-    """Return a value as JSON; None if the JSON exceeds the limit, or does not exist."""
+    """Return a value as JSON; None if the JSON would exceed the limit, or the value has no JSON."""
     if measure(value, limit) > limit:
         return None
     try:
@@ -212,7 +212,7 @@ class _Checkers:
 
 
 class _Child:
-    """A checker process."""
+    """A running checker process, and the connection to it."""
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
@@ -231,7 +231,7 @@ class _Child:
         return self._process.poll() is None
 
     def ask(self, request: tuple[str, str | None, float], patience: float) -> Reply:
-        """Return the reply to a request, or end the process.
+        """Send a request and return the reply; if none comes, end the process.
 
         Raises:
             TooMuchWork: the kernel has killed the process at a limit.
@@ -240,7 +240,7 @@ class _Child:
         try:
             self._connection.send(request)
             if not self._connection.poll(patience):
-                raise TimeoutError  # the machine is busy: too much work would end the process
+                raise TimeoutError  # it is slow, but was not killed
             reply: Reply = from_json(self._connection.recv_bytes())
         except (OSError, EOFError) as error:
             if self.end() in {-signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV}:
@@ -256,7 +256,7 @@ class _Child:
 
 
 _checkers = _Checkers()
-_checked: dict[str, str] = {}  # cache of problems by the schema's JSON
-# Own threads for callers in the event loop, so that waiting checks block no other work.
+_checked: dict[str, str] = {}  # problems by the schema's JSON, cached
+# A separate thread pool for callers in the event loop, so that waiting checks block no other work.
 _threads = ThreadPoolExecutor(max_workers=PROCESSES, thread_name_prefix="schemas")
 atexit.register(_checkers.stop)
