@@ -1,4 +1,4 @@
-"""A question from the log, for delivery without reading the question's row. Pure."""
+"""A question as read from the event log, for delivery without a query for the question's row."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from sessions_app.prompts import AnyPrompt, type_of
 
 
 class AskedEvent(NamedTuple):
-    """A question at the time of asking; `to` names the candidates, empty for the owner alone."""
+    """A question at the time of asking; `to` names the candidates, none if it is for the owner."""
 
     interaction: str
     content: JsonObject
@@ -19,7 +19,7 @@ class AskedEvent(NamedTuple):
 
     @classmethod
     def of(cls, payload: JsonObject) -> Self:
-        """Return the question of an event's payload."""
+        """Build the question from the payload of its `interaction` or `assignment` event."""
         at = payload["expires_at"]
         expires_at = datetime.fromisoformat(at) if at else None
         names = payload.get("to", ())
@@ -29,7 +29,7 @@ class AskedEvent(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The whole text."""
+        """The whole text of the question."""
         return str(self.content["text"])
 
     @property

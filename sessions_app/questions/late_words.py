@@ -1,4 +1,4 @@
-"""The texts for answers and claims that came too late, for people and programs."""
+"""The messages about answers and claims that came too late, for people and for programs."""
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _

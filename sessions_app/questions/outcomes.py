@@ -13,7 +13,7 @@ from sessions_app.prompts import AnyPrompt, FieldText, FormPrompt
 
 @dataclass(frozen=True, slots=True)
 class OutcomeText:
-    """The outcome of a question in words: `line` in short; `full` the whole of a long answer."""
+    """The outcome of a question in words; `full` is the whole answer if `line` cuts it."""
 
     status: str
     line: str
@@ -21,13 +21,13 @@ class OutcomeText:
     by: str = ""
     at: datetime | None = None
     via: str = ""
-    # The fields of a form; `is_decision` is false only for a form without a proposal.
+    # The fields of an answered form. `is_decision` is False only for a form without a proposal.
     fields: Sequence[FieldText] = ()
     is_decision: bool = False
 
 
 LINE = 120
-# Texts for the front ends from which people answer.
+# Phrases that tell from where a person answered, by front end.
 VIA = {
     "websocket": _("from the chat"),
     "page": _("from the chat"),
@@ -62,7 +62,7 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
     if interaction.status == Interaction.Status.CANCELLED:
         line = gettext("Cancelled – the conversation was stopped.")
     elif interaction.response is None:
-        line = prompt.error and gettext(prompt.error)  # gettext("") returns the catalog's header
+        line = prompt.error and gettext(prompt.error)  # gettext("") is the catalogue's header
     else:
         default = prompt.answer_text(interaction.response)[:LINE]
         line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}
@@ -70,5 +70,5 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
 
 
 def via_words(via: str) -> str:
-    """Return the text for the front end of an answer."""
+    """Return the phrase that tells from which front end a person answered."""
     return str(VIA.get(via, ""))

@@ -24,12 +24,12 @@ from sessions_app.workflows import registry
 
 
 class State(StrEnum):
-    """The state of a question, for its reader."""
+    """The state of a question, as seen by its reader."""
 
-    PENDING = "pending"  # open and unclaimed
-    MINE = "mine"  # claimed by the reader
-    TAKEN = "taken"  # claimed by another person
-    VOTED = "voted"  # the reader has voted; more votes are needed
+    PENDING = "pending"  # open, and nobody has claimed it
+    MINE = "mine"  # the reader has claimed it
+    TAKEN = "taken"  # another person has claimed it
+    VOTED = "voted"  # the reader has voted; others must, too
     ANSWERED = "answered"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -37,14 +37,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CastVote:
-    """A vote in words."""
+    """A vote as shown to people: the voter's name, and the answer in words."""
 
     by: str
     answer: str
 
 
 class ReadTogether:
-    """The related rows of several questions, read for all together on first use, which blocks."""
+    """A cache for several questions: related rows are read for all on first use, which blocks."""
 
     def __init__(self, interactions: Sequence[Interaction]) -> None:
         self._interactions = interactions
@@ -56,7 +56,7 @@ class ReadTogether:
 
     @cached_property
     def of_one(self) -> Collection[UUID]:
-        """The questions asked of exactly one user, and not handed on to others since."""
+        """The questions that exactly one user was asked, and that were not handed on since."""
         ids = {row.pk for row in self._interactions if _names_one_user(assignment_of(row))}
         if not ids:
             return ids
@@ -103,7 +103,7 @@ class QuestionView:
         beside = ReadTogether(rows)
         return [cls(interaction, reader, may_answer, beside) for interaction in rows]
 
-    # The text of the question.
+    # Properties: the text of the question.
 
     @cached_property
     def prompt(self) -> AnyPrompt:
@@ -139,7 +139,7 @@ class QuestionView:
         """Return an answer to the question in words; empty for None."""
         return self.prompt.answer_text(response) if response else ""
 
-    # The owner and the candidates.
+    # Properties: the conversation's owner and the candidates.
 
     @property
     def owner(self) -> str:
@@ -190,7 +190,7 @@ class QuestionView:
             return gettext("Claimed by %(name)s") % {"name": self.assignee}
         return waiting_for(self.to)
 
-    # The state of the question.
+    # Properties: the state of the question.
 
     @property
     def assignee(self) -> str | None:
@@ -215,7 +215,7 @@ class QuestionView:
 
     @property
     def state(self) -> State:
-        """The state for the reader."""
+        """The state of the question, as seen by the reader."""
         if not self.is_pending:
             return State(self.interaction.status)
         if self.interaction.assignee_id is not None:
@@ -255,7 +255,7 @@ class QuestionView:
         default = self.prompt.default_answer()
         return self.prompt.decision(default) if default else ""
 
-    # The votes on the question.
+    # Properties: the votes on the question.
 
     @property
     def needed_votes(self) -> int:
@@ -286,7 +286,7 @@ class QuestionView:
             CastVote(full_name(vote.by), self.answer_text(vote.response)) for vote in shown_votes
         ]
 
-    # The rights of the reader.
+    # Properties: the rights of the reader.
 
     @property
     def can_answer(self) -> bool:
@@ -300,7 +300,7 @@ class QuestionView:
 
     @property
     def can_claim(self) -> bool:
-        """True if a claim makes sense: others could answer, and the reader has not voted yet."""
+        """True if the reader has not voted, and a claim would keep others from answering."""
         has_to_answer = self.can_change and self.state == State.PENDING
         return has_to_answer and self.interaction.pk not in self.beside.of_one
 

@@ -7,16 +7,16 @@
     def close_order(sender, run, **kwargs): ...
 
 Signals are sent by a process that hosts runs. A pending signal is stored in the transaction of its
-cause, if that process has a receiver connected. So connect receivers in `AppConfig.ready`, in all
-processes. See docs/from-django.md.
+cause, if the process of that transaction has a receiver connected. So connect receivers in
+`AppConfig.ready`, in all processes. See docs/from-django.md.
 """
 
 from django.dispatch import Signal
 
 # A run has completed, failed or was cancelled. `run` is its row; the sender is `Run`.
 run_finished = Signal()
-# A question was asked. `interaction` is its current row; the sender is `Interaction`. The same
-# arguments go to receivers of the signals below.
+# A question was asked. `interaction` is its current row; the sender is `Interaction`. The signals
+# declared below have the same arguments.
 interaction_opened = Signal()
 # A question was answered, has expired or was cancelled.
 interaction_settled = Signal()

@@ -28,18 +28,18 @@ log = Log(__name__)
 # Seconds between polls for signals stored by other processes.
 EVERY = 1.0
 AT_ONCE = 50
-# Time for a process to send the acquired signals, before other processes may send them.
+# Time in which a process must send the signals that it has acquired; then others may send them.
 PATIENCE = timedelta(seconds=30)
 # Longest pause between retries; the pause doubles with each error of a receiver.
 LONGEST = timedelta(hours=1)
-ERROR_KEPT = 500  # characters of an error that are stored
+ERROR_KEPT = 500  # maximum characters of a stored error
 
 
 class Delivery:
     """A task that sends pending signals until it is cancelled.
 
-    `alone`: no other process sends signals, so that all signals acquired before the start belong to
-    a dead process, and are due at once.
+    `alone`: no other process sends signals. Then all signals acquired before the start belong to a
+    dead process, and are due immediately.
     """
 
     def __init__(self, *, alone: bool) -> None:
@@ -51,7 +51,7 @@ class Delivery:
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            with suppress(RuntimeError):  # the loop is closed: the next process sends the signal
+            with suppress(RuntimeError):  # a closed loop sends nothing: another process will
                 loop.call_soon_threadsafe(self._woken.set)
 
         pending_signals.listeners.append(wake)
@@ -105,7 +105,7 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
         for signal in signals:
             try:
                 signal.outcome, signal.error, signal.due_at = _send(signal)
-            except Exception as error:  # e.g. a signal stored by another version
+            except Exception as error:  # e.g. the name is from another version
                 log.exception("signal.not_sent", signal=signal.name)
                 signal.outcome, signal.error, signal.due_at = "", _text_of(error), None
     finally:
@@ -113,7 +113,7 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
 
 
 def _send(pending_signal: PendingSignal) -> tuple[str, str, datetime | None]:
-    """Send a signal; return its outcome, an error, and the time to which a receiver put it off.
+    """Send a signal; return its outcome, an error, and the time until which a receiver defers it.
 
     The outcome is empty if the signal has to be sent again.
     """
@@ -158,11 +158,11 @@ def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
     PendingSignal.objects.bulk_update(notices, ["due_at", "settled_at", "outcome"])
     for signal in (row for row in signals if not row.outcome):
         pause = min(timedelta(seconds=2 ** min(signal.attempts, 20)), LONGEST)
-        # Skip a signal that an operator has abandoned meanwhile.
+        # Do not reschedule a signal that an operator has given up since it was acquired.
         rows = PendingSignal.objects.filter(pk=signal.pk, due_at__isnull=False)
         if signal.due_at is None:
             rows.update(due_at=tx.now + pause, error=signal.error)
-        else:  # a receiver put the signal off: reset the attempts
+        else:  # rescheduled by a receiver, not failed
             rows.update(due_at=signal.due_at, error="", attempts=0)
 
 

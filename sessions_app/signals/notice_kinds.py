@@ -1,4 +1,4 @@
-"""The kinds of notices, with which operators' pages describe the scheduled notices of applications.
+"""The kinds of notices (mails, webhooks) of applications, by which operators' pages describe them.
 
 An application adds a kind in `AppConfig.ready()`: `add_kind(NoticeKind(…))`.
 """

@@ -1,4 +1,4 @@
-"""The pending signals, written in the transaction of the change that causes them."""
+"""The storage of signals to be sent, in the transaction of the change that causes them."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -22,14 +22,14 @@ class Notice(NamedTuple):
     about: JsonObject
 
 
-# Wake-up callbacks of this process's delivery tasks, called after the commit in the writer thread.
+# Callbacks that wake this process's delivery tasks; made in the writer thread after the commit.
 listeners: list[Callable[[], None]] = []
 
 
 def add(
     tx: Transaction, name: str, run: UUID, interaction: UUID | None = None, **about: object
 ) -> None:
-    """Store a pending signal, if the signal has receivers."""
+    """Store a pending signal, to be sent after the commit, if the signal has receivers."""
     if not SIGNALS[name].has_listeners():
         return
     _insert(Notice(name, run, interaction, tx.now, about))

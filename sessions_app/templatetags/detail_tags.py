@@ -1,4 +1,4 @@
-"""The HTML of the details and arguments of a decision, for the chat and the admin."""
+"""The HTML of a prompt's details and of a tool call's arguments, for the chat and the admin."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -61,13 +61,13 @@ def name(text: str) -> SafeString:
 
 @register.filter
 def field_label(bound: BoundField) -> SafeString:
-    """Return the label of a field as HTML; for an argument, the exact name."""
+    """Return the label of a form field as HTML; for a tool call's argument, its exact name."""
     return name(bound.name) if value_type(bound) else visible(str(bound.label))
 
 
 @register.filter
 def argument_title(bound: BoundField) -> str:
-    """Return the title of a field's argument in the tool's schema; mostly empty."""
+    """Return the title that the tool's schema has for a field's argument; mostly empty."""
     return str(getattr(bound.form, "titles", {}).get(bound.name, ""))
 
 
@@ -79,7 +79,7 @@ def value_type(bound: BoundField) -> str:
 
 @register.filter
 def marked_value(bound: BoundField) -> SafeString:
-    """Return a field's value as HTML, if the value has invisible characters; else empty."""
+    """Return a field's value as HTML, with codes for invisible characters; empty if it has none."""
     is_unseen = bound.is_hidden or bound.widget_type in ("password", "file", "clearablefile")
     value = None if is_unseen else bound.value()
     text = "\n".join(texts(value)) if value is not None else ""

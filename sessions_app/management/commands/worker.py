@@ -18,7 +18,7 @@ from sessions_app.lifecycle import startup
 from sessions_app.lifecycle.start_checks import check_start
 from sessions_app.settings import RuntimeSettings
 
-ALIVE_EVERY = 1.0  # seconds
+ALIVE_EVERY = 1.0  # seconds between two touches of the alive file
 DUTY = Duty()
 
 
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         if options["alive_file"] is not None:
-            options["alive_file"].unlink(missing_ok=True)  # a file of an earlier worker
+            options["alive_file"].unlink(missing_ok=True)  # an earlier worker may have left it
         duty = Duty(options["queues"], options["concurrency"], options["drain"])
         asyncio.run(self._work(duty, options["alive_file"]))
 
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         dispatcher = dispatcher(duty, park_after=RuntimeSettings.load().PARK_AFTER)
         await startup.start(dispatcher)
         queues = ", ".join(duty.queues) or "all queues"
-        with suppress(OSError):  # stdout is closed, or the disk is full: work anyway
+        with suppress(OSError):  # stdout may be closed, or the disk full: go on
             self.stdout.write(f"Worker {lease.this_process()} takes jobs of {queues}.")
             self.stdout.flush()
         while not stop.is_set():
