@@ -1,4 +1,4 @@
-"""A limit for the bodies of HTTP responses, in clients of httpx2, which must be installed.
+"""A limit for the bodies of HTTP responses, in clients of the package httpx2.
 
 A client decompresses a body while reading: a kilobyte of gzip can be a megabyte of zeros. So the
 limit is for the decompressed length, which is kept in memory.
@@ -11,7 +11,7 @@ from typing import TypeAlias
 from httpx2 import AsyncByteStream, Response, StreamError
 
 Hook: TypeAlias = Callable[[Response], Awaitable[None]]
-# A function that takes the next piece of a body, or raises BodyTooLong.
+# A function that gets each piece of a body, and raises BodyTooLong beyond a limit.
 Take: TypeAlias = Callable[[bytes], None]
 
 
@@ -52,7 +52,7 @@ class _Limited(AsyncByteStream):
         async for piece in self._response.aiter_bytes():
             self._take(piece)
             yield piece
-            await asyncio.sleep(0)  # one received piece can decompress to many
+            await asyncio.sleep(0)  # let other tasks run: a piece may expand to many
 
     async def aclose(self) -> None:
         await self._response.aclose()

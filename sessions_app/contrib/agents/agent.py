@@ -42,14 +42,14 @@ from sessions_app.workflows.streams import StreamedText
 log = Log(__name__)
 
 MODEL_RETRY = Retry(attempts=3)
-# Placeholder for an empty text.
+# Stands in for an empty text, which some model servers refuse.
 NOTHING = "(nothing)"
 TOO_LARGE = "It was done. Its result is too large to be shown."
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The limits of one answer, after which a person decides whether to go on; None is no limit.
+    """The limits of one answer; None is no limit. At a limit, a person decides whether to go on.
 
     `turns` counts requests to the model, `tokens` both prompt and completion, `seconds` the time
     since the agent began, without the wait for that person.
@@ -63,8 +63,8 @@ class Budget:
 class Agent:
     """The instructions, tools and limits with which a model answers messages durably.
 
-    Each request to the model and each tool call is a step, so a restart repeats no recorded one. An
-    agent keeps no state of a run, so all runs share one object.
+    Each request to the model and each tool call is a step, so that after a restart, recorded ones
+    are not repeated. An agent keeps no state of a run, so all runs share one object.
     """
 
     def __init__(  # noqa: PLR0913 - a declaration, read like a form
@@ -135,7 +135,7 @@ class Agent:
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
         """Return all tools, and a sentence for each toolset that is unavailable now.
 
-        Of two tools with the same name the first counts: a server may list any name.
+        Of two tools with the same name, the first is used, because a server may list any name.
         """
         if not self.toolsets:
             return self.tools, []
@@ -152,7 +152,7 @@ class Agent:
     def _beginning(
         self, past: Sequence[PastMessage], problems: Sequence[str]
     ) -> list[ModelMessage]:
-        """Return the first messages of a request: instructions, and the last messages that fit."""
+        """Return the first messages of a request: instructions, and the past messages that fit."""
         kept: list[ModelMessage] = []
         size = 0
         for one in reversed(past):
@@ -160,7 +160,7 @@ class Agent:
             if size > self.max_history:
                 break
             kept.append({"role": one.role, "content": _some(one.text)})
-        while kept and kept[-1]["role"] == "assistant":  # leave out answers without a question
+        while kept and kept[-1]["role"] == "assistant":  # drop answers without their question
             kept.pop()
         text = "\n\n".join(filter(None, [self.instructions, *problems]))
         first = [{"role": "system", "content": text}] if text else []
@@ -181,9 +181,9 @@ class Agent:
         async for piece in stream:
             answer.pieces.append(piece)
         usage = None
-        # Calls that depend on the pieces come after the loop, because they must follow the stream's
-        # record. New streams have one usage; journals of an earlier version have an entry for each
-        # of several.
+        # Context calls that depend on the pieces must follow the stream in the journal, so they are
+        # made after the loop. New streams have one usage; streams recorded by an earlier version
+        # may have several, with a journal entry for each.
         for piece in answer.pieces:
             if isinstance(piece, Usage):
                 usage = piece
@@ -196,7 +196,7 @@ class Agent:
 class _Answer:
     """An answer of the model, made of the `pieces` read so far.
 
-    With `apart`, its text is separated from earlier text.
+    If `apart`, a blank line separates the answer's text from earlier text.
     """
 
     def __init__(self, model: Model, *, apart: bool) -> None:
@@ -232,8 +232,7 @@ class _Answer:
             own = call.fields.get("function", {})
             function = {**own, "name": call.name, "arguments": call.arguments or "{}"}
             calls.append({**call.fields, "id": call.id, "type": "function", "function": function})
-        # `content` is null without text, as in OpenAI's answers: some servers refuse an empty
-        # string.
+        # An answer without text has null as `content`, as OpenAI sends it: some servers refuse "".
         return {**fields, "role": "assistant", "content": self.text or None, "tool_calls": calls}
 
     async def stream(
@@ -269,7 +268,7 @@ class _Spending:
 
     def _start(self) -> None:
         self._turns = self._tokens = 0
-        # Read the clock only for a limit in seconds, as each reading is a call in the journal.
+        # Read the clock only if seconds are limited, because each reading adds a journal entry.
         self._began = self._context.now() if self._budget.seconds is not None else None
 
     def add_turn(self, usage: Usage | None) -> None:
@@ -278,7 +277,7 @@ class _Spending:
             self._tokens += usage.prompt_tokens + usage.completion_tokens
 
     async def may_go_on(self) -> bool:
-        """Return True within the budget, else the person's decision."""
+        """Return True if the budget is not used up, else ask a person and return the decision."""
         reason = self._spent()
         if not reason:
             return True
@@ -305,7 +304,7 @@ async def _use_tools(
 ) -> list[str]:
     """Make the tool calls of one answer concurrently, and return their results.
 
-    All approvals are asked at once. Each call is made as soon as it is allowed.
+    All questions about calls are asked together; each call is made as soon as people allow it.
     """
     prepared = [(call, *await tools.read(call)) for call in calls]
     asked, works = 0, []
@@ -357,7 +356,7 @@ async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str
             context,
             tool.policy,
             tool.describe(arguments),
-            partial(function, arguments),  # a `partial` keeps options and arguments apart
+            partial(function, arguments),  # a `partial`, as the tool may have an argument `name`
             name=tool.name,
             once=not tool.repeatable,
         )

@@ -29,23 +29,23 @@ from sessions_app.workflows import (
     ToolCallResponse,
 )
 
-# Texts that the model reads in place of the tool's result.
+# Texts for the model where the result of a call is missing or unknown.
 IN_TIME = "Nobody allowed it in time."
 REJECTED = "The person refused it."
 DONE = "A person says that it was done; its result is not known."
 UNKNOWN = "It was begun and interrupted. It is not known whether it was done."
 TOO_LONG = "Nobody was asked: its arguments are too long for people to be asked about them."
 
-MAX_CALL_NOTE = 4_000  # characters shown of a text by a tool's author
+MAX_CALL_NOTE = 4_000  # maximum characters that are shown of an author's note
 
-# The decision about a call whose prompt would be too large.
+# The decision about a call with arguments too large for a prompt: nobody is asked.
 NOT_ASKED = ToolCallResponse(
     "reject", None, None, is_default=True, arguments={}, changed=(), note=TOO_LONG, digest=""
 )
 
 
 def too_many(already: int) -> str:
-    """Return "" if another question may join the `already` open ones, else a text for the model."""
+    """Return "" if one more question may join `already` open ones, else a text for the model."""
     limit = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
     if already < limit:
         return ""
@@ -53,7 +53,7 @@ def too_many(already: int) -> str:
 
 
 async def gather_all(context: Context, works: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Await all works at once, and return the results; await a single work without a gather."""
+    """Await all coroutines concurrently, and return the results; a single one needs no gather."""
     return [await works[0]] if len(works) == 1 else await context.gather(*works)
 
 
@@ -127,7 +127,7 @@ async def _suffices(
     decision: ToolCallResponse,
     approvers: tuple[list[Assignee] | bool, list[Assignee] | bool],
 ) -> bool:
-    """Return whether the editor of a call may also allow the edited call.
+    """Return whether the person who edited a call may thereby allow the edited call.
 
     The editor may if the policy requires no approval for the edited call, or names the same
     approvers as before; else only as one of the approvers that the policy names now.
@@ -143,7 +143,7 @@ async def _suffices(
 
 
 def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallResponse:
-    """Return a decision whose `changed` names all arguments edited since the model's call."""
+    """Return the decision with `changed` naming all arguments that differ from the model's call."""
     if not decision.approved:
         return decision
     before, after = call.arguments, decision.arguments
@@ -158,7 +158,7 @@ def _since(call: ToolCallDescription, decision: ToolCallResponse) -> ToolCallRes
 async def checked_schema(call: ToolCallDescription) -> tuple[JsonObject, str]:
     """Return the schema of a call's arguments, and the reason if the schema is unusable.
 
-    An unusable schema is returned empty, and so is the schema of a tool or a graph without one.
+    The schema is empty if it is unusable, or if the tool or graph has none.
     """
     schema = as_json(call.input_schema)
     if not isinstance(schema, dict):

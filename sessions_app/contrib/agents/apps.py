@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AgentsConfig(AppConfig):
-    """The configuration of the application. Its `workflows` module adds the key `nat`."""
+    """The configuration of the application. Its module `workflows` adds the source `nat`."""
 
     name = "sessions_app.contrib.agents"
     label = "hitl_agents"
@@ -14,6 +14,6 @@ class AgentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Limit the forks of runs that drive a graph."""
+        """Register the fork limit for runs with a graph, whose state is not in the journal."""
         limits = import_string("sessions_app.conversations.forks.limits")
         limits.append(import_string("sessions_app.contrib.agents.models.fork_limit"))

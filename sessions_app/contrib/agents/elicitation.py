@@ -1,6 +1,6 @@
-"""The questions of MCP servers as prompts to people, and their answers, for `mcp`.
+"""The questions of MCP servers as prompts to people, and their answers; used by `mcp`.
 
-Requests and answers are JSON in the form of the protocol.
+Requests and answers are JSON as MCP defines it.
 """
 
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ from sessions_app.workflows import (
 log = Log(__name__)
 
 MAX_MESSAGE = 4_000
-# Limits of a question's schema: number of parts, with references resolved, and depth.
+# Limits of a question's schema: the number of subschemas after resolving references, and the depth.
 MAX_PARTS, MAX_DEPTH = 1_000, 8
 ACCEPT, DECLINE, CANCEL = ({"action": action} for action in ("accept", "decline", "cancel"))
-# Keywords of a field's schema in the protocol.
+# Keywords that MCP allows in the schema of a field; others are removed.
 OF_A_FIELD = {
     *("type", "title", "description", "default", "format", "minLength", "maxLength"),
     *("minimum", "maximum", "enum", "enumNames", "const", "oneOf", "anyOf"),
@@ -65,7 +65,7 @@ async def ask(
     except PromptExpired:
         return CANCEL
     if isinstance(prompt, FormPrompt):
-        # Accept an explicit approval only; any other value is a refusal.
+        # Only an explicit approval is an acceptance; any other value is a refusal.
         if answer.approved is not True:
             return DECLINE
         return {**ACCEPT, "content": to_jsonable_python(answer.value)}
@@ -73,7 +73,7 @@ async def ask(
 
 
 class _Page(BaseModel):
-    """A question that is answered on a page elsewhere."""
+    """A question that a person answers on another page, at `url`."""
 
     mode: Literal["url"]
     message: str
@@ -81,7 +81,7 @@ class _Page(BaseModel):
 
 
 class _RequestedSchema(BaseModel):
-    """A JSON schema of the values that a server wants, with the shared parts of its fields."""
+    """The JSON schema of the values that a server asks for, with definitions that fields share."""
 
     properties: dict[str, JsonObject] = {}
     required: list[str] | None = None
@@ -91,7 +91,7 @@ class _RequestedSchema(BaseModel):
 
 
 class _Form(BaseModel):
-    """A question that is answered by values, or by a consent where there are none."""
+    """A question that a person answers by values, or by mere consent if no values are asked for."""
 
     mode: Literal["form"] = "form"
     message: str
@@ -125,7 +125,7 @@ async def _prompt(question: _Page | _Form, options: JsonObject) -> Any:
 
 
 class _Fields:
-    """The fields of a form, read from schemas with their references resolved.
+    """The reader of the fields' schemas, which resolves references within limits.
 
     The limits matter because a few schemas that refer to each other can expand to more than fits
     into memory.

@@ -34,27 +34,27 @@ IN_LOOP = (
     "graph works. Write `await graph.ainvoke(…)`, or make the node a plain function."
 )
 
-# Writes rows of a run; stored on return.
+# Function that executes writes to rows of a run; awaiting it waits for the commit.
 Store = Callable[[Callable[[Transaction], None]], Awaitable[None]]
 
 
 class GraphCheckpoints(BaseCheckpointSaver[int]):
-    """The checkpoints of graphs whose threads are runs: `thread_id` is a run's id."""
+    """The checkpoints of graphs, in rows. LangGraph's `thread_id` is the id of the run."""
 
     def __init__(self, store: Store) -> None:
-        """Store checkpoints by `store`, called in the running event loop."""
+        """Make a checkpointer that writes through `store`; call in the running event loop."""
         super().__init__()
         self._store = store
         self._loop = asyncio.get_running_loop()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return the configured checkpoint, or the latest of its thread."""
+        """Return the checkpoint that the configuration names, or else the latest of its thread."""
         where = self._where(config)
         latest = await reads.read(lambda: list(self._tuples(where, 1)))
         return latest[0] if latest else None
 
     async def awritten(self, config: RunnableConfig | None) -> Sequence[tuple[str, Any]]:
-        """Return the tasks' writes since the configured checkpoint, each with its task."""
+        """Return (task, value) of each write since the checkpoint that the configuration names."""
         if config is None or not get_checkpoint_id(config):
             return []
         where = self._where(config)
@@ -88,7 +88,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint, and return its configuration."""
+        """Store a checkpoint, and return the configuration that names it."""
         data_form, data = self.serde.dumps_typed(checkpoint)
         whole = get_checkpoint_metadata(config, metadata)
         metadata_form, metadata_data = self.serde.dumps_typed(whole)
@@ -116,7 +116,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store a task's writes since a checkpoint; ordinary writes that exist already are kept."""
+        """Store a task's writes since a checkpoint; ordinary writes already stored are kept."""
         place = {**self._place(config), "checkpoint": config["configurable"]["checkpoint_id"]}
         rows = [
             (WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
@@ -170,7 +170,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         self._wait(self.adelete_thread(thread_id))
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run work in the event loop, with this thread's context variables; wait for the end."""
+        """Execute a coroutine in the event loop from this thread, and wait for its result."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -205,7 +205,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         }
 
     def _tuples(self, where: JsonObject, limit: int | None) -> Iterator[CheckpointTuple]:
-        """Yield checkpoints, latest first, each with the later writes of tasks. Reads the database.
+        """Yield checkpoints, latest first, each with tasks' writes since then. Reads the database.
 
         Raises:
             Unrecorded: a checkpoint has a class that LangGraph may not read.
@@ -224,7 +224,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
             yield found
 
     def _writes(self, where: JsonObject) -> Sequence[tuple[str, str, Any]]:
-        """Return the tasks' writes in order, each with task and channel. Reads the database."""
+        """Return (task, channel, value) of each write, in order. Reads the database."""
         rows = sorted(
             GraphWrite.objects.filter(**where),
             key=lambda row: writes_sort_key(row.path, row.task, row.number),
@@ -237,7 +237,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
 @contextmanager
 def _nothing_blocked() -> Iterator[None]:
-    """Raise Unrecorded if LangGraph refuses to read a stored class, which LangGraph only logs."""
+    """Raise Unrecorded if LangGraph did not load a stored class, which it only logs itself."""
     blocked: list[str] = []
     thread = get_ident()
 

@@ -1,4 +1,4 @@
-"""The interrupts of a graph as questions to people, and the answers in the graph's form."""
+"""The interrupts of a graph as questions to people, and the answers in the graph's format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.settings import RuntimeSettings
 from sessions_app.workflows import Context, TextPrompt, ToolCallResponse
 
-# Replies to an action about which nobody is asked.
+# Replies to the graph when nobody is asked about an action.
 UNCLEAR = (
     "Nobody was asked: the action is not in the form about which people can be asked. It needs a "
     "name, its arguments as an object, and the allowed decisions as its framework has them."
@@ -32,7 +32,7 @@ NOT_ALLOWED = "Nobody was asked, and the action may not be approved without a pe
 
 @dataclass(frozen=True, slots=True)
 class PendingInterrupt:
-    """An interrupt that waits for an answer; `id` is the graph's own.
+    """An interrupt that waits for an answer; `id` is given by LangGraph.
 
     `schema` is the JSON schema of the value to resume with, if the graph has one.
     """
@@ -43,7 +43,7 @@ class PendingInterrupt:
 
 
 class _Form(BaseModel):
-    """A form that a framework has for interrupts; what is more in it has no meaning here."""
+    """The base of frameworks' formats for interrupts; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True)
 
@@ -52,7 +52,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Action(_Form):
-    """An action of LangChain's human-in-the-loop middleware."""
+    """A tool call to be reviewed, as LangChain's human-in-the-loop middleware describes it."""
 
     name: Name
     args: JsonObject
@@ -60,33 +60,33 @@ class _Action(_Form):
 
 
 class _Review(_Form):
-    """The rules for the decisions about an action."""
+    """The decisions that are allowed about an action, and the schema of its arguments."""
 
     allowed_decisions: Annotated[list[str], Field(min_length=1)] = ["approve", "edit", "reject"]
     args_schema: Any = {}
 
 
 class _NamedReview(_Review):
-    """The rules for the decisions about the actions of one name."""
+    """The allowed decisions about all actions with this name."""
 
     action_name: str
 
 
 class _Reviews(_Form):
-    """The rules for the decisions about all actions of a request."""
+    """The allowed decisions in a request of the middleware, by action."""
 
     review_configs: list[_NamedReview] | None = None
 
 
 class _InboxAction(_Form):
-    """An action of Agent Inbox."""
+    """A tool call to be reviewed, in the format of Agent Inbox."""
 
     action: Name
     args: JsonObject
 
 
 class _InboxConfig(_Form):
-    """The rules for the answers to an action of Agent Inbox."""
+    """The allowed answers to an action of Agent Inbox."""
 
     allow_accept: bool = True
     allow_edit: bool = False
@@ -95,7 +95,7 @@ class _InboxConfig(_Form):
 
 
 class _InboxInterrupt(_Form):
-    """An interrupt in the form of Agent Inbox."""
+    """An interrupt in the format of Agent Inbox."""
 
     action_request: _InboxAction
     config: _InboxConfig = _InboxConfig()
@@ -105,7 +105,7 @@ class _InboxInterrupt(_Form):
 async def ask_interrupts(
     context: Context, approvals: Policies, interrupts: Sequence[PendingInterrupt]
 ) -> dict[str, Any]:
-    """Ask people about all interrupts at once; return the values to resume with, by id.
+    """Ask people about all interrupts concurrently; return the values to resume with, by id.
 
     Raises:
         TooLarge: there are more questions than may be asked at once.
@@ -146,14 +146,14 @@ async def _ask(context: Context, approvals: Policies, pending: PendingInterrupt)
 async def _decide(
     context: Context, approvals: Policies, request: Any, reviews: Mapping[str, Any]
 ) -> JsonObject:
-    """Ask about an action of LangChain's human-in-the-loop middleware."""
+    """Ask about an action of LangChain's middleware, and return the decision in its format."""
     try:
         action = _Action.model_validate(request)
         review = _Review.model_validate(reviews.get(action.name, {}))
     except ValidationError:
         return _rejected(UNCLEAR)
     allowed = review.allowed_decisions
-    # Remove the call in Python's notation, with which the middleware's own descriptions end.
+    # The middleware's default descriptions end with the call in Python's notation: remove that.
     repeated = f"\n\nTool: {action.name}\nArgs: {action.args}"
     note = as_text(action.description or "").removesuffix(repeated)
     call = ToolCallDescription(action.name, action.args, review.args_schema, note)
@@ -181,7 +181,7 @@ def _rejected(message: str) -> JsonObject:
 
 
 async def _answer_inbox(context: Context, approvals: Policies, value: Any) -> JsonObject:
-    """Ask about an interrupt in the form of Agent Inbox."""
+    """Ask about an interrupt of Agent Inbox, and return the answer in its format."""
     try:
         interrupt = _InboxInterrupt.model_validate(value[0] if isinstance(value, list) else value)
     except ValidationError:
@@ -213,7 +213,7 @@ async def _approve(
     editable: bool,
     answerable: bool,
 ) -> ToolCallResponse:
-    """Ask about an action; if only edits are allowed, an approval counts as an edit."""
+    """Ask about an action; if edits but no approvals are allowed, an approval counts as an edit."""
     policy = replace(policy_of(approvals, call.tool), edit=editable, answer=answerable)
     approvable = acceptable or editable
     schema, _ = await checked_schema(call)
@@ -231,7 +231,7 @@ async def _approve(
 
 
 def _rules(schema: JsonObject) -> JsonObject:
-    """Return the rules of an action, taken from the schema of its decisions."""
+    """Return the allowed decisions and the argument schema, read from an interrupt's schema."""
     defs = schema.get("$defs", {})
     parts: list[JsonObject] = [one.get("properties", {}) for one in (schema, *defs.values())]
     allowed = [part["type"]["const"] for part in parts if "const" in part.get("type", {})]

@@ -55,15 +55,15 @@ try:
     from sessions_app.contrib.agents.graph_checkpoints import GraphCheckpoints
 except ImportError as error:
     raise ImproperlyConfigured(NEEDED) from error
-# Earlier versions gave all interrupts of a node the same id, so the next interrupt could take an
-# answer that was meant for another.
+# Earlier versions of LangGraph gave all interrupts of a node the same id, so that an answer could
+# be used for the next interrupt.
 if get_version_tuple(version("langgraph")) < (1, 2, 20):
     raise ImproperlyConfigured(NEEDED)
 
 AnyGraph = Pregel[Any, Any, Any, Any]
-# Builds the input of a graph.
+# A function that builds the input of a graph from the context and earlier messages.
 BuildInput = Callable[[Context, list[Any]], Any]
-# Builds the runtime context of a graph.
+# A function that builds the runtime context of a graph.
 BuildContext = Callable[[Context], Any]
 
 UNSEEN = (
@@ -74,7 +74,7 @@ UNSEEN = (
 
 @dataclass(frozen=True, slots=True)
 class Breakpoint:
-    """A breakpoint at which a graph has stopped; `id` is the checkpoint's.
+    """A breakpoint at which a graph has stopped; `id` is the id of the checkpoint there.
 
     `place` names nodes, as in "before pay". `calls` are the tool calls of a model's last answer
     that have no result yet, each with its arguments as JSON.
@@ -87,7 +87,7 @@ class Breakpoint:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a super-step: open questions, or the graph's output at its end.
+    """The state of a graph after a super-step: open questions, or the final output.
 
     `number` is the last super-step in which all tasks are finished; `finished` lists the finished
     tasks of the next one.
@@ -101,7 +101,7 @@ class Outcome:
     breakpoints: list[Breakpoint] = field(default_factory=list)
 
 
-# State ahead of the first super-step.
+# The state of a graph before its first super-step.
 START = Outcome(-1, [], [])
 
 
@@ -131,7 +131,7 @@ def langgraph_workflow(graph: AnyGraph, *, name: str, title: str, **options: Any
 
 
 class HostedGraph:
-    """A graph of LangGraph whose runs are durable."""
+    """A graph of LangGraph that a workflow executes durably."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class HostedGraph:
         approvals: Policies = Policy(),  # noqa: B008 - it is frozen
         history: int = 20,
     ) -> None:
-        """Take an unchanged graph.
+        """Prepare to host a graph, which is not changed.
 
         Args:
             graph: the compiled graph.
@@ -175,7 +175,7 @@ class HostedGraph:
         ]
         start = self._build_input(context, earlier)
         runtime_context = self._build_context(context) if self._build_context else None
-        graph = copy(self._graph)  # `graph.copy()` loses the allowed classes of the state
+        graph = copy(self._graph)  # `graph.copy()` would lose the classes allowed in the state
         graph.checkpointer = checkpoints = GraphCheckpoints(store)
         config: RunnableConfig = {"configurable": {"thread_id": context.run_id}}
         answers: dict[str, Any] = {}
@@ -197,20 +197,20 @@ class HostedGraph:
 
 
 class _UnseenBreakpoints(BaseCallbackHandler):
-    """A callback that notes whether a graph called by a node stopped at a breakpoint."""
+    """A callback that notes if a graph, called by a node, stopped at a breakpoint."""
 
     run_inline = True
     has_stopped = False
 
     def on_chain_error(self, error: BaseException, **_options: Any) -> None:
-        """Note an interrupt without a question."""
+        """Note an interrupt without a question, which is a breakpoint."""
         if isinstance(error, GraphInterrupt) and not any(error.args):
             self.has_stopped = True
 
 
 @dataclass(eq=False)
 class _Superstep:
-    """The super-step after an outcome, as the function of a step.
+    """The next super-step of a graph, as the function of a step of the run.
 
     `answers` are for interrupts; the breakpoints in `passed` no longer stop the graph. With
     `has_said`, further text is separated from text that people have seen.
@@ -228,7 +228,7 @@ class _Superstep:
     unseen: _UnseenBreakpoints = field(default_factory=_UnseenBreakpoints)
 
     async def pieces(self) -> AsyncGenerator[str | Outcome, None]:
-        """Yield the models' text as it comes, and finally the outcome.
+        """Yield the models' text while it is generated, and finally the outcome.
 
         Tasks that finished before a crash do not run again; their text comes from their stored
         writes.
@@ -240,7 +240,7 @@ class _Superstep:
             if task not in self.before.finished:
                 for text in _texts_of(value):
                     yield self._begin(text)
-        # The graph may stand at a breakpoint that a crash left unrecorded; a call would pass it.
+        # After a crash, the graph may be at a breakpoint that the journal lacks; do not pass it.
         goes_on = not is_done and not await self._breakpoints(state)
         if goes_on:
             async for text in self._texts(self._next_input(state)):
@@ -258,7 +258,7 @@ class _Superstep:
         yield Outcome(_number(state), finished, interrupts, is_over, output, breakpoints)
 
     async def _breakpoints(self, state: StateSnapshot) -> list[Breakpoint]:
-        """Return the breakpoints at which the graph stands, except passed ones."""
+        """Return the breakpoints where the graph has stopped, except passed ones."""
         if not _has_breakpoints(self.graph) or not state.next:
             return []
         found = await _find_breakpoints(self.graph, self.graph, state)
@@ -272,28 +272,28 @@ class _Superstep:
             context=self.context,
             stream_mode="messages",
             durability="sync",
-            # Name all nodes: the value "*" would leave hidden nodes out.
+            # Interrupt after every node; "*" would omit hidden nodes.
             interrupt_after=[node for node in self.graph.nodes if node != START_NODE],
             subgraphs=True,
         )
         part: Any
         begun: set[str | None] = set()
-        async for part in stream:  # (namespace, (message, metadata))
+        async for part in stream:  # a part is (namespace, (message, metadata))
             message = part[1][0]
             if isinstance(message, AIMessageChunk) and (text := str(message.text)):
                 yield text if message.id in begun else self._begin(text)
                 begun.add(message.id)
 
     def _begin(self, text: str) -> str:
-        """Return the beginning of a model's text, separated from earlier text."""
+        """Return the first piece of a model's text, with a separator if other text precedes."""
         beginning = behind(text, apart=self.has_said)
         self.has_said = True
         return beginning
 
     def _next_input(self, state: StateSnapshot) -> Any:
-        """Return the graph's next input in its current state.
+        """Return the input for the next super-step.
 
-        Answers are for open interrupts only, as a crash may have come after an answer was used.
+        Only answers for open interrupts are used, as others may have been used before a crash.
         """
         if state.created_at is None:
             return self.start
@@ -303,18 +303,18 @@ class _Superstep:
 
 
 def _number(state: StateSnapshot) -> int:
-    """Return the number of the last finished super-step; -1 ahead of the first one."""
+    """Return the number of the last finished super-step; -1 before the first one."""
     return int((state.metadata or {}).get("step", START.number))
 
 
 def _texts_of(value: Any) -> list[str]:
-    """Return the texts of a model's messages among a task's writes."""
+    """Return the texts of a model's messages in a task's written value."""
     values = value if isinstance(value, list) else [value]
     return [str(one.text) for one in values if isinstance(one, AIMessage) and one.text]
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:
-    schema = getattr(interrupt, "response_schema", None)  # missing in older versions of LangGraph
+    schema = getattr(interrupt, "response_schema", None)  # only newer LangGraph has it
     shown = as_json(schema) if isinstance(schema, dict) else {}
     return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown)
 
@@ -322,7 +322,7 @@ def _pending(interrupt: Interrupt) -> PendingInterrupt:
 def _output(values: Any, start: Any) -> str:
     """Return the output of a graph: its last message, or else all values as JSON.
 
-    Empty if the last message is one of the person's input, so that the graph has added none.
+    The output is empty if the last message is from the input: the graph has added none.
     """
     messages = values.get("messages") if isinstance(values, dict) else None
     if not messages:
@@ -381,7 +381,7 @@ def _places(breakpoints: Sequence[Breakpoint]) -> str:
 async def _find_breakpoints(
     root: AnyGraph, graph: AnyGraph, state: StateSnapshot
 ) -> list[Breakpoint]:
-    """Return the breakpoints at which a graph within `root` stands, including its subgraphs."""
+    """Return the breakpoints where a graph and its subgraphs, all within `root`, have stopped."""
     place = await _place(root, graph, state)
     found = []
     if place:
@@ -397,7 +397,7 @@ async def _find_breakpoints(
 
 
 async def _place(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:
-    """Return the place of the breakpoint at which a graph stands, or ""."""
+    """Return where a graph has stopped at a breakpoint, as in "before pay", or ""."""
     before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
     following = set(state.next) - {START_NODE}
     if following and _is_named(before, following):
@@ -427,5 +427,5 @@ def _open_calls(values: Any) -> Iterator[tuple[str, str]]:
         for call in answers[-1].tool_calls if answers else ():
             if call["id"] not in finished:
                 text = json.dumps(call["args"], ensure_ascii=False, indent=2, default=str)
-                # Escape characters that cannot be stored.
+                # Escape half surrogate pairs, which cannot be stored.
                 yield call["name"], text.encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The interface of a language model, the pieces of its answer, and the separation of texts."""
+"""The interface of a language model, the pieces of its answer, and separators between texts."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Reasoning
 
-# A message in the form of OpenAI's chat completions, which most model servers accept.
+# A message in the format of OpenAI's chat completions, which most model servers accept.
 ModelMessage = JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call requested by a model; `arguments` is JSON, if the model writes it correctly.
+    """A tool call that a model requests; `arguments` is JSON, if the model writes it correctly.
 
     The result refers to the `id`. `fields` are further fields of the call in the server's own form,
     such as a signature; they are sent back with the call.
@@ -56,7 +56,7 @@ class AnswerCut(Exception):
 
 
 class Model(Protocol):
-    """A language model, which answers the messages so far."""
+    """The protocol of a language model, which continues a conversation."""
 
     def stream(
         self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
@@ -72,10 +72,10 @@ class Model(Protocol):
 
 
 def behind(text: str, *, apart: bool) -> str:
-    """Return a text for people; with `apart`, separated from earlier text."""
+    """Return a text for people; if `apart`, after a blank line, as other text precedes."""
     return f"\n\n{text}" if apart else text
 
 
 def no_answer(error: StepFailed, *, apart: bool) -> str:
-    """Return a text which says that the model cannot be asked; `apart` as for `behind`."""
+    """Return a message that the model cannot be asked; for `apart`, see `behind`."""
     return behind(f"The model cannot be asked ({error.error_type}). Try again later.", apart=apart)

@@ -81,24 +81,24 @@ if not version("mcp").startswith("2."):
 
 log = Log(__name__)
 
-# Kinds of rounds without a result. input_required: the server's answer is a question. cut_off: the
-# server asked within the call, and the call was ended, because a process ends with its connection
-# or the server would wait. url_required: pages must be visited first. forgotten: the server no
-# longer knows its question.
+# Reasons why a round of a call ended without a result. input_required: the server answered with a
+# question. cut_off: the server asked during the call, which was then ended, because the process
+# ends with its connection, or the server would wait. url_required: a person must visit pages first.
+# forgotten: the server no longer knows the question that it asked.
 INPUT_REQUIRED, CUT_OFF = "input_required", "cut_off"
 URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
 MAX_ROUNDS = 20
-# Fields of a question that differ when a repeated call asks the same question.
+# Fields to ignore when comparing questions: a repeated call has other values in them.
 OF_ONE_CALL = {"elicitationId", "_meta"}
-PAUSE = 0.5  # seconds before a repetition that the server asks for
+PAUSE = 0.5  # seconds before a request is repeated because the server says so
 BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
 GIVEN_UP = "What the server asked was not answered. The call was given up."
 
 CLIENT = Implementation(name="django-durable-hitl", version="1")
-# Field for a key that is the same in each repetition of a call.
+# Field of a request that has the same value in each repetition of a call.
 CALL_ID = "django-durable-hitl/call_id"
 LIST_RETRY = Retry(attempts=2)
-# Limits of accepted data from a server.
+# Maximum numbers of accepted tools, characters of a description, and characters of a result.
 MAX_TOOLS = 100
 MAX_DESCRIPTION = 4_000
 MAX_RESULT = 1_000_000
@@ -156,7 +156,7 @@ class McpServer(Toolset):
         self._mode = mode
 
     async def tools(self, context: Context) -> list[Tool]:
-        """Return the tools of the server's first listing, which is recorded.
+        """Return the server's tools, as listed when the run first asked; the list is recorded.
 
         Raises:
             StepFailed: the server cannot be reached.
@@ -168,7 +168,7 @@ class McpServer(Toolset):
         return list(by_name.values())[::-1]
 
     async def _list(self) -> list[JsonObject]:
-        """Return records of the listed tools, except those whose schema cannot be checked."""
+        """Return the listed tools as JSON for the journal, without those of unusable schemas."""
         async with self._connect(Allowance()) as client:
             listed = await self._listed(client)
         records = []
@@ -196,11 +196,11 @@ class McpServer(Toolset):
         listed: list[ListedTool] = []
         cursor: str | None = None
         with fail_after(self._timeout):
-            for _ in range(MAX_TOOLS):  # a server could send empty pages for ever
+            for _ in range(MAX_TOOLS):  # bounded: pages may be empty
                 params = PaginatedRequestParams(cursor=cursor)
                 try:
                     page = await client.session.list_tools(params=params)
-                except ValidationError as error:  # the error's text quotes the list
+                except ValidationError as error:  # its text would quote the list
                     raise ValueError(f"{error.error_count()} faults in the list") from None
                 listed += page.tools
                 cursor = page.next_cursor
@@ -212,7 +212,7 @@ class McpServer(Toolset):
         return listed
 
     def _tool(self, record: JsonObject) -> Tool:
-        """Build a tool from its record."""
+        """Build a tool from its recorded JSON."""
         hints = record["hints"] if self._trusted else {}
         reads = bool(hints.get("readOnlyHint"))
         is_harmless = reads or hints.get("destructiveHint") is False
@@ -231,7 +231,7 @@ class McpServer(Toolset):
         return call.tool
 
     def _connect(self, allowance: Allowance, elicit: "_Question | None" = None) -> Client:
-        """Return a client; without `elicit`, the server is told that nobody answers."""
+        """Return a client; without `elicit`, it tells the server that nobody answers questions."""
         return Client(
             connect(self._server, self._headers, self._timeout, allowance),
             mode=self._mode,
@@ -255,7 +255,7 @@ class McpServer(Toolset):
         call: JsonObject = {"name": tool, "arguments": arguments, "_meta": {CALL_ID: call_id}}
         try:
             async with self._connect(allowance, question) as client:
-                # The client learns from the list which arguments go into headers.
+                # From the list, the client learns which arguments of the tool to send as headers.
                 listed = await self._listed(client, until=tool)
                 promise = next((one.output_schema for one in listed if one.name == tool), None)
                 is_sent = True
@@ -272,7 +272,7 @@ class McpServer(Toolset):
         return said
 
     async def _result(self, result: CallToolResult, promise: JsonObject | None) -> str:
-        """Return the result as text for the model, if it fits the promised schema."""
+        """Return a result as text for the model, or say that its promised schema is violated."""
         if promise is not None and not result.is_error:
             problem = await _broken(result, promise)
             if problem:
@@ -291,7 +291,7 @@ class McpServer(Toolset):
                 return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
             return self._refused(error, resumed)
-        except ValidationError as error:  # the error's text quotes the answer
+        except ValidationError as error:  # its text would quote the answer
             log.warning("mcp.broken_promise", server=self.name, problems=error.error_count())
             return BROKEN_PROMISE
         if isinstance(result, CallToolResult):
@@ -318,7 +318,7 @@ class McpServer(Toolset):
                 params = CallToolRequestParams(
                     **call, input_responses=answers or None, request_state=state
                 )
-                # Avoid `call_tool`, which checks the result by its schema in the event loop.
+                # Not `call_tool`: it would validate the result in the event loop.
                 result = await client.session.send_request(CallToolRequest(params=params), RESULT)
                 if isinstance(result, CallToolResult) or not question.knows(result):
                     return result
@@ -327,7 +327,7 @@ class McpServer(Toolset):
                     await sleep(PAUSE)
 
     def _refused(self, error: MCPError, resumed: JsonObject) -> str | JsonObject:
-        """Return the reaction to an error response of the server."""
+        """Return a message, or the next round, for an error response of the server."""
         if error.code == URL_ELICITATION_REQUIRED and (asked := _pages(error.data)):
             return {"kind": URL_REQUIRED, "requests": asked}
         if error.code == INVALID_PARAMS and resumed.get("state"):
@@ -340,8 +340,8 @@ class McpServer(Toolset):
 class _Question:
     """The handler of a server's questions within a call; an unanswered question ends the call.
 
-    In the protocol's era of 2025, a server asks by a request and waits for the answer; in that of
-    2026, it asks by the result. When a call begins anew, people's earlier `answers` are used in the
+    By the protocol of 2025, a server asks by a request and waits for the answer; by that of 2026,
+    its question is the result. When a call begins anew, people's earlier `answers` are used in the
     order of asking: the same question gets the same answer, and a repeated question the next one.
     """
 
@@ -352,7 +352,7 @@ class _Question:
         self.scope = CancelScope()
 
     def knows(self, result: InputRequiredResult) -> bool:
-        """Return whether all questions of a result are answered; `known` gets the answers."""
+        """Look up the answers to a result's questions in `known`; return whether all are there."""
         requests = result.input_requests or {}
         answers = {
             key: self._take(_dump(one.params))
@@ -385,7 +385,7 @@ class _Question:
 
 
 class _Call:
-    """The calls of a tool: a step for each round, with questions between rounds."""
+    """A tool call, made in rounds: each is a step, and people answer questions in between."""
 
     tool: Tool
 
@@ -400,7 +400,7 @@ class _Call:
         answers: list[tuple[JsonObject, JsonObject]] = []
         resumed: JsonObject = {}
         for _ in range(MAX_ROUNDS):
-            # A `partial` keeps the function's argument `name` apart from the step's option.
+            # A `partial`, because `name` is also an option of a step.
             call = partial(self._server.call, self._name, arguments, call_id, resumed)
             outcome: str | JsonObject = await make_call(
                 context, tool.policy, described, call, name=tool.name, once=not tool.repeatable
@@ -436,9 +436,9 @@ class _Call:
         outcome: JsonObject,
         answers: list[tuple[JsonObject, JsonObject]],
     ) -> dict[str, JsonObject]:
-        """Ask the new questions of a round, and return all its answers; add new ones to `answers`.
+        """Ask people the new questions of a round, and return the answers to all its questions.
 
-        The people to ask are those of the tool's policy.
+        The new answers are added to `answers`. The people asked are those of the tool's policy.
         """
         policy, known = self.tool.policy, outcome.get("known", {})
         new = {key: one for key, one in outcome["requests"].items() if key not in known}
@@ -460,7 +460,7 @@ async def _broken(result: CallToolResult, promise: JsonObject) -> str:
     if "structured_content" not in result.model_fields_set:
         return "There are no values."
     values = result.structured_content
-    if not isinstance(values, dict):  # an `$id` keeps the schema's references inside
+    if not isinstance(values, dict):  # with an `$id`, "#" still means this schema
         promise = {"properties": {"result": {"$id": "urn:result", **promise}}}
         values = {"result": values}
     problems = await aargument_problems(promise, values)
@@ -472,7 +472,7 @@ def _dump(params: ElicitRequestParams) -> JsonObject:
 
 
 def _pages(data: Any) -> JsonObject:
-    """Return the questions of an error that demands visits to pages; empty for other errors."""
+    """Return the questions of an error that asks for visits to pages; empty for other errors."""
     pages = data.get("elicitations") if isinstance(data, dict) else None
     if not isinstance(pages, list) or not all(isinstance(one, dict) for one in pages):
         return {}

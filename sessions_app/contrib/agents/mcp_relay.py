@@ -1,4 +1,4 @@
-"""The program between a server's command and this process, which limits the server's output.
+"""The program that relays an MCP server's output to this process, and limits it.
 
 Without imports from the project, the program starts fast, once for each connection. The client of
 the `mcp` package buffers a line until its end, however long the line is.
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 
-# An escape in a JSON string, and a string without escapes. JSON strings have no line breaks.
+# An escape in a JSON string, and a string without escapes; JSON has no line breaks in strings.
 ESCAPE, STRING = re.compile(rb"\\[^\r\n]"), re.compile(rb'"[^"\r\n]*"')
 PIECE = 2**16
 
@@ -47,7 +47,7 @@ def main(max_bytes: str, max_values: str, *command: str) -> int:
         process = subprocess.Popen(command, stdout=writes)  # noqa: S603 - the author's command
     except OSError as error:
         sys.exit(f"The MCP server is not started: {error}")
-    # A signal to the group is for the server; this process waits for its end, and reaps it.
+    # Ignore SIGTERM to the process group, which is for the server; wait for the server to end.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.close(writes)
     with process:

@@ -1,4 +1,4 @@
-"""The transports to MCP servers, with limits for the data of a connection.
+"""The transports to MCP servers, with limits on the received data.
 
 The client of the `mcp` package would read everything, in the event loop.
 """
@@ -20,25 +20,25 @@ from mcp_types import JSONRPCError, JSONRPCResponse
 from sessions_app.contrib.agents import mcp_relay
 from sessions_app.contrib.http_bodies import BodyTooLong, limit_body
 
-# A server's address over HTTP, the command that starts one, or a function that opens a transport.
+# The way to a server: its URL, a command that starts it, or a function that opens a transport.
 Target: TypeAlias = str | StdioServerParameters | Callable[[], AbstractAsyncContextManager[Any]]
 
 # Limits per connection: 8 MiB, decompressed, and a number of JSON values, each of which takes a
 # microsecond of the event loop.
 MAX_BYTES, MAX_VALUES = 8 * 2**20, 100_000
-# Limit per message: elements that the client turns into objects, each of which takes up to a
+# Limit per message: parts that the client turns into Python objects, each of which takes up to a
 # hundred microseconds.
 MAX_ELEMENTS = 3_000
-# Fields whose values the client does not turn into objects.
+# Fields whose values the client keeps as JSON, without a Python object for each part.
 FREE = {"structuredContent", "inputSchema", "outputSchema", "_meta", "arguments"}
 
 
-# Reads the certificates of authorities only once, because that blocks for a while.
+# A TLS context, made only once because reading the CA certificates blocks for a while.
 _read_certificates = cache(create_ssl_context)
 
 
 class Allowance:
-    """The remaining data that a server may send over a connection."""
+    """The amount of data that a server may still send over a connection."""
 
     def __init__(self) -> None:
         self.is_used_up = False
@@ -56,7 +56,7 @@ class Allowance:
 
     async def limit(self, response: Response) -> None:
         """Limit the body of a response to the remaining data; a hook of the HTTP client."""
-        response.encoding = "utf-8"  # the meter of JSON values reads UTF-8
+        response.encoding = "utf-8"  # the meter counts in UTF-8
         limit_body(response, self.take)
 
 
@@ -67,7 +67,7 @@ TOO_MUCH = f"the server sends more than {MAX_BYTES:,} bytes, or {MAX_VALUES:,} v
 async def connect(
     target: Target, headers: Mapping[str, str], patience: float, allowance: Allowance
 ) -> AsyncIterator[Any]:
-    """Open a transport that ends with the allowance. `patience`: seconds for an answer."""
+    """Open a transport that ends with the allowance; `patience`: seconds for an answer."""
     async with _open(target, headers, patience, allowance) as (reads, writes):
         passed_on, messages = create_memory_object_stream[SessionMessage | Exception]()
         async with passed_on, messages, create_task_group() as tasks:
@@ -92,7 +92,7 @@ def _open(
 async def _open_http(
     url: str, headers: Mapping[str, str], patience: float, allowance: Allowance
 ) -> AsyncIterator[Any]:
-    """Open the transport to a URL."""
+    """Open an HTTP transport to a URL."""
     certificates = await asyncio.to_thread(_read_certificates)
     hooks = {"response": [allowance.limit]}
     async with (
@@ -105,7 +105,7 @@ async def _open_http(
 
 
 async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
-    """Pass messages on until a message is too large; then end the connection for the client."""
+    """Pass messages on; close the transport before a message that is too large."""
     async with passed_on:
         async for message in reads:
             if isinstance(message, SessionMessage) and _elements(message.message) > MAX_ELEMENTS:
@@ -113,12 +113,12 @@ async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
                 return
             try:
                 await passed_on.send(message)
-            except BrokenResourceError:  # the client is gone; drop the rest
+            except BrokenResourceError:  # the client is closed: drop the rest
                 return
 
 
 def _elements(message: Any) -> int:
-    """Return the number of elements that the client turns into objects."""
+    """Return the number of a message's parts that the client turns into Python objects."""
     if isinstance(message, JSONRPCResponse):
         return _count(message.result)
     return 0 if isinstance(message, JSONRPCError) else _count(message.params)

@@ -6,11 +6,11 @@ from sessions_app.models import Run
 
 
 class GraphCheckpoint(models.Model):
-    """A checkpoint of a graph; the graph's thread is the run.
+    """A checkpoint of a LangGraph graph; LangGraph's thread is the run.
 
     `namespace` is "" for the graph itself, or names a subgraph; `checkpoint` and `parent` are
-    ascending ids. `data` and `metadata` are in LangGraph's formats, named by the column before
-    each.
+    ascending ids. `data` and `metadata` are encoded in LangGraph's formats that `data_form` and
+    `metadata_form` name.
     """
 
     # No separate index: the unique constraint begins with this column.
@@ -38,7 +38,7 @@ class GraphWrite(models.Model):
     """A value that a task of a graph has written since a checkpoint.
 
     A task with stored values is not executed again. `number` is the index of the value in the task;
-    negative numbers are LangGraph's own.
+    negative numbers are reserved by LangGraph.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)

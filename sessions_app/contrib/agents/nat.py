@@ -70,14 +70,14 @@ if not (installed := version("nvidia-nat-core")).startswith("1.9."):
     raise ImproperlyConfigured(f"{NEEDED}. {installed} is installed.")
 
 Source = Callable[[], AsyncIterator[Any]]
-# Signs in the run's person, given the context, the provider's configuration and the flow.
+# A function that signs a user in: from context, provider's configuration and flow to credentials.
 Authenticate = Callable[[Context, Any, Any], Awaitable["AuthenticatedContext"]]
-# Keys that mark JSON as an object of a pydantic model: now, and in earlier versions.
+# Keys in JSON that mark an object of a pydantic model: now, and in earlier versions.
 MODEL = "__model__"
 CLASS = "__class__"
-# Name of the recording middleware in configurations.
+# Name of the recording middleware, as configurations refer to it.
 RECORDER = "hitl_recorder"
-# The toolkit's answer has exactly one option, even for a checkbox.
+# Arguments of a prompt: the toolkit accepts exactly one option, even from checkboxes.
 ONE = {"min_selected": 1, "max_selected": 1}
 CHOICES: dict[str, tuple[Callable[..., AnyPrompt], Any]] = {
     interactive.HumanPromptModelType.BINARY_CHOICE: (BinaryPrompt, interactive.HumanResponseBinary),
@@ -91,7 +91,7 @@ CHOICES: dict[str, tuple[Callable[..., AnyPrompt], Any]] = {
 class _RecordedRun:
     """The run that the current code belongs to, with the ids of its recorded function calls.
 
-    `names` are the configuration's functions and groups, which all have the recorder.
+    `names` are the configuration's functions and groups; all of them have the recording middleware.
     """
 
     context: Context
@@ -100,13 +100,13 @@ class _RecordedRun:
     recorded_ids: set[str] = field(default_factory=set)
 
     def refuse_unrecorded(self, step: "IntermediateStep") -> None:
-        """Suspend the run after a call of a function that has no recorder."""
+        """Suspend the run if a function without the recording middleware has been called."""
         call = NatContext.get().active_function
         is_end = step.event_type == IntermediateStepType.FUNCTION_END
-        # Frameworks and other servers also report ends of functions, under ids of their own.
+        # Ignore function ends that frameworks and other servers report under ids of their own.
         if not is_end or call.function_id != step.UUID or step.UUID in self.recorded_ids:
             return
-        # A function that refuses its input has done nothing, and never reaches the recorder.
+        # A function that rejects its input is not executed, and so does not reach the recorder.
         has_refused = step.data is None or step.data.output is None
         if has_refused and call.function_name.partition("__")[0] in self.names:
             return
@@ -119,7 +119,7 @@ _run: ContextVar[_RecordedRun | None] = ContextVar("_run", default=None)
 
 
 class CalledUnrecorded(Unrecorded):
-    """A run called a function that has no recorder."""
+    """A run called a function that lacks the recording middleware."""
 
     def __init__(self, function: str) -> None:
         super().__init__(
@@ -160,7 +160,7 @@ class HostedConfig:
         authenticate: Authenticate | None = None,
         history: int = 20,
     ) -> None:
-        """Check the file; see `nat_workflow`.
+        """Check the configuration file; see `nat_workflow`.
 
         Args:
             config_path: the unchanged configuration file.
@@ -180,7 +180,7 @@ class HostedConfig:
     async def open(self, _options: object) -> AsyncIterator["SessionManager"]:
         """Build the resources that all runs share."""
         config = read(self._path)
-        # The toolkit makes users' builders itself; by these names, they find the recorder.
+        # Add the recorder to the configuration, from which the toolkit makes the builders of users.
         for configs in (config.functions, config.function_groups):
             configs.update({name: _with_recorder(one) for name, one in configs.items()})
         async with RecordingBuilder.from_config(config) as builder:
@@ -196,9 +196,8 @@ class HostedConfig:
     ) -> AsyncIterator["SessionManager"]:
         """Build the resources that a user's runs share.
 
-        A session stays open for the user's resources, which the toolkit builds in it. Without an
-        open session, the toolkit would close these, and build them again with the variables of a
-        run.
+        They are built in a session, which stays open. Without an open session, the toolkit would
+        close the user's resources, and build them again with the context variables of a run.
         """
         async with self.open(_options) as manager, manager.session(user_id=str(person.id)):
             yield manager
@@ -230,8 +229,8 @@ class HostedConfig:
                 steps.subscribe(recorded_run.refuse_unrecorded)
                 if session.workflow.has_single_output:
                     return as_text(await runner.result(), runner.convert)
-                # Collected rather than streamed: replay could not tell which chunks people have
-                # read.
+                # Collect all chunks before showing any: a replay could not know which ones people
+                # have read.
                 return "".join(
                     [as_text(chunk, runner.convert) async for chunk in runner.result_stream()]
                 )
@@ -243,16 +242,16 @@ class HostedConfig:
         calls: NestedCalls,
         *provider: Any,
     ) -> "AuthenticatedContext":
-        """Sign the person in, on a separate track.
+        """Sign the person in; calls of the context are recorded on a separate track.
 
-        The toolkit keeps the result in memory and does not ask again; only the calls made here are
-        recorded.
+        The toolkit keeps the result in memory and does not ask again, so that a replay may make
+        these calls or not.
         """
         async with calls.apart("sign in"):
             return await authenticate(context, *provider)
 
     async def _input(self, context: Context, manager: "SessionManager") -> Any:
-        """Return the input for the workflow: the message with earlier ones, or read as JSON."""
+        """Return the workflow's input: the message with earlier ones, or parsed from its JSON."""
         takes, text = manager.get_workflow_input_schema(), str(context.input_message)
         if takes in (ChatRequest, ChatRequestOrMessage):
             past = await context.history(self._history)
@@ -267,7 +266,7 @@ class HostedConfig:
 async def ask_person(
     context: Context, calls: NestedCalls, interaction: interactive.InteractionPrompt
 ) -> interactive.HumanResponse:
-    """Ask a person for a function of the toolkit, and return the answer in the toolkit's form.
+    """Ask a person on behalf of a toolkit's function; return the answer in the toolkit's format.
 
     Raises:
         TimeoutError: nobody answered in time.
@@ -292,7 +291,7 @@ async def ask_person(
 
 
 async def _choose(context: Context, content: Any, common: JsonObject) -> interactive.HumanResponse:
-    """Ask for one of the options, and return it."""
+    """Ask a person to choose an option, and return the option in the toolkit's format."""
     if content.input_type not in CHOICES:
         raise ValueError(f"A prompt {content.input_type!r} cannot be asked here.")
     prompt_type, response_type = CHOICES[content.input_type]
@@ -305,20 +304,20 @@ async def _choose(context: Context, content: Any, common: JsonObject) -> interac
     answer: Any = await context.ask(
         prompt_type(options=options, **common, **(ONE if several else {}))
     )
-    # Compare as text: 1 and True are two options, and equal in Python.
+    # Compare texts, because for Python 1 == True.
     value = answer_text(answer.values[0] if several else answer.value)
     place = [answer_text(one) for one in values].index(value)
     return response_type(selected_option=content.options[place])
 
 
 def _told_apart(options: list[Any]) -> list[Any]:
-    """Return distinct values for the options: values, ids or labels, or else numbers.
+    """Return a distinct value for each option: values, ids or labels, or else numbers.
 
     Each of the three may be a default that all options share.
     """
     for name in ("value", "id", "label"):
         values = [getattr(option, name) for option in options]
-        with suppress(ValidationError):  # `Option` does not accept every value
+        with suppress(ValidationError):  # an invalid value: try the next name
             for value in values:
                 Option.model_validate({"value": value})
             if len(set(map(answer_text, values))) == len(values):
@@ -327,7 +326,7 @@ def _told_apart(options: list[Any]) -> list[Any]:
 
 
 def _description(option: Any) -> str:
-    """Return an option's description; the toolkit's `default` means none."""
+    """Return an option's description; the text "default" is the toolkit's for none."""
     text = getattr(option, "description", "default")
     return "" if text == "default" else text
 
@@ -347,16 +346,16 @@ def read(path: Path) -> "Config":
 
 
 def as_text(output: Any, convert: Callable[[Any, type], Any]) -> str:
-    """Return an output in the toolkit's wording, or else as JSON."""
+    """Return an output as text, converted by the toolkit, or else as JSON."""
     with suppress(ValueError):
         return str(convert(output, str))
     with suppress(ValueError):
         return to_json(output, fallback=str).decode()
-    return str(output)  # bytes or characters without a JSON form
+    return str(output)  # neither text nor JSON, e.g. bytes
 
 
 class Recorder(FunctionMiddleware):
-    """A middleware that records calls in hosted runs, and does nothing elsewhere.
+    """A middleware that records function calls in hosted runs, and passes other calls on.
 
     A recorded result replaces the whole call, because a skipped function (`InvocationAction.SKIP`)
     would give None.
@@ -399,7 +398,7 @@ async def _recorder(_config: RecorderConfig, _builder: object) -> AsyncIterator[
 
 
 class RecordingBuilder(WorkflowBuilder):
-    """A builder that records its functions and its clients of models."""
+    """A builder of the toolkit whose functions and model clients are recorded."""
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -407,15 +406,15 @@ class RecordingBuilder(WorkflowBuilder):
         return self
 
     async def add_function(self, name: Any, config: "FunctionBaseConfig") -> Any:
-        """Build a function that calls the recorder first."""
+        """Build a function with the recording middleware in front."""
         return await super().add_function(name, _with_recorder(config))
 
     async def add_function_group(self, name: Any, config: "FunctionGroupBaseConfig") -> Any:
-        """Build a group whose functions call the recorder first."""
+        """Build a group of functions with the recording middleware in front."""
         return await super().add_function_group(name, _with_recorder(config))
 
     async def get_llm(self, llm_name: Any, wrapper_type: Any) -> Any:
-        """Make a client of a model that calls the recorder."""
+        """Make a client of a model whose calls are recorded."""
         client = await super().get_llm(llm_name, wrapper_type)
         described = FunctionMiddlewareContext(
             name=str(llm_name),
@@ -426,7 +425,7 @@ class RecordingBuilder(WorkflowBuilder):
             stream_output_schema=type(None),
         )
         chain = FunctionMiddlewareChain(middleware=[Recorder()], context=described)
-        # Methods by which frameworks call a model; blocking methods cannot be recorded.
+        # Async methods by which frameworks call a model; blocking ones cannot be recorded.
         methods = {"ainvoke": chain.build_single, "astream": chain.build_stream}
         for method, build in methods.items():
             if (original := getattr(client, method, None)) is not None:
@@ -447,7 +446,7 @@ async def _recorded(
         async for piece in source():
             yield piece
         return
-    if middleware_context.config is not None:  # the active function's call, not a model's
+    if middleware_context.config is not None:  # a function's call; models have no config
         run.recorded_ids.add(NatContext.get().active_function.function_id)
 
     async def stored() -> AsyncGenerator[Any, None]:
@@ -462,13 +461,13 @@ async def _recorded(
 def _described(middleware_context: "FunctionMiddlewareContext", args: tuple[Any, ...]) -> NamedCall:
     """Describe a call for the journal and for people."""
     name = middleware_context.name
-    if middleware_context.config is None:  # a model's call; its messages may have random ids
+    if middleware_context.config is None:  # a call of a model; ids in its messages may be random
         return NamedCall(name, title=_title(name, {}), text=_content, load=load)
     value = args[0] if args else None
     arguments = {} if value is None else {"input": value}
     if isinstance(value, BaseModel):
         arguments = {"input": str(value)}
-        with suppress(ValueError):  # not JSON, such as bytes that are not UTF-8
+        with suppress(ValueError):  # JSON is impossible, e.g. bytes are not UTF-8
             arguments = value.model_dump(mode="json", fallback=str)
     return NamedCall(name, (value,), _title(name, arguments), _content, load)
 
@@ -498,8 +497,8 @@ def _storable(piece: Any, function: str) -> Any:
 def dump(value: Any, function: str) -> Any:
     """Return a function's result as JSON for `load`.
 
-    An object of a pydantic model carries the name of its class. A dict that looks like such an
-    object is marked as a dict.
+    The JSON of a pydantic model has the name of the class. A dict with such a key is marked as a
+    dict.
 
     Raises:
         NotJson: an object would be read back as another one.
@@ -514,7 +513,7 @@ def dump(value: Any, function: str) -> Any:
 
 
 def load(value: Any) -> Any:
-    """Return the value behind the JSON of `dump`.
+    """Return the value from the JSON that `dump` made.
 
     Raises:
         ValueError: a class is gone, or no longer accepts the JSON.
@@ -536,9 +535,9 @@ def _load_model(model: Any, fields: Any) -> Any:
 
 
 def _imported(name: str) -> type[BaseModel]:
-    """Return the class that an earlier version recorded.
+    """Return the class named in JSON that an earlier version recorded.
 
-    That version did not mark dicts, so the JSON may be foreign; nothing is imported for it.
+    That version did not mark dicts, so the name may come from elsewhere: no module is imported.
 
     Raises:
         ValueError: the process has no such model.
@@ -551,9 +550,9 @@ def _imported(name: str) -> type[BaseModel]:
 
 
 def _name_of(kind: Any) -> Any:
-    """Return the name by which `_find` finds a class, or None.
+    """Return the name by which `_find` finds the class, or None if there is none.
 
-    A generic class has the names of its arguments, too.
+    The name of a generic class is a list: the class and its type arguments.
     """
     generic = getattr(kind, "__pydantic_generic_metadata__", None)
     origin = generic["origin"] if generic else get_origin(kind)
@@ -569,7 +568,7 @@ def _name_of(kind: Any) -> Any:
 
 
 def _find(name: Any) -> Any:
-    """Return the class with this name.
+    """Return the class with a name that `_name_of` made.
 
     Raises:
         ValueError: there is no such class.

@@ -1,4 +1,4 @@
-"""Calls that make other calls, for frameworks whose functions call each other.
+"""The recording of nested calls, for frameworks whose functions call each other.
 
 A step cannot make calls, and a gather must know its coroutines beforehand. Here a call is recorded
 when it ends. A call that a crash cuts off is executed again, and finds its recorded inner calls in
@@ -32,17 +32,17 @@ from sessions_app.workflows.steps import ResultType, aside, outcome
 
 Kind = JournalEntry.Kind
 Pieces = Callable[[], AsyncGenerator[Any, None]]
-# Mark of a failure after inner calls: replay executes the call again, so that the caller gets the
-# original error.
+# Key of a recorded error that marks inner calls before it: replay executes the call again, so that
+# the caller gets the original error.
 FOLLOWS = "follows"
 _END = object()
 
 
 @dataclass(frozen=True, slots=True)
 class NamedCall:
-    """A call in the journal, with a title, and `text` to show each piece to people.
+    """The description of a call for the journal; `text` turns each piece into a text for people.
 
-    Without a title, the call is not shown. `load` converts a recorded piece for the caller.
+    A call without a title is not shown. `load` converts a recorded piece for the caller.
     """
 
     name: str
@@ -54,7 +54,7 @@ class NamedCall:
 
 @dataclass(slots=True, eq=False)
 class _Frame:
-    """A call under execution, which counts as a step until it makes an inner call."""
+    """A call being executed, which counts as a step until it makes an inner call."""
 
     path: str
     track: str
@@ -82,7 +82,7 @@ class NestedCalls:
     """The nested calls of one execution of a workflow."""
 
     def __init__(self, execution: Execution) -> None:
-        """Make a gather the workflow's next call, so that nested calls get tracks under it."""
+        """Record a gather as the workflow's next call, so that nested calls get tracks under it."""
         self._execution = execution
         execution.has_tracks = True
         self._call = execution.call(Kind.GATHER, NESTED_CALLS)
@@ -90,7 +90,7 @@ class NestedCalls:
         self._root = _Frame("", track)
 
     def outermost(self) -> AbstractContextManager[None]:
-        """Mark the code in the block as the caller of the outermost calls."""
+        """Return a context manager: calls made in its block are outermost calls."""
         return self._root.inside()
 
     @asynccontextmanager
@@ -104,7 +104,7 @@ class NestedCalls:
             yield
 
     async def enter(self) -> None:
-        """Note that the current call makes a call of the context, and so is no longer a step."""
+        """Note that the current call uses the context, and so no longer counts as a step."""
         await (_frame.get() or self._root).next_path("")
 
     async def pieces(self, named_call: NamedCall, source: Pieces) -> AsyncGenerator[Any, None]:
@@ -122,7 +122,7 @@ class NestedCalls:
             call = self._execution.call(Kind.STEP, named_call.name, *named_call.arguments)
         entry = self._execution.backend.recall(call)
         if entry is not None and entry.finished and FOLLOWS not in (entry.error or {}):
-            del self._execution.calls[call.track]  # a recorded call does not repeat its inner calls
+            del self._execution.calls[call.track]  # its inner calls are not repeated
             if entry.error is not None and REFUSED in entry.error:
                 self._execution.mistake = ResultRefused(entry.error["message"])
                 raise self._execution.mistake
@@ -177,7 +177,7 @@ class NestedCalls:
 
 
 async def _inside(frame: _Frame, source: Pieces) -> AsyncGenerator[Any, None]:
-    """Yield the pieces of a source; only the source's code is part of the call."""
+    """Yield the pieces of a source; only code of the source counts as part of the call."""
     pieces = source()
     try:
         while True:

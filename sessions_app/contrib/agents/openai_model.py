@@ -30,7 +30,7 @@ except ImportError as error:
         "pip install 'django-durable-hitl[openai]'"
     ) from error
 
-# Limit of one answer in bytes, decompressed.
+# Maximum bytes of one answer, decompressed.
 MAX_ANSWER = 8 * 1024**2
 # Fields for thoughts, absent in OpenAI's own API but used by servers of open models.
 THOUGHTS = ("reasoning_content", "reasoning")
@@ -41,7 +41,7 @@ OF_FUNCTION = {"name", "arguments"}
 
 
 class OpenAIModel:
-    """A model of an endpoint, by name."""
+    """A model with this name behind an endpoint."""
 
     def __init__(self, client: AsyncOpenAI, name: str) -> None:
         self._client = client
@@ -56,7 +56,7 @@ class OpenAIModel:
             AnswerCut: the answer broke off.
             OpenAIError: the endpoint refused the request, or cannot be reached.
         """
-        request: Any = {"messages": messages}  # the client has a type for each kind of message
+        request: Any = {"messages": messages}  # Any: the client's types are too narrow
         if tools:
             request["tools"] = tools
         chunks = await self._client.chat.completions.create(
@@ -78,11 +78,11 @@ class OpenAIModel:
 
 
 class _Answer:
-    """The chunks of an answer so far, any part of which may be missing or malformed."""
+    """The part of an answer received so far; any field of a chunk may be missing or malformed."""
 
     def __init__(self) -> None:
         self._calls: list[_CallParts] = []
-        self._latest: dict[object, _CallParts] = {}  # by the call's index, or else id
+        self._latest: dict[object, _CallParts] = {}  # by the server's index of a call, or its id
         self._fields: dict[str, list[object]] = {}
         self._thoughts = ""
         self._usage: Usage | None = None
@@ -90,17 +90,17 @@ class _Answer:
 
     @property
     def is_finished(self) -> bool:
-        """True once the server has sent a finish reason, or the usage alone, which comes last."""
+        """True after a finish reason, or after a chunk with only the usage, which comes last."""
         return self._has_ended or self._is_usage_last
 
     def read(self, chunk: object) -> Iterator[Piece]:
-        """Yield the texts and thoughts of a chunk, and keep the rest."""
+        """Yield the text and thoughts of a chunk, and keep tool calls and other fields."""
         self._usage = _read_usage(chunk) or self._usage
         choices = [one for one in _list(chunk, "choices") if hasattr(one, "delta")]
         if choices or getattr(chunk, "usage", None) is not None:
             self._is_usage_last = not choices
         for choice in choices:
-            # The client's own classes always have the field; a substitute's may not.
+            # The real client's objects always have the field; those of a fake client may not.
             self._has_ended |= bool(getattr(choice, "finish_reason", True))
             yield from self._read_delta(choice.delta)
 
@@ -143,7 +143,7 @@ class _Answer:
             call.fields["function"] = {**call.fields.get("function", {}), **fields}
 
     def _whole_calls(self) -> list[ToolCall]:
-        """Return the calls, each with a unique id."""
+        """Return the complete calls, each with a unique id."""
         calls: dict[str, ToolCall] = {}
         for parts in self._calls:
             if not parts.name and not parts.arguments:
@@ -156,7 +156,7 @@ class _Answer:
         return list(calls.values())
 
     def rest(self) -> Iterator[Piece]:
-        """Yield the pieces that are complete only at the end."""
+        """Yield the pieces that are complete only when the answer ends."""
         calls = self._whole_calls()
         yield from calls
         fields = {name: _join(values) for name, values in self._fields.items()}
@@ -167,7 +167,7 @@ class _Answer:
 
 
 class _CallParts:
-    """The parts of a tool call so far."""
+    """The parts of one tool call received so far."""
 
     def __init__(self) -> None:
         self.id = self.name = ""
@@ -176,7 +176,7 @@ class _CallParts:
         self._depth, self._in_string, self._is_escaped, self._is_whole = 0, False, False, False
 
     def is_another(self, call_id: object, name: object, arguments: str) -> bool:
-        """Return whether a part with this call's index belongs to another call."""
+        """Return whether a part with the same index as this call belongs to another call."""
         if call_id and self.id:
             return call_id != self.id and (bool(name) or self._is_whole)
         return bool(name and arguments) and self._is_whole
@@ -191,7 +191,7 @@ class _CallParts:
             self._follow(character)
 
     def _follow(self, character: str) -> None:
-        """Note whether the JSON object of the arguments ends here; each character is read once."""
+        """Track whether the JSON of the arguments is complete after the next character."""
         if self._is_escaped:
             self._is_escaped = False
         elif self._in_string:
@@ -212,7 +212,7 @@ def _list(owner: object, name: str) -> list[Any]:
 
 
 def _own_fields(owner: object, known: set[str]) -> JsonObject:
-    """Return the fields that are not in OpenAI's API, as JSON."""
+    """Return the object's fields that OpenAI's API does not have, as JSON."""
     values = {**getattr(owner, "__dict__", {}), **(getattr(owner, "model_extra", None) or {})}
     own = {name: one for name, one in values.items() if name not in known and one is not None}
     fields: JsonObject = to_jsonable_python(own, inf_nan_mode="null", fallback=str)
@@ -220,7 +220,7 @@ def _own_fields(owner: object, known: set[str]) -> JsonObject:
 
 
 def _join(values: list[object]) -> object:
-    """Join the pieces of a field: concatenate texts and lists, else take the last piece."""
+    """Join a field's values from several chunks: texts, or lists; else return the last value."""
     if all(isinstance(value, str) for value in values):
         return "".join(map(str, values))
     if all(isinstance(value, list) for value in values):
@@ -238,7 +238,7 @@ def _read_text(content: object) -> str:
 
 
 def _read_arguments(arguments: object) -> str:
-    """Return a part of the arguments, which some servers give as an object."""
+    """Return a piece of a call's arguments as text; some servers send an object."""
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     return to_json(arguments, inf_nan_mode="null", fallback=str).decode()
@@ -262,7 +262,7 @@ async def open_model(
     """
     async with AsyncOpenAI(
         base_url=base_url or None,
-        api_key=api_key or "none",  # the client demands a key, even for a server without one
+        api_key=api_key or "none",  # the client requires a non-empty key
         http_client=DefaultAsyncHttpxClient(event_hooks={"response": [limit_each(MAX_ANSWER)]}),
     ) as client:
         yield OpenAIModel(client, name)

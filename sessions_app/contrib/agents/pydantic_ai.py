@@ -87,9 +87,9 @@ except ImportError as error:
         "pip install 'django-durable-hitl[pydantic-ai]'"
     ) from error
 
-# Name of the step that keeps a run's messages for later runs.
+# Name of the step that records the messages of a run for later runs of the conversation.
 MESSAGES = "pydantic_ai messages"
-# Queue of live pieces of a model's stream, for the step that records the stream.
+# Queue through which the pieces of a model's stream reach the step that records the stream.
 _live: ContextVar["asyncio.Queue[str | Reasoning | None] | None"] = ContextVar(
     "_live", default=None
 )
@@ -97,7 +97,7 @@ _live: ContextVar["asyncio.Queue[str | Reasoning | None] | None"] = ContextVar(
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The whole response of a model as JSON, the last piece of its stream."""
+    """A model's whole response as JSON, yielded as the last piece of a recorded stream."""
 
     response: JsonObject
 
@@ -184,7 +184,7 @@ class HostedAgent:
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
         )
         messages = partial(_dump, result.new_messages())
-        with suppress(StepFailed):  # messages too long to store: later runs get the texts
+        with suppress(StepFailed):  # too long to store: later runs get the texts
             await context.step(messages, name=MESSAGES)
         text = as_text(result.output)
         if isinstance(result.output, str) and "".join(durability.said).endswith(text):
@@ -193,27 +193,27 @@ class HostedAgent:
 
 
 class Durability(BaseDurabilityCapability[Any]):
-    """The capability that turns requests to models and tool calls into steps of the run."""
+    """The capability that records an agent's model requests and tool calls as steps of the run."""
 
     engine_spec: ClassVar = DurabilityEngineSpec(
         engine_name="django-durable-hitl",
         durable_unit_noun="step",
         durable_container_noun="workflow",
         codec=JSON_CODEC,
-        # Sequential, so that the order of steps does not depend on timing.
+        # Call tools one after another, so that the order of steps does not depend on timing.
         sequential_tools_in_durable_context=True,
     )
 
     def __init__(self, *, name: str, approvals: Policies) -> None:
         super().__init__(name=name, event_stream_handler=_give_live)
         self._approvals = approvals
-        # Texts shown so far; a separator precedes the next one. The list is shared, because the
-        # framework copies this object.
+        # Texts that people have seen; if there are any, a blank line precedes the next. Copies of
+        # this object, which the framework makes, share the list.
         self.said: list[str] = []
 
     @property
     def in_durable_context(self) -> bool:
-        """True in the workflow's own code, outside of its steps."""
+        """True while the workflow's own code is executed, not a step's."""
         return current_context.get() is not None and running_step.get() is None
 
     def get_default_run_id(self) -> str | None:
@@ -232,7 +232,7 @@ class Durability(BaseDurabilityCapability[Any]):
 
 
 class _Steps(JournalCallableOperationBackend[None]):
-    """The execution of an agent's operations as steps of the run."""
+    """The backend that executes an agent's operations as steps of the run."""
 
     def __init__(self, agent_name: str, approvals: Policies, said: list[str]) -> None:
         config = RoleBasedOperationConfig(model=None, event=None, capability=None, tool=None)
@@ -252,7 +252,7 @@ class _Steps(JournalCallableOperationBackend[None]):
         """Execute an operation in a step, or return the recorded result."""
         context = Context.get()
         if isinstance(operation_id, EventStreamHandlerId):
-            return await body()  # events of tools have no outside effect
+            return await body()  # not recorded: it only reports events
         if isinstance(operation_id, ModelRequestId) and operation_id.streaming:
             source = _ModelStream(body, apart=bool(self._said))
             piece: str | Reasoning | Recorded | None = None
@@ -261,7 +261,7 @@ class _Steps(JournalCallableOperationBackend[None]):
                     self._said.append(piece)
             return piece.response if isinstance(piece, Recorded) else None
 
-        async def execute(*_arguments: object) -> Any:  # arguments are for the journal only
+        async def execute(*_arguments: object) -> Any:  # arguments only appear in the journal
             return storable(await body())
 
         if not isinstance(operation_id, ToolsetCallToolId):
@@ -277,13 +277,13 @@ class _Steps(JournalCallableOperationBackend[None]):
 
 @dataclass(frozen=True, slots=True)
 class _ModelStream:
-    """A streamed request to a model, as the function of a streamed step."""
+    """A streamed request to a model; `pieces` is the function of the recorded step."""
 
     body: Callable[[], Awaitable[Any]]
     apart: bool
 
     async def pieces(self) -> AsyncGenerator[str | Reasoning | Recorded, None]:
-        """Yield text and thoughts as they come, and finally the whole response."""
+        """Yield text and thoughts while they are generated, and finally the whole response."""
         live: asyncio.Queue[str | Reasoning | None] = asyncio.Queue()
         token = _live.set(live)
         request = asyncio.ensure_future(self.body())
@@ -304,7 +304,7 @@ class _ModelStream:
 async def _give_live(
     _run_context: "RunContext[Any]", events: AsyncIterable[AgentStreamEvent]
 ) -> None:
-    """Pass the visible pieces of a model's stream to the step that records the stream."""
+    """Put the visible pieces of a model's stream into the queue of the recording step."""
     live = _live.get()
     async for event in events:
         if live is None:
@@ -322,9 +322,9 @@ async def _give_live(
 
 
 def read_messages(past: Sequence[PastMessage]) -> list[JsonObject]:
-    """Return messages of earlier runs, as the agent kept them or else as texts. Reads the database.
+    """Return messages of earlier runs, as the agent recorded them, or else from the visible texts.
 
-    Keeps the latest messages that fit into the result of a step.
+    Keeps the latest messages that fit into the result of a step. Reads the database.
     """
     runs = list(dict.fromkeys(one.run for one in past))
     ids = [UUID(run) for run in runs]
@@ -353,20 +353,20 @@ def _dump(messages: list[ModelMessage]) -> list[JsonObject]:
 
 
 class Approvals(AbstractCapability[Any]):
-    """The capability that lets people decide about calls, and gives each call separate deps."""
+    """The capability that asks people about tool calls, and gives each call its own deps."""
 
     def __init__(self, policies: Policies, make_deps: Callable[[], Any] | None) -> None:
         self._policies = policies
         self._make_deps = make_deps
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Wrap the tools if the agent has deps."""
+        """Give each call its own dependencies, if the agent has any."""
         return OwnDeps(toolset, self._make_deps) if self._make_deps else None
 
     async def before_tool_validate(
         self, ctx: RunContext[Any], *, call: ToolCallPart, tool_def: ToolDefinition, args: Any
     ) -> Any:
-        """Refuse arguments that can be read in two ways."""
+        """Refuse arguments that have a name twice, as readers would disagree on the value."""
         problem = read_arguments(args)[1] if isinstance(args, str) else ""
         if "twice" in problem:
             raise ModelRetry(f"{UNFIT}{problem}")
@@ -375,7 +375,7 @@ class Approvals(AbstractCapability[Any]):
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
     ) -> DeferredToolResults:
-        """Ask people about all calls that need approval at once, and wait for outside results."""
+        """Ask people about all calls together, and wait for results of tools outside."""
         context = Context.get()
         asked, approvals = 0, []
         for call in requests.approvals:
@@ -400,7 +400,7 @@ class Approvals(AbstractCapability[Any]):
 
 @dataclass
 class OwnDeps(WrapperToolset[Any]):
-    """The tools of an agent, with separate deps for each call.
+    """A wrapper of an agent's tools that builds new dependencies (deps) for each call.
 
     A recorded call is not repeated, so after a crash its changes to shared deps would be lost.
     """
@@ -417,7 +417,7 @@ class OwnDeps(WrapperToolset[Any]):
 async def _approve(
     ctx: RunContext[Any], policy: Policy, call: ToolCallPart, arguments: JsonObject, note: str
 ) -> ToolApproved | ToolDenied:
-    """Ask about a call, and approve the arguments that were shown and judged."""
+    """Ask people about a call; approve exactly the arguments that they saw, or edited."""
     schema = ctx.tools[call.tool_name].parameters_json_schema
     described = ToolCallDescription(call.tool_name, arguments, schema, note)
     validate = partial(_validate, ctx, call)
@@ -436,9 +436,9 @@ async def _validate(
 ) -> tuple[JsonObject, str]:
     """Validate arguments as the framework does; see `Validate`.
 
-    For a tool with only a JSON schema, the framework has no validator.
+    The framework has no validator for a tool with only a JSON schema: the schema is used.
     """
-    manager: Any = ctx.tool_manager  # set in every run of an agent
+    manager: Any = ctx.tool_manager  # never None while an agent runs
     try:
         validated = await _validated(manager, call, written)
         tool = validated.tool
@@ -476,7 +476,7 @@ async def _validated(
 async def _read_again(
     manager: ToolManager[Any], call: ToolCallPart, dumped: JsonObject
 ) -> ValidatedToolCall[Any]:
-    """Validate dumped arguments.
+    """Validate arguments that were dumped to JSON after their first validation.
 
     Raises:
         ValueError: the author's validator accepts only the form that models write.
@@ -504,7 +504,7 @@ async def _as_json(
     properties = tool.tool_def.parameters_json_schema.get("properties", {}) if tool else {}
     [first, *others] = [*dumped, ""]
     if others == [""] and first not in properties and isinstance(dumped[first], dict):
-        dumped = dumped[first]  # the tool takes one model: its fields are the arguments
+        dumped = dumped[first]  # the single parameter is a model: show its fields
     dumped |= {
         name: written[name] for name in written if is_same_json(dumped.get(name), written[name])
     }

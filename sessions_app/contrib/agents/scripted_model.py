@@ -1,4 +1,4 @@
-"""A model for tests, with answers written beforehand."""
+"""A model for tests, whose answers the test defines."""
 
 from collections.abc import AsyncGenerator, Sequence
 from itertools import takewhile
@@ -8,15 +8,15 @@ from pydantic_core import to_json
 from sessions_app.contrib.agents.language_model import ModelMessage, Piece, ToolCall
 from sessions_app.json_types import JsonObject
 
-# An answer: a text, or its pieces.
+# An answer of the scripted model: a text, or its pieces.
 Turn = str | Sequence[Piece]
 
 
 class ScriptedModel:
-    """A model that gives its answers in order.
+    """A model that gives the defined answers in order.
 
-    The number of answers since the person's message selects the next one, so a repetition after a
-    crash gets the same answer. `requests` are the messages of each request.
+    The next answer is selected by the number of answers since the person's message, so that a
+    request repeated after a crash gets the same answer. `requests` has each request's messages.
     """
 
     def __init__(self, *turns: Turn) -> None:

@@ -23,18 +23,18 @@ from sessions_app.workflows import Context
 
 log = Log(__name__)
 
-# The approval of a call: True asks the owner of the conversation, False nobody. A function (the
-# rule) gets the validated arguments and the owner. Replay and edits call the rule again, so it must
-# depend on nothing else. Coroutine functions are not allowed.
+# The people who must approve a call: True is the owner of the conversation, False nobody. A rule (a
+# function) gets the validated arguments and the owner. A replay and an edit call the rule again, so
+# it must depend on nothing else. Coroutine functions are not allowed.
 Approval: TypeAlias = To | bool | Callable[[JsonObject, Person], To | bool]
-# The validation of arguments: returns them in the form for rule, people and tool, and a problem or
-# "".
+# A function that validates arguments. It returns them as JSON for the rule, people and the tool,
+# and a problem or "".
 Validate: TypeAlias = Callable[[JsonObject], Awaitable[tuple[JsonObject, str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """The facts for a tool beside its arguments, in a parameter with this annotation.
+    """The data that a tool gets beside its arguments, by a parameter with this annotation.
 
     `call_id` is the same in each repetition of this call: a key for systems that recognise repeated
     requests. `builder` and `options` are the workflow's.
@@ -100,10 +100,10 @@ HIDDEN = "{}: its JSON does not say all of it"
 
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
-# Mark of an argument that the model has not written.
+# Stands for an argument that the model has left out.
 MISSING: Any = object()
 
-# Beginning of the message to the model when the arguments of a call are invalid.
+# Beginning of a message to the model that the arguments of a call are invalid.
 UNFIT = "The arguments do not fit: "
 
 # A single policy for all tools, or policies by the name of the tool.
@@ -117,7 +117,7 @@ def policy_of(policies: Policies, tool: str) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDescription:
-    """A tool call in the form shown to people; `note` is a text of the tool's author."""
+    """A tool call as shown to people; `note` is a further text of the tool's author."""
 
     tool: str
     arguments: JsonObject
@@ -126,7 +126,7 @@ class ToolCallDescription:
 
     @property
     def title(self) -> str:
-        """The call in short: the tool and the first argument."""
+        """The title of the call: the tool's name, and the first argument."""
         subject = str(next(iter(self.arguments.values()), ""))[:60]
         return f"{self.tool.replace('_', ' ').capitalize()} {subject}".strip()
 
@@ -135,8 +135,8 @@ class ToolCallDescription:
 class Tool:
     """A function that a model may call by name.
 
-    `use` gets the arguments from `validate`, and the tool's context; it may be async, and the
-    result becomes text. A `repeatable` tool is called again after a crash in the middle; for other
+    `use` gets the validated arguments and the tool's context; it may be async, and the result
+    becomes text. A `repeatable` tool is called again if a crash interrupted a call; for other
     tools, a person is asked. A tool that is not `in_step` is no step itself, but calls the context
     for steps and questions.
     """
@@ -153,7 +153,7 @@ class Tool:
     def needs(
         self, approval: Approval = True, *, repeatable: bool = False, **options: Any
     ) -> "Tool":
-        """Return the tool with a policy by which people must allow its calls.
+        """Return a copy of the tool whose calls people must approve.
 
         Args:
             approval: the approvers of a call: `group("managers")`, True for the owner of the
@@ -215,7 +215,7 @@ def schema_tool(
 
 
 class _Parameters:
-    """The parameters of a function that are arguments of its tool."""
+    """The parameters of a function that a model provides as arguments of the tool."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         hints, fields = get_type_hints(function, include_extras=True), {}
@@ -240,13 +240,13 @@ class _Parameters:
         )
 
     def keywords(self, values: JsonObject, tool_context: ToolContext) -> JsonObject:
-        """Return the keyword arguments for the function."""
+        """Return the function's keyword arguments: validated ones, and the tool context."""
         checked = self.model.model_validate(values)
         by_name = {name: getattr(checked, name) for name in self._adapters}
         return by_name | ({self._context_name: tool_context} if self._context_name else {})
 
     async def validate(self, values: JsonObject) -> tuple[JsonObject, str]:
-        """Return the arguments with defaults, as the function will get them; see `Validate`."""
+        """Return the arguments as the function will get them, defaults included; see `Validate`."""
         try:
             return self._validated(values), ""
         except ValidationError as error:
@@ -268,14 +268,14 @@ class _Parameters:
             except (ValueError, TypeError) as error:
                 if name in checked.model_fields_set:
                     raise ValueError(HIDDEN.format(key)) from error
-                # A default without a JSON form is left to the function.
+                # A default without JSON is omitted: the function itself has it.
         return validated
 
 
 def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any:
     """Return a validated value as JSON from which the same value is read.
 
-    If that equals the model's JSON, the model's own is returned.
+    If the model's own JSON is equal, return that unchanged.
 
     Raises:
         ValueError: the JSON is read as another value, as with a secret.
@@ -286,7 +286,7 @@ def as_written(adapter: TypeAdapter[Any], value: object, written: object) -> Any
         return written
     try:
         again = adapter.validate_python(dumped)
-    except Exception as error:  # an author's validator may accept only the form that models write
+    except Exception as error:  # an author's validator may raise any exception
         raise ValueError(f"{dumped!r} is not read") from error
     if not is_same_value(again, value):
         raise ValueError(f"{value!r} is not {again!r}")
@@ -313,7 +313,7 @@ async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[Js
         }
         problems = await aargument_problems(schema, filled)
         if problems and not await aargument_problems(schema, values):
-            return values, ""  # the invalid default belongs to an unused alternative of the schema
+            return values, ""  # the invalid default is from an alternative not used
     texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
     return filled, "; ".join(texts)
 
@@ -332,7 +332,7 @@ def _with_defaults(schema: object, values: JsonObject, root: JsonObject) -> Json
 
 
 def _resolved(schema: object, root: JsonObject) -> JsonObject:
-    """Return a schema with its reference to the root's definitions resolved."""
+    """Return a schema with its top-level reference to the root's definitions resolved."""
     if not isinstance(schema, dict):
         return {}
     _, _, name = str(schema.get("$ref", "")).partition("#/$defs/")
@@ -342,7 +342,7 @@ def _resolved(schema: object, root: JsonObject) -> JsonObject:
 
 
 class Toolset(ABC):
-    """Tools that are known only at run time, such as those of a server."""
+    """A set of tools that is known only at run time, such as the tools of a server."""
 
     name: str
 
@@ -359,7 +359,7 @@ class Tools:
     """The tools of an agent, by name."""
 
     def __init__(self, tools: Iterable[Tool | Callable[..., Any]]) -> None:
-        """Collect tools; a function stands for `tool(function)`.
+        """Collect tools; functions are converted by `tool`.
 
         Raises:
             ValueError: two tools have the same name.
@@ -388,7 +388,7 @@ class Tools:
 
 
 def read_arguments(text: str) -> tuple[JsonObject, str]:
-    """Return the arguments that a model has written, and a problem or ""."""
+    """Return the arguments parsed from a model's JSON, and a problem or ""."""
     try:
         values = from_json(text or "{}", allow_inf_nan=False)
     except ValueError as error:
@@ -415,7 +415,7 @@ def as_text(result: object) -> str:
 
     Characters that cannot be stored, as in a binary file, are replaced.
     """
-    # `str.__str__` returns the value of a string enum, `str()` would return the name.
+    # `str()` would return the name of a string enum; `str.__str__` returns its value.
     text = str.__str__(result) if isinstance(result, str) else _json_text(result)
     return str(storable(text))
 
@@ -423,7 +423,7 @@ def as_text(result: object) -> str:
 def _json_text(result: object) -> str:
     """Return a result as JSON, with descriptions of binary data and of values without JSON."""
     if isinstance(result, Iterator):
-        result = list(result)  # iterating executes a generator, and may raise
+        result = list(result)  # this executes a generator, and may raise
     try:
         return to_json(result, fallback=str).decode()
     except Exception as error:
@@ -464,6 +464,6 @@ def cut(text: str, limit: int) -> str:
 
 
 def question_text(asked: object) -> str:
-    """Return a framework's question as text of a prompt, neither empty nor too long."""
+    """Return a framework's question as a prompt's text, which is neither empty nor too long."""
     text = as_text(asked)
     return text if 0 < len(text) <= MAX_TEXT else cut(text, MAX_TEXT - 100) or "?"

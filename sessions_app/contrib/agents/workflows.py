@@ -1,4 +1,4 @@
-"""The source of workflows that the NeMo Agent Toolkit describes: the key `nat`."""
+"""The key `nat` of workflow files, for configurations of the NeMo Agent Toolkit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +11,12 @@ from sessions_app.workflows.sources import WorkflowSource, add_source
 
 
 class NatSource(WorkflowSource):
-    """A configuration of the toolkit, whose packages are imported only where a file names one."""
+    """A configuration of the toolkit, which is imported only if a workflow file names one."""
 
     key: ClassVar[str] = "nat"
-    # The toolkit's configuration; a relative path starts at the file that names it.
+    # Path of the toolkit's configuration, relative to the workflow file.
     nat: Path
-    # Signs people in for the toolkit's functions; see docs/nat.md.
+    # Signs in users for the toolkit's functions; see docs/nat.md.
     authenticate: ImportString[Callable[..., Any]] | None = None
 
     def declare(self, name: str, folder: Path) -> None:
