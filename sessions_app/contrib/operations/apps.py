@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class OperationsConfig(AppConfig):
-    """The configuration of the application, whose `admin` Django finds by itself."""
+    """The configuration of the application. Django itself imports its module `admin`."""
 
     name = "sessions_app.contrib.operations"
     label = "hitl_operations"
@@ -14,5 +14,5 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks of a deployment with `manage.py check --deploy`."""
-        # The checks import models, which cannot be imported before ready().
+        # Import late: the checks import models, which are not loaded before ready().
         import_string("sessions_app.contrib.operations.doctor.deployment.check_deployment")

@@ -1,4 +1,4 @@
-"""The audit as read by people: on the page of a prompt, and as a file.
+"""The audit in the form for people: on the page of a prompt, and as a file.
 
 Assigned prompts have stored entries. Other prompts were shown to their owner only; their entries
 are built from the prompts' rows, for as long as the rows are kept.
@@ -25,7 +25,7 @@ COLUMNS = (
     *("at", "action", "by", "by_name", "via", "address"),
     *("workflow", "question", "detail", "interaction", "run"),
 )
-# A spreadsheet runs a cell that begins with one of these characters as a formula.
+# If a cell begins with one of these characters, a spreadsheet executes it as a formula.
 FORMULA = tuple("=+-@\t\r\n")
 
 
@@ -41,7 +41,7 @@ def of_prompt(interaction: Interaction) -> list[AuditEntry]:
 def entries(
     since: datetime | None, until: datetime | None, workflow: str | None
 ) -> Iterator[AuditEntry]:
-    """Yield the entries of a time range and a workflow chronologically, as a stream.
+    """Yield the entries of a time range and a workflow in order of time, without loading all.
 
     `since` is included, `until` is not; None means no restriction.
     """
@@ -72,8 +72,8 @@ def as_json_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
 
 
 def as_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """Yield a header and a line for each entry. A cell that a spreadsheet would execute begins with
-    `'`.
+    """Yield CSV: a header, and a line for each entry. A leading `'` keeps spreadsheets from running
+    a cell.
     """
     line = StringIO()
     writer = csv.writer(line, quoting=csv.QUOTE_ALL)
@@ -92,7 +92,7 @@ FORMATS = {"jsonl": as_json_lines, "csv": as_csv}
 
 
 def _harmless(text: str) -> str:
-    first = normalize("NFKC", text.lstrip(" ")[:1])  # a full-width sign becomes a plain one
+    first = normalize("NFKC", text.lstrip(" ")[:1])  # NFKC turns a full-width sign into "="
     return f"'{text}" if first in FORMULA else text
 
 

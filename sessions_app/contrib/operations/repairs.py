@@ -31,9 +31,9 @@ GIVEN_UP = Q(outcome=PendingSignal.Outcome.GIVEN_UP)
 
 
 def carry_out(request: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Carry out one of `runs.requests` in a transaction of the writer's own.
+    """Carry out one of `runs.requests` in a separate transaction of the writer.
 
-    A database failure is a refusal in words, and other rows can still be repaired.
+    If the database fails, a SessionsError is raised, so that other rows can still be repaired.
     """
     build: Callable[P, Work[T]] = unwrap(request)
     return writer.write_now(build(*args, **kwargs))
@@ -51,12 +51,12 @@ def answer(interaction: UUID, *, person: Person, value: Answer) -> AnswerResult:
 
 
 def evict(key: str) -> bool:
-    """Ask for the key's builder to be closed once nothing uses it. False if there is none."""
+    """Request that a key's builder is closed once nothing uses it. False if there is none."""
     return writer.write_now(lambda tx: _evict(tx, key))
 
 
 def take_over(key: str) -> bool:
-    """Let another worker host the key. False if no host has it, or its worker is alive."""
+    """Let another worker host the key. False if no host has the key, or its worker is alive."""
     return writer.write_now(lambda tx: _take_over(tx, key))
 
 
@@ -70,11 +70,11 @@ def _evict(tx: Transaction, key: str) -> bool:
 
 
 def _take_over(tx: Transaction, key: str) -> bool:
-    """Take over a dead worker's host at once; workers do the same by themselves within 10 s."""
+    """Take over a dead worker's host now, which workers would do by themselves within 10 s."""
     leases = HostLease.objects.filter(pk=key, released_at=None).exclude(
         worker__in=processes.hosting_processes()
     )
-    # The raised generation fences off the old host if the worker was only asleep.
+    # A raised generation makes later writes of the old host fail, in case its worker only slept.
     if not leases.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
         return False
     take_from_dead(key)
@@ -83,7 +83,7 @@ def _take_over(tx: Transaction, key: str) -> bool:
 
 
 def send_again(notice: int) -> bool:
-    """Have a waiting or given-up mail or webhook sent now. False if it has gone out.
+    """Make a waiting or given-up mail or webhook due now. False if it has been sent.
 
     The attempts are counted from zero, and quiet hours do not apply.
     """
@@ -98,7 +98,7 @@ def send_again(notice: int) -> bool:
 
 
 def give_up(notice: int) -> bool:
-    """Give up a waiting mail or webhook. False if it does not wait."""
+    """Stop the delivery of a waiting mail or webhook. False if it does not wait."""
 
     def change(tx: Transaction) -> bool:
         rows = PendingSignal.objects.filter(TO_BE_SENT, pk=notice)

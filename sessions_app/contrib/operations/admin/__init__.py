@@ -2,11 +2,11 @@
 
 from django.contrib import admin
 
-# The three modules import the modules of all other pages.
+# Importing these three modules imports, and so registers, the pages of all modules.
 from sessions_app.contrib.operations.admin import host_pages, prompt_pages, run_pages
 
 __all__ = ["host_pages", "prompt_pages", "run_pages"]
 
-# The first page has the overview, unless the project has chosen a template of its own.
+# Add the overview to the admin's first page, unless the project has set its own template.
 if admin.site.index_template is None:
     admin.site.index_template = "admin/sessions_app/index.html"

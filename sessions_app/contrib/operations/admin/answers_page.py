@@ -15,7 +15,7 @@ from sessions_app.models import Interaction, JournalEntry, PendingSignal
 from sessions_app.signals.notice_kinds import kinds
 
 DAYS = 30
-# Newest prompts and steps from which times are computed.
+# Maximum number of newest prompts, and of newest steps, from which times are computed.
 NEWEST = 10_000
 ROWS = 20
 ANSWERED = F("answered_at") - F("created_at")
@@ -23,13 +23,13 @@ STEP = F("finished_at") - F("started_at")
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> JsonObject:
-    """Make a table of the page; each cell carries the heading of the column."""
+    """Make a table for the template; each cell is a pair with the heading of its column."""
     cells = [list(zip(columns, row, strict=True)) for row in rows]
     return {"title": title, "columns": columns, "rows": cells}
 
 
 def tables(*, with_steps: bool) -> list[JsonObject]:
-    """Return the parts of the page, each of one statement and at most `ROWS` rows."""
+    """Return the tables of the page. Each takes one query, and has at most `ROWS` rows."""
     since = timezone.now() - timedelta(days=DAYS)
     newest = Interaction.objects.order_by("-created_at").values("pk")[:NEWEST]
     answered = Interaction.objects.filter(

@@ -1,5 +1,5 @@
-"""The needs of operators: overdue questions, questions that nobody can answer, and runs that are
-suspended or have failed. Each kind has a count, a short list, and a list filter.
+"""The prompts and runs that need an operator: overdue questions, questions that nobody can answer,
+and runs that are suspended or have failed. Each kind has a count, a short list, and a list filter.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,16 +20,16 @@ from sessions_app.models import Event, Interaction, Run
 from sessions_app.questions.question_view import QuestionView
 
 PENDING = Q(status=Interaction.Status.PENDING)
-# Rows listed of each kind.
+# Maximum rows of each kind in the short lists.
 FIRST = 5
-# Pending questions tested for people who can answer, by the earliest deadline; a test of 100,000
-# would take a second.
+# Maximum number of pending questions, the earliest deadlines first, for which answerers are sought:
+# with 100,000, that would take a second.
 LOOKED_AT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A count that links the list of the rows that it counts."""
+    """A count of rows, with a link to the list of these rows."""
 
     title: str
     count: int
@@ -39,7 +39,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A row that needs an operator: the reason, the people asked, and the start of the wait."""
+    """A prompt or run that needs an operator: the reason, the people asked, and since when."""
 
     link: str
     workflow: str
@@ -50,12 +50,12 @@ class Need:
 
 
 def overdue() -> Q:
-    """Keep pending prompts with a due time in the past."""
+    """Return the condition on prompts that their due time has passed without an answer."""
     return PENDING & Q(due_at__lt=timezone.now())
 
 
 def nobody_can_answer() -> Q:
-    """Keep pending prompts that nobody may answer, by the present people, groups and permissions.
+    """Return the condition on pending prompts that no present person may answer.
 
     Only the `LOOKED_AT` prompts with the earliest deadlines are tested.
     """
@@ -64,7 +64,7 @@ def nobody_can_answer() -> Q:
 
 
 def read_questions(pending: int) -> tuple[list[Tile], list[Need]]:
-    """Count the overdue questions and those that nobody can answer, and list the first of each."""
+    """Count overdue questions and those that nobody can answer, and list the first ones of each."""
     page = reverse("admin:sessions_app_interaction_changelist")
     late = Interaction.objects.filter(overdue())
     stuck = Interaction.objects.filter(nobody_can_answer())
@@ -105,9 +105,9 @@ def asked_of(prompt: Interaction) -> str:
 
 
 def read_runs() -> tuple[list[Tile], list[Need]]:
-    """Count the suspended runs and those that failed within a day, and list the first of each."""
+    """Count suspended runs and those that failed within a day, and list the latest ones of each."""
     page = reverse("admin:sessions_app_run_changelist")
-    # The filter in the link has whole minutes, so the count does, too.
+    # Cut to whole minutes, as in the link's filter, so that the count equals the list's.
     since = (timezone.now() - timedelta(days=1)).replace(second=0, microsecond=0)
     suspended = Run.objects.filter(status=Run.Status.SUSPENDED)
     failed = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
@@ -137,7 +137,7 @@ def read_runs() -> tuple[list[Tile], list[Need]]:
 
 
 def with_end(runs: QuerySet[Run]) -> QuerySet[Any]:
-    """Add the time of each run's last status change: no column has the time of a suspension."""
+    """Annotate runs with the time of their last status change, as no column has a suspension's."""
     changes = Event.objects.filter(
         conversation=OuterRef("conversation"), run=OuterRef("pk"), type=Event.Type.RUN
     )

@@ -29,9 +29,9 @@ from sessions_app.questions.outcomes import LINE, via_words
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage.spool import pieces, spool
 
-# Entries in a file exported by the admin; `manage.py export_audit` has no bound.
+# Maximum number of entries in an exported file; `manage.py export_audit` has no limit.
 AT_MOST = 50_000
-# Newest audit entries shown on the page of a prompt.
+# Maximum number of audit entries, the newest ones, on a prompt's page.
 ROWS_SHOWN = 100
 STORED_FIELDS = ("action", "by", "by_name", "via", "question", "interaction", "run", "detail")
 Action = AuditEntry.Action
@@ -47,19 +47,19 @@ TEMPLATES = {
     Action.ANSWERED: _("{who} answered {question} with {answer}"),
     Action.CANCELLED: _("{question} was cancelled, as its run ended first"),
 }
-# Sentences for entries that name no person.
+# Sentences about actions that happened automatically, without a person.
 IMPERSONAL = {
     Action.RELEASED: _("{question} was released, as its person may answer no more"),
     Action.ESCALATED: _("{question} was escalated to {to}"),
 }
-# Keys: whether a person ended the wait, and whether the run continued with an answer.
+# Sentences about expiry. Key: (an operator ended the wait, the run got a default answer).
 EXPIRED = {
     (False, True): _("Nobody answered {question} in time: it went on with {answer}"),
     (False, False): _("Nobody answered {question} in time"),
     (True, True): _("{who} ended the wait for {question}: it went on with {answer}"),
     (True, False): _("{who} ended the wait for {question}"),
 }
-# The audit names visits to a prompt's own page; of a list it cannot know which cards were read.
+# Only for a visit to the prompt's own page: in a list, nobody knows which cards were read.
 OPENED_PAGE = _("{who} opened {question}")
 QUOTED = ("question", "answer", "note")
 
@@ -114,7 +114,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     export_csv = _export(_("Export as CSV"), "csv", "text/csv; charset=utf-8")
 
     def named(self, term: str) -> list[QuerySet[Any]]:
-        """Return also the keys of the entries of a run's prompts, as long as the run is stored."""
+        """Return the matching keys; a run's id finds entries of its prompts, while it is stored."""
         prompts = keys_by(Interaction, ("run__exact",), term)
         of_run = [AuditEntry.objects.filter(interaction__in=keys).values("pk") for keys in prompts]
         return [*super().named(term), *of_run]
@@ -140,7 +140,7 @@ def audit_table(interaction: Interaction) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """The sentence of an audit entry, with question, answer and note set off, and the prompt."""
+    """The sentence that describes an audit entry, and the prompt that the entry is about."""
 
     template: str
     values: dict[str, str]
@@ -159,7 +159,7 @@ class Sentence:
 
 
 def read_sentences(entries: Sequence[AuditEntry]) -> list[Sentence]:
-    """Read the sentences of entries, in two queries for any number of entries."""
+    """Return the sentence of each entry; two queries suffice for any number of entries."""
     rows = Interaction.objects.select_related("run__conversation__owner")
     prompts = rows.in_bulk({entry.interaction for entry in entries})
     people = display_names(entry.by for entry in entries if entry.by)
@@ -206,7 +206,7 @@ def _asked(entry: AuditEntry, prompt: Interaction | None) -> Iterable[str]:
 
 
 def _answer(response: JsonObject | None, prompt: Interaction | None) -> str:
-    """Return an answer by the labels of the options, or as stored if the prompt is deleted."""
+    """Return an answer with the labels of options, or as stored if the prompt was deleted."""
     if response is None:
         return ""
     if prompt is not None:

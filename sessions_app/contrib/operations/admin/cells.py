@@ -1,4 +1,4 @@
-"""The short texts of table cells: moments, spans, JSON values, and the names of people."""
+"""The short texts of table cells: times, durations, JSON values, and the names of people."""
 
 import json
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person, read_user_id, users
 
 TEXT_SHOWN = 300
-# Labels for the statuses of runs and questions.
+# Translated statuses of runs and questions, by stored value.
 STATUSES = {**dict(Run.Status.choices), **dict(Interaction.Status.choices)}
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -41,7 +41,7 @@ def colored(status: str) -> str:
 
 
 def in_words(words: object, code: str) -> str:
-    """Show a code in words; the title has the code."""
+    """Return words for a code, as HTML; the tooltip shows the code."""
     return format_html('<span title="{}">{}</span>', code, words)
 
 
@@ -53,22 +53,22 @@ def outcome(result: object, error: object, *, finished: bool) -> str:
 
 
 def pretty(value: object) -> str:
-    """Show a stored value as JSON over several lines."""
+    """Return a stored value as indented JSON in HTML."""
     return format_html("<pre>{}</pre>", as_json(value))
 
 
 def as_json(value: object) -> str:
-    """Return a value as JSON over several lines."""
+    """Return a value as indented JSON."""
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def folded(summary: object, text: str) -> str:
-    """Show a summary that opens to a whole text."""
+    """Return HTML of a summary that unfolds to the whole text."""
     return format_html("<details><summary>{}</summary><pre>{}</pre></details>", summary, text)
 
 
 def moment(at: datetime | None) -> str:
-    """Show a moment as a time, with the date unless it is today; the title has date and time."""
+    """Return a time for people, with the date unless it is today; the tooltip has both."""
     if at is None:
         return ""
     local, today = timezone.localtime(at), timezone.localdate()
@@ -77,7 +77,7 @@ def moment(at: datetime | None) -> str:
 
 
 def due(at: datetime | None) -> str:
-    """Show the time left until a moment; the title has the moment."""
+    """Return the time left until a deadline; the tooltip has its date and time."""
     if at is None:
         return ""
     seconds = (at - timezone.now()).total_seconds()
@@ -88,14 +88,14 @@ def due(at: datetime | None) -> str:
 
 
 def ago(at: datetime) -> str:
-    """Show how long ago a moment was, in one or two units."""
+    """Return how long ago a time was, in one or two units."""
     seconds = (timezone.now() - at).total_seconds()
     span = timesince(at) if seconds >= MINUTE else f"{max(seconds, 0):.0f} s"
     return gettext("%(time)s ago") % {"time": span}
 
 
 def show_duration(duration: timedelta) -> str:
-    """Show a span in its one or two largest units."""
+    """Return a duration in its one or two largest units."""
     seconds = max(duration.total_seconds(), 0)
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
@@ -110,13 +110,13 @@ def show_duration(duration: timedelta) -> str:
 
 
 def brief_age(at: datetime) -> str:
-    """Show how long ago a moment was, in its largest unit."""
+    """Return how long ago a time was, in the largest unit."""
     return " ".join(show_duration(timezone.now() - at).split()[:2])
 
 
 @admin.display(description=_("took"))
 def took(row: Any) -> str:
-    """Show how long a row took, or has taken so far, including waits for people."""
+    """Return how long a run or call took, or has taken so far, waits for people included."""
     if row.started_at is None:
         return ""
     if row.finished_at is None:
@@ -126,13 +126,13 @@ def took(row: Any) -> str:
 
 
 def display_name(user: Any) -> str:
-    """Name a user by their full name, with the user name behind it."""
+    """Return a user's full name, with the user name in brackets."""
     person = Person.of(user)
     return f"{person.name} ({person.username})" if person.name else person.username
 
 
 def display_names(keys: Iterable[str]) -> dict[str, str]:
-    """Return the names of users by primary key, as a text; deleted users are left out."""
+    """Return the names of users, by primary key as text; deleted users are left out."""
     ids = []
     for key in set(keys):
         with suppress(ValidationError):

@@ -45,12 +45,12 @@ ENTRY_STORED = (
     *("arguments", "result", "error", "place", "last_position", "sequence"),
     *("started_at", "finished_at"),
 )
-# Rows named in the message that a conversation is protected from deletion.
+# Maximum number of protecting rows named in the message that a deletion was refused.
 KEEPERS_NAMED = 5
 
 
 class RunsInline(LastRows):
-    """The last runs of a conversation."""
+    """A table with the last runs of a conversation, on its page."""
 
     model = Run
     fk_name = "conversation"
@@ -61,7 +61,7 @@ class RunsInline(LastRows):
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
-    """The admin pages of conversations. Only a superuser deletes one, with all dependent rows."""
+    """The admin pages of conversations. Only a superuser can delete one, with all its rows."""
 
     whose = column(_("owner"), lambda conversation: cells.display_name(conversation.owner))
     updated = column(_("updated"), lambda conversation: cells.moment(conversation.updated_at))
@@ -71,7 +71,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     related = ("owner",)
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
     searched = _("Search whole IDs (conversation) and user names (owner)")
-    ordering = ("-created_at",)  # updated_at has no index
+    ordering = ("-created_at",)  # not by updated_at, which has no index
     sortable_by = (run_texts.began,)
     readonly_fields = (run_texts.began, "updated", "deleted", "everything", run_texts.chat)
     fieldsets = (
@@ -86,7 +86,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Return counts instead of every row: a conversation may have ten thousand events."""
+        """Return only counts of dependent rows: a conversation may have ten thousand events."""
         titles = [str(conversation) for conversation in objs]
         counts = {
             gettext("conversations"): len(titles),
@@ -99,14 +99,14 @@ class ConversationAdmin(ReadOnlyAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: JsonObject | None = None
     ) -> HttpResponse:
-        """Delete a conversation, or name the project's rows that protect it."""
+        """Delete a conversation; if rows of the project protect it, name them in a message."""
         view = partial(super().delete_view, request, object_id, extra_context)
         return self._delete_unless_kept(request, view, self.link("change", object_id))
 
     def changelist_view(
         self, request: HttpRequest, extra_context: JsonObject | None = None
     ) -> HttpResponse:
-        """Show the list; if the project's rows prevent a deletion in it, show a message."""
+        """Show the list; if rows of the project prevent a deletion, name them in a message."""
         view = partial(super().changelist_view, request, extra_context)
         return self._delete_unless_kept(request, view, request.get_full_path())
 
@@ -114,7 +114,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, view: Callable[[], HttpResponse], page: str
     ) -> HttpResponse:
         try:
-            with transaction.atomic():  # a refusal rolls back Django's log of deletions, too
+            with transaction.atomic():  # on refusal, also undo Django's log entries
                 return view()
         except (ProtectedError, RestrictedError) as error:
             reason, keepers = error.args
@@ -131,7 +131,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         self.delete_queryset(request, Conversation.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
-        """Lock the rows as hosts do, then delete them.
+        """Lock the conversations, as hosts do before they write, and delete them.
 
         A concurrent write of a host commits before the deletion, or finds no conversation.
         """
@@ -177,7 +177,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
     """The admin pages of attachments: properties without contents, the newest first."""
 
     bytes = column(_("size"), lambda row: filesizeformat(row.size))
-    # The cell is empty until the file is sent.
+    # Link to the run of the message with the file; empty until the file is sent.
     about = column(_("message"), lambda row: run_texts.link(row.run) if row.run else "")
     list_display = ("name", "content_type", "bytes", "owner", "about", "created_at")
     list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
@@ -194,7 +194,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
 class _EventColumns:
     what = column(_("type"), lambda event: cells.in_words(event.get_type_display(), event.type))
     at = column(_("time"), lambda event: cells.moment(event.created_at))
-    # The cell cuts the payload; the event's own page shows all of it.
+    # Only the beginning of the payload; the event's own page shows all of it.
     content = column(_("payload"), lambda event: cells.short(event.payload))
 
     @admin.display(description=_("sequence"))
@@ -205,7 +205,7 @@ class _EventColumns:
 
 
 class EventsInline(_EventColumns, LastRows):
-    """The end of a run's log."""
+    """A table with the last events of a run, on its page."""
 
     model = Event
     fk_name = "run"
@@ -223,18 +223,18 @@ class _ByRun(ReadOnlyAdmin):
         return lookup in lookups or super().lookup_allowed(lookup, value, request)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        """Offer filters only in lists of one run or conversation, as no index serves a filter."""
+        """Return filters only for the list of one run or conversation: no index serves a filter."""
         of_one = {"run__id__exact", "conversation__id__exact"} & request.GET.keys()
         return super().get_list_filter(request) if of_one else ()
 
     def get_model_perms(self, request: HttpRequest) -> JsonObject:
-        """Leave the model out of the index: rows say little outside of a run or a conversation."""
+        """Hide the model on the admin's index, as its rows mean little outside of a run's page."""
         return {}
 
 
 @admin.register(Event)
 class EventAdmin(_EventColumns, _ByRun):
-    """The admin pages of events: the log."""
+    """The admin pages of events, the entries of a conversation's log."""
 
     list_display = (*EVENT, "run")
     list_filter = ("type",)

@@ -1,4 +1,4 @@
-"""The admin pages of hosts (owner, workflow and worker) and of processes."""
+"""The admin pages of hosts (each drives the runs of one key) and of processes."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -45,7 +45,7 @@ PROCESS_FIELDS = (
 
 
 class HasBuilder(ConditionFilter):
-    """A filter of hosts by their builder: a lease has metrics while its builder lives."""
+    """A filter of hosts by the state of their builder; only a live builder has metrics."""
 
     title = _("builder")
     parameter_name = "builder"
@@ -58,7 +58,7 @@ class HasBuilder(ConditionFilter):
 
 
 class IsHeld(ConditionFilter):
-    """A filter for leases that a host holds now, and for those whose host disappeared."""
+    """A filter of leases: those that a host holds, and those whose host's process has died."""
 
     title = _("worker")
     parameter_name = "host"
@@ -70,7 +70,7 @@ class IsHeld(ConditionFilter):
 
 @admin.register(HostLease)
 class HostLeaseAdmin(ReadOnlyAdmin):
-    """The admin pages of hosts: a key's lease, the owner, and the metrics of the builder."""
+    """The admin pages of hosts: the lease of a key, its owner, and the metrics of its builder."""
 
     list_display = (
         *("who", "what", "builder", "in_use", "requests", "errors"),
@@ -90,13 +90,13 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[HostLease]:
         """Return the leases, annotated with whether the worker of each is alive."""
         rows: QuerySet[HostLease] = super().get_queryset(request)
-        # "" is no worker's name: Django cannot filter by a comparison with an empty list.
+        # "" is no worker's name, and keeps the list from being empty, which Django cannot annotate.
         return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting_processes()]))
 
     def read_beside(self, rows: Sequence[Any]) -> None:
         """Set the owner, the conversation and the run counts of each lease.
 
-        The host of a user's builder serves all conversations of the user, so none is set.
+        A host with a user's builder serves all conversations of the user: its conversation is None.
         """
         names = display_names(lease.user_id for lease in rows if lease.user_id)
         conversations = _conversations(rows)
@@ -112,13 +112,13 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return f"{row.owner}: {about}"
 
     def named(self, term: str) -> list[QuerySet[Any]]:
-        """Return also the keys of hosts whose runs match the term: each host has had a run."""
+        """Return the matching keys; a term that matches a run also finds the run's host."""
         runs = keys_by(Run, run_texts.NAMES, term)
         of_runs = [Run.objects.filter(pk__in=found).values("key") for found in runs]
         return [*super().named(term), *of_runs]
 
     def applies(self, action: str, row: Any) -> bool:
-        """Return whether there is a builder to close, or a dead worker's host to take over."""
+        """Return whether a builder can be closed, or a dead worker's host be taken over."""
         if action == "evict":
             return bool(row.user_id) and (row.released_at is None or bool(row.metrics))
         return row.released_at is None and not row.worker_alive
@@ -138,7 +138,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     who = column(_("who"), lambda lease: lease.owner)
     activity = column(_("last activity"), lambda lease: moment(lease.last_activity))
-    # All-time counts of the runs that have ended or failed.
+    # Numbers of the key's runs that have ended, and that have failed, since the beginning.
     requests = column(_("requests"), lambda lease: lease.runs.get("ended", 0))
     errors = column(_("errors"), lambda lease: lease.runs.get("failed", 0))
 
@@ -164,19 +164,19 @@ class HostLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("in use by"))
     def in_use(self, lease: Any) -> int:
-        """Count the present uses of the builder; for a shared one, the host's running runs."""
+        """Return the number of uses of the builder; for a shared one, of the host's active runs."""
         return _uses(lease) if lease.metrics else int(lease.runs.get("running", 0))
 
     @admin.display(description=_("latency"))
     def latency(self, lease: HostLease) -> str:
-        """Show how long a request of the live builder takes, without waiting for people."""
+        """Return how long a request of the builder takes on average, without waits for people."""
         if not (count := lease.metrics.get("total_requests", 0)):
             return ""
         return show_duration(timedelta(milliseconds=lease.metrics["total_latency_ms"] / count))
 
     @admin.display(description=_("worker"))
     def host(self, lease: Any) -> str:
-        """Name the process that hosts the key now; empty without a host."""
+        """Return the name of the process that hosts the key now; empty without a host."""
         if lease.released_at is not None:
             return ""
         gone = gettext("%(worker)s (gone)") % {"worker": lease.worker}
@@ -188,12 +188,12 @@ def _uses(lease: HostLease) -> int:
 
 
 def _subject(lease: HostLease) -> str:
-    """Return the subject of a key: the user's id, or else the conversation's id."""
+    """Return the id in a host's key: the user's, or else the conversation's."""
     return lease.user_id or lease.key.split(":", 2)[1]
 
 
 def _conversations(leases: Iterable[HostLease]) -> dict[str, Conversation]:
-    """Return the conversations behind the keys of shared workflows, with their owners."""
+    """Return the conversations of hosts of shared workflows, by id, with their owners."""
     ids = []
     for lease in leases:
         with suppress(ValueError):
@@ -214,7 +214,7 @@ def _count_runs(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 @admin.register(Process)
 class ProcessAdmin(ReadOnlyAdmin):
-    """The admin pages of process reports. A process that reports nothing for an hour is deleted."""
+    """The admin pages of processes. A process without a report for an hour has no row any more."""
 
     change_list_template = "admin/sessions_app/overviewed_list.html"
     list_display = ("name", "kind", "state", "seen", "hosting", "queue_names", "started")
@@ -239,7 +239,7 @@ class ProcessAdmin(ReadOnlyAdmin):
         )
 
     started = column(_("started"), lambda row: ago(row.started_at), ordering="started_at")
-    # The last heartbeat of a job worker, the last report of any other process.
+    # Seconds since a job worker's last heartbeat, or any other process's last report.
     seen = column(
         _("last seen"), lambda row: gettext("%(time)s ago") % {"time": f"{row.silent:.0f} s"}
     )

@@ -1,4 +1,4 @@
-"""The admin pages of mails and webhooks: recipients, and sent, waiting and failed notices."""
+"""The admin pages of notices (mails and webhooks): recipients, and sending states."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -36,7 +36,7 @@ COLORS = {
 
 
 def notices(signals: QuerySet[Any]) -> QuerySet[Any]:
-    """Return the mails and webhooks among the signals, each with its `state`."""
+    """Return the notices (mails and webhooks) among the signals, each with its `state`."""
     states = (
         When(condition(), then=Value(name))
         for name, (_words, condition) in State.conditions.items()
@@ -59,7 +59,7 @@ def _kind(notice: Any) -> NoticeKind | None:
 
 
 class Kind(admin.SimpleListFilter):
-    """A filter for one of the kinds that applications have added."""
+    """A filter by the kinds of notices that applications have added with `add_kind`."""
 
     title = _("kind")
     parameter_name = "kind"
@@ -91,7 +91,7 @@ class State(ConditionFilter):
 
 
 def _is_taken() -> Q:
-    """Keep notices that a sender has taken, or is about to take."""
+    """Return the condition on notices that a process is sending, or is about to."""
     return Q(attempts__gt=0) | Q(due_at__lte=timezone.now())
 
 
@@ -106,7 +106,7 @@ def what(notice: Any) -> str:
 
 @admin.display(description=_("status"))
 def state(notice: Any) -> str:
-    """Show the outcome of a notice, or the state of one that waits."""
+    """Return the outcome of a notice, or the state of an unsent one, as HTML."""
     words = State.conditions[notice.state][0]
     if notice.state == "not_sent":
         words = notice.get_outcome_display()
@@ -115,7 +115,7 @@ def state(notice: Any) -> str:
 
 @admin.display(description=_("when"))
 def when(notice: PendingSignal) -> str:
-    """Show when the notice was settled, or when the next attempt is due."""
+    """Return the time when the notice was settled, or when the next attempt is due."""
     return moment(notice.settled_at) or due(notice.due_at)
 
 
@@ -150,7 +150,7 @@ def of_run(run: Run) -> str:
 
 @admin.register(PendingSignal)
 class NoticeAdmin(ReadOnlyAdmin):
-    """A mail or a webhook, with its outcome or its last error."""
+    """The admin pages of mails and webhooks, each with its outcome or its last error."""
 
     question = column(
         _("question"),
@@ -169,7 +169,7 @@ class NoticeAdmin(ReadOnlyAdmin):
     actions = ("send_again", "give_up")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the notices: other signals are for the project's own code."""
+        """Return only the notices; other signals are for a project's own code."""
         return notices(super().get_queryset(request))
 
     def read_beside(self, rows: Sequence[Any]) -> None:
@@ -180,7 +180,7 @@ class NoticeAdmin(ReadOnlyAdmin):
         return what(row)
 
     def applies(self, action: str, row: PendingSignal) -> bool:
-        """Return whether the notice waits, or may be sent after it was given up."""
+        """Return whether the notice is unsent; one that was given up can be sent again."""
         given_up = row.outcome == PendingSignal.Outcome.GIVEN_UP
         return row.due_at is not None or (action == "send_again" and given_up)
 

@@ -1,4 +1,4 @@
-"""The admin pages of interactions: read them, answer in your name, reassign, expire early."""
+"""The admin pages of questions: to read, answer in one's own name, reassign, expire early."""
 
 from collections.abc import Callable
 from functools import partial
@@ -67,7 +67,7 @@ ASSIGNMENT_FIELDS = (
     audit_pages.audit_table,
     notice_pages.of_prompt,
 )
-# Questions named on the page of a bulk operation.
+# Maximum number of questions named on the page that reassigns several.
 TITLES_SHOWN = 20
 STORED_FIELDS = (
     ("id", "conversation"),
@@ -79,12 +79,12 @@ STORED_FIELDS = (
 )
 
 ASSIGNED = PENDING & Q(assignment__isnull=False)
-# Rows that a filter keeps: with all of 200,000 pending questions, a page would take seconds.
+# Maximum number of rows that a filter yields: 200,000 pending questions would take seconds.
 FIRST = 2_000
 
 
 def _first(condition: Q, *order: OrderBy | str) -> Q:
-    """Keep the first prompts that meet the condition, in an order that an index has."""
+    """Return the condition to be among the first `FIRST` prompts of the given, indexed order."""
     first = Interaction.objects.filter(condition).order_by(*order)
     return Q(pk__in=first.values("pk")[:FIRST])
 
@@ -106,10 +106,10 @@ class Waits(ConditionFilter):
 
 
 class AnswerForm(forms.Form):
-    """A form with the field `answer`, of the prompt's type: a text, or a list of values for a
-    checkbox. A prompt with options for a note adds the field `note`.
+    """A form with the field `answer` of the prompt's type: a text, or a list of values for a
+    checkbox. For a prompt with options that may need a note, there is also the field `note`.
 
-    The prompt validates the answer on submission, as for everybody.
+    The prompt validates the answer on submission, as on every other front end.
     """
 
     def __init__(self, *args: Any, prompt: AnyPrompt, **kwargs: Any) -> None:
@@ -123,7 +123,7 @@ class AnswerForm(forms.Form):
 
 
 def answer_form(prompt: AnyPrompt, data: QueryDict | None) -> forms.BaseForm:
-    """Build the form for a prompt: the prompt's own form where it has one.
+    """Build the form for a prompt: its own form, if it has one, or else an AnswerForm.
 
     Raises:
         FormChanged: the class of that form is gone.
@@ -151,12 +151,12 @@ def answer_in(form: forms.BaseForm, data: QueryDict) -> PageAnswer | None:
 
 
 def _unify_lines(text: str) -> str:
-    """Return a text with line ends that are the same for all browsers."""
+    """Return a text with line ends as LF, whatever the browser has sent."""
     return text.replace("\r\n", "\n")
 
 
 class ReassignForm(forms.Form):
-    """A form for users, groups and a permission; once valid, `assignees` lists all named."""
+    """A form for users, groups and a permission; after validation, `assignees` lists them all."""
 
     users = forms.CharField(
         label=_("Users"), required=False, help_text=_("User names, with commas between them.")
@@ -183,7 +183,7 @@ class ReassignForm(forms.Form):
     def clean(self) -> JsonObject:
         """Check that at least one candidate is named, and that all candidates exist."""
         data = {**self.cleaned_data}
-        if self.errors:  # fields show their own errors
+        if self.errors:  # the errors are shown at the fields
             return data
         try:
             assignees = [user(name.strip()) for name in data["users"].split(",") if name.strip()]
@@ -266,7 +266,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     def applies(self, action: str, row: Interaction) -> bool:
         """Return whether the interaction is pending and, for `escalate`, has an escalation.
 
-        A row without a run stands for a list of interactions with its status.
+        An interaction without a run stands for all with its status, in a filtered list.
         """
         escalates = row.run_id is None or bool(QuestionView.of(row).rules.escalate)
         return row.status == Interaction.Status.PENDING and (action != "escalate" or escalates)
@@ -286,7 +286,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     def reassign(
         self, request: HttpRequest, queryset: QuerySet[Interaction]
     ) -> HttpResponse | None:
-        """Ask for new candidates, and let only them answer from now on."""
+        """Ask for new candidates on a page, and replace the present ones by them."""
         form = ReassignForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
             return self._to_whom(request, queryset, form)
@@ -314,7 +314,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     def _to_whom(
         self, request: HttpRequest, queryset: QuerySet[Interaction], form: ReassignForm
     ) -> HttpResponse:
-        """Render the page that asks for the new candidates, and posts back to the action."""
+        """Render the page that asks for new candidates, whose form calls the action again."""
         count = queryset.count()
         return self.form_page(
             request,
@@ -341,7 +341,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     )
 
     def answer_view(self, request: HttpRequest, interaction: Interaction) -> HttpResponse:
-        """Ask for the answer, and give it in the operator's name."""
+        """Ask for an answer, and give it in the name of the operator."""
         page, view = self.link("change", interaction.pk), QuestionView.of(interaction)
         try:
             form = answer_form(view.prompt, request.POST if request.method == "POST" else None)
@@ -361,11 +361,11 @@ class InteractionAdmin(ReadOnlyAdmin):
         answer = answer_in(form, request.POST)
         if answer is None:
             return False
-        person = cast(AbstractBaseUser, request.user)  # admin_view admits staff only
+        person = cast(AbstractBaseUser, request.user)  # `admin_view` lets in staff only
         try:
             answer_result = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
         except SessionsError as error:
-            form.full_clean()  # add_error needs a cleaned form
+            form.full_clean()  # add_error works only after a full_clean
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if answer_result.outcome in TAKEN:
@@ -376,13 +376,13 @@ class InteractionAdmin(ReadOnlyAdmin):
             self.message_user(request, text, messages.SUCCESS)
         else:
             unused = gettext("Your answer was: %(typed)s") % {"typed": answer.text}
-            # The reason may begin with a lower-case user name, so put another text in front.
+            # The reason may begin with a lower-case user name, so another text comes first.
             self.message_user(request, f"{unused} – {_too_late(answer_result)}", messages.WARNING)
         return True
 
 
 def _too_late(result: AnswerResult) -> str:
-    """Say why the answer was refused, with the time and the response that settled the prompt."""
+    """Return the reason why an answer was refused, with the answer that came first and its time."""
     at = f"{result.at:%Y-%m-%d %H:%M:%S} UTC" if result.at else ""
     facts = ", ".join(filter(None, (at, short(result.response))))
     return f"{late_words(result)} ({facts})" if facts else late_words(result)

@@ -1,4 +1,4 @@
-"""The texts of prompts: the question, the people asked, and the outcome."""
+"""The admin's columns about prompts: the question, the people asked, and the outcome."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from sessions_app.questions.question_view import QuestionView
 from sessions_app.templatetags.detail_tags import decision, visible
 
 TITLE = 140
-# Prompts without a deadline come last, the oldest of these first.
+# Order by deadline; prompts without one come last, the oldest first.
 BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
 ROWS_SHOWN = 100
 PEOPLE_SHOWN = 20
@@ -39,18 +39,18 @@ KINDS = {
 
 @admin.display(description=_("question"))
 def title(interaction: Interaction) -> str:
-    """Return the beginning of the question."""
+    """Return the beginning of the question's first line."""
     return beginning(interaction.prompt)
 
 
 def beginning(prompt: JsonObject) -> str:
-    """Return the beginning of the question of a stored prompt."""
+    """Return the beginning of the first line of a stored prompt's question."""
     return Truncator(mark(" ".join(question_title(prompt).split()))).chars(TITLE)
 
 
 @admin.display(description=_("question"))
 def question(interaction: Interaction) -> str:
-    """Show the whole question; empty where the title has all of it."""
+    """Return the whole question as HTML; empty if the page's title already shows all of it."""
     text = QuestionView.of(interaction).shown_text
     if text == title(interaction):
         return ""
@@ -77,7 +77,7 @@ def possible_answers(interaction: Interaction) -> str:
 
 @admin.display(description=_("answer"))
 def reply(interaction: Interaction) -> str:
-    """Show the outcome and its author in short; empty while the prompt is pending."""
+    """Return the outcome in short, and who settled the prompt; empty while it is pending."""
     if not (text := QuestionView.of(interaction).outcome):
         return ""
     cell = '{} <br><span class="quiet">{}</span>'
@@ -102,13 +102,13 @@ def settled_by(interaction: Interaction) -> str:
 
 
 def until(interaction: Interaction, at: datetime | None) -> str:
-    """Show a deadline: from now while the prompt is pending, else as a date."""
+    """Return a deadline: the time left while the prompt is pending, else date and time."""
     return cells.due(at) if interaction.status == Interaction.Status.PENDING else cells.moment(at)
 
 
 @admin.display(description=_("at the deadline"))
 def at_deadline(interaction: Interaction) -> str:
-    """Show the deadline, and the consequence if nobody answers."""
+    """Return the deadline, and what follows if nobody answers."""
     pending, at = interaction.status == Interaction.Status.PENDING, interaction.expires_at
     if at is None:
         return gettext("It never expires.") if pending else ""
@@ -117,7 +117,7 @@ def at_deadline(interaction: Interaction) -> str:
 
 
 def consequence(interaction: Interaction) -> str:
-    """Describe the default that the workflow gets at the deadline, or the lack of one."""
+    """Describe what the workflow gets at the deadline: the default, or an error."""
     answer = QuestionView.of(interaction).default
     if not answer:
         return gettext("the workflow is told that nobody answered")
@@ -160,7 +160,7 @@ def rules(interaction: Interaction) -> str:
 
 
 def _named(kind: str, name: object) -> str:
-    """Name a group, a user or the holders of a permission."""
+    """Return words for an assignee: a group, a user or the holders of a permission."""
     return str(KINDS[kind] % {"name": name})
 
 
@@ -226,7 +226,7 @@ def who_can_answer(interaction: Interaction) -> str:
 
 
 def _asked_groups(interaction: Interaction, people: Sequence[Any]) -> dict[UserId, list[str]]:
-    """Return, by person, those of the person's groups that the question is for."""
+    """Return, by person, the person's groups among the candidates of the question."""
     by_person: dict[UserId, list[str]] = {}
     if have_groups():
         asked = Candidate.objects.filter(interaction=interaction, group__isnull=False)
@@ -247,14 +247,14 @@ def _claim(interaction: Interaction) -> str:
 
 @admin.display(description=_("question"))
 def link(interaction: Interaction) -> str:
-    """Link the interaction's page by its question."""
+    """Return a link to the interaction's page, with the question as text."""
     page = reverse("admin:sessions_app_interaction_change", args=[interaction.pk])
     return format_html('<a href="{}">{}</a>', page, title(interaction))
 
 
 @admin.display(description=_("run"))
 def run_link(row: Any) -> str:
-    """Link the page of the row's run by workflow and message."""
+    """Return a link to the page of the row's run, with workflow and message as text."""
     run = row.run
     page = reverse("admin:sessions_app_run_change", args=[run.pk])
     cell = '<a href="{}">{}</a> <br><span class="quiet">{}</span>'

@@ -1,4 +1,4 @@
-"""The base of the admin pages: rows are read and operated on by actions, and never edited."""
+"""The base classes of the admin pages: rows are read, and changed by actions, but never edited."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -25,10 +25,10 @@ from sessions_app.questions.outcomes import VIA, via_words
 from sessions_app.storage import atomic_requests
 from sessions_app.workflows import registry
 
-# The user's name in lookups, as in f"owner__{USERNAME}".
+# Name of the user model's username field, for lookups such as f"owner__{USERNAME}".
 USERNAME = get_user_model().USERNAME_FIELD
 INLINE_ROWS = 100
-# Django's own action; the page of a row already has a button to delete.
+# Django's own action to delete rows; not offered on a row's page, which has a delete button.
 DELETE = "delete_selected"
 
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class _ReadOnly:
-    """Rows that are neither made nor edited nor deleted by hand."""
+    """A mixin that forbids to add, change and delete rows by hand."""
 
     def _refuse(self, request: HttpRequest, obj: object = None) -> bool:
         return False
@@ -46,8 +46,8 @@ class _ReadOnly:
 
 
 class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
-    """An admin page whose rows are shown as they are. Actions need the model's change permission,
-    which opens no form here.
+    """A ModelAdmin whose rows cannot be edited. Actions require the model's change permission, but
+    there is no form for changes.
     """
 
     change_form_template = "admin/sessions_app/operate.html"
@@ -56,12 +56,12 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     list_per_page = 50
     # Columns with an index; a sort of 200,000 rows without one takes seconds.
     sortable_by: ClassVar[tuple[Any, ...]] = ()
-    # Fields may also be functions, which Django's stubs leave out.
+    # Typed as Any, because Django's stubs do not allow functions as fields.
     readonly_fields: ClassVar[Any] = ()
     fieldsets: ClassVar[Any] = None
     empty_value_display = ""
     pages: tuple[str, ...] = ()
-    # Relations to prefetch. With a join, SQLite would begin with the users and sort all rows.
+    # Relations to prefetch: in a join, SQLite would read the users first, and sort all rows.
     related: tuple[str, ...] = ()
 
     class Media:
@@ -75,7 +75,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Keep the rows that match the whole term, each once.
+        """Filter the rows by the whole search term; each row appears once.
 
         `search_fields` are ids and names, each with an index.
         """
@@ -85,11 +85,11 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return queryset.filter(pk__in=first_keys.union(*other_keys)), False
 
     def named(self, term: str) -> list[QuerySet[Any]]:
-        """Return the keys of the rows that match the term, in a query for each lookup."""
+        """Return the keys of the rows that match the term, as one query for each search field."""
         return keys_by(self.model, self.search_fields, term)
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Set attributes on the rows from other tables, in a few queries for any number of rows."""
+        """Set attributes on the rows from other tables, in few queries for any number of rows."""
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Return a page of the list, with rows completed by `read_beside`."""
@@ -108,7 +108,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
         return row
 
     def applies(self, action: str, row: Any) -> bool:
-        """Return whether the action would change the row now; no other action is offered."""
+        """Return whether the action could change the row now; else the action is not offered."""
         return True
 
     def title_of(self, row: Any) -> str:
@@ -126,7 +126,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> JsonObject:
         """Return the actions that apply to the one status that the list is filtered by."""
-        # Django passes the location of the actions since 6.1.
+        # Django 6.1 and later pass `action_location`.
         location = {} if action_location is None else {"action_location": action_location}
         actions: JsonObject = super().get_actions(request, **location)
         status = request.GET.get("status__exact")
@@ -138,7 +138,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
     ) -> HttpResponse | None:
-        """Act on all chosen rows: Django would silently skip rows that left the filters since."""
+        """Apply the action to all chosen rows, even to those that the filters no longer match."""
         if request.POST.get("select_across", "0") == "0":
             queryset = self.get_queryset(request)
         return super().response_action(request, queryset, *args, **kwargs)
@@ -193,7 +193,7 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def go_to(
         self, request: HttpRequest, page: str, queryset: QuerySet[Any], refusal: "StrOrPromise"
     ) -> HttpResponse | None:
-        """Redirect to a page of the chosen row; warn unless exactly one is chosen."""
+        """Redirect to a form page of the chosen row; warn if not exactly one row is chosen."""
         rows = list(queryset[:2])
         if len(rows) == 1:
             return HttpResponseRedirect(self.link(page, rows[0].pk))
@@ -203,19 +203,19 @@ class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # ge
     def form_page(
         self, request: HttpRequest, page: str, title: str, **context: object
     ) -> HttpResponse:
-        """Show a page with a form."""
+        """Render a page with a form."""
         context |= {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
         return TemplateResponse(request, f"admin/sessions_app/{page}.html", context)
 
 
 def keys_by(model: type[Model], fields: Iterable[str], term: str) -> list[QuerySet[Any]]:
-    """Return the keys of a model's rows that match the term, in a query for each field.
+    """Return the keys of a model's rows that match the term, as one query for each field.
 
     Each query reads an index. Django's own search joins the fields by OR, which reads all rows.
     """
     queries = []
     for field in fields:
-        with suppress(ValidationError):  # the term is no valid id
+        with suppress(ValidationError):  # the term cannot be an id
             queries.append(model._default_manager.filter(**{field: term}).values("pk"))  # noqa: SLF001 - Django's documented API
     return queries
 
@@ -238,11 +238,11 @@ def operation(
 
     @admin.action(description=label, permissions=["operate"])
     def operate(page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        by = cast(AbstractBaseUser, request.user)  # the admin admits staff only
+        by = cast(AbstractBaseUser, request.user)  # the admin lets in staff only
         for row in queryset:
             try:
                 is_changed = change(row, by)
-            except SessionsError as error:  # continue with the other rows
+            except SessionsError as error:  # the other rows may still be changed
                 page.message_user(request, f"{row}: {error}", messages.ERROR)
                 continue
             if is_changed:
@@ -258,7 +258,7 @@ def operation(
 
 
 def column(words: "StrOrPromise", show: Callable[[Any], object], **options: Any) -> Any:
-    """Make a column of a list, or a line on a row's page, from `show(row)`.
+    """Make a column for a list, or for a row's page, from the function `show` of a row.
 
     The options are those of Django's `display`.
     """
@@ -266,9 +266,9 @@ def column(words: "StrOrPromise", show: Callable[[Any], object], **options: Any)
 
 
 class ConditionFilter(admin.SimpleListFilter):
-    """A filter by one of several conditions."""
+    """A filter of a list with a choice between named conditions."""
 
-    # Values of the query string, each with a label and a function that builds the condition.
+    # By value in the query string: a label, and a function that builds the condition.
     conditions: ClassVar[dict[str, tuple[Any, Callable[[], Q]]]]
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
@@ -280,7 +280,7 @@ class ConditionFilter(admin.SimpleListFilter):
 
 
 class KnownValues(admin.AllValuesFieldListFilter):
-    """A filter by values known to the code: a query for the column's values would read all rows."""
+    """A filter with values that the code knows, as a query for a column's values reads all rows."""
 
     known: Callable[[], Iterable[object]]
 
@@ -298,18 +298,18 @@ class DeclaredWorkflow(KnownValues):
 
 
 class Via(KnownValues):
-    """A filter by the front end that was used, in words."""
+    """A filter by front end, with a label for each."""
 
     known = staticmethod(lambda: VIA)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Yield the front ends, each in words."""
+        """Yield the choices, each front end with its label."""
         for choice in super().choices(changelist):
             yield {**choice, "display": via_words(str(choice["display"])) or choice["display"]}
 
 
 class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # generic only in stubs
-    """The last rows of a long list, in order. `order` names the column."""
+    """A table with the last rows of a long list, on the parent's page; sorted by `order`."""
 
     template = "admin/sessions_app/last_rows.html"
     order = "position"
@@ -326,5 +326,5 @@ class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # gene
         return rows.filter(pk__in=last).order_by(self.order)
 
     def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Allow everybody who may read the page to read its rows."""
+        """Return True: access to the parent's page is access to these rows."""
         return True

@@ -68,7 +68,7 @@ STORED_FIELDS = (
 )
 
 
-# Titles of the form pages.
+# Titles of the pages with a form.
 TITLES = {"fork": _("Fork"), "send": _("Send")}
 
 
@@ -83,7 +83,7 @@ class Cause(ConditionFilter):
 
 
 class DeclaredVersion(KnownValues):
-    """A filter by a version that some workflow declares."""
+    """A filter of runs by the versions that workflows declare."""
 
     @staticmethod
     def known() -> list[int]:
@@ -94,10 +94,10 @@ class DeclaredVersion(KnownValues):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    """A run with its interactions, journal and events."""
+    """The admin pages of runs, each with its interactions, journal and events."""
 
     owner = column(_("user"), lambda run: cells.display_name(run.conversation.owner))
-    # The error message that people saw.
+    # The message of the run's error, which people have seen.
     problem = column(_("error"), lambda run: (run.error or {}).get("message", ""))
     opinion = column(_("feedback"), lambda run: Feedback.objects.filter(run=run).first() or "")
     list_display = (
@@ -134,13 +134,13 @@ class RunAdmin(ReadOnlyAdmin):
     pages = ("fork", "send")
 
     def read_beside(self, rows: Sequence[Any]) -> None:
-        """Set the waits of each run."""
+        """Set `waits` on each run: the questions and calls that it waits for."""
         run_waits.note_waits(rows)
 
     def render_change_form(
         self, request: HttpRequest, context: JsonObject, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Begin the page with the state of the run and the questions to answer."""
+        """Add the run's state, and the questions to be answered, to the top of the page."""
         may_answer = request.user.has_perm("sessions_app.change_interaction")
         context |= {"lines": run_waits.lines(context["original"]), "may_answer": may_answer}
         return super().render_change_form(request, context, *args, **kwargs)
@@ -153,7 +153,7 @@ class RunAdmin(ReadOnlyAdmin):
             return row.status not in Run.FINISHED
         if action == "resume":
             return is_resumable(row)
-        if action == "send":  # a row without a key represents a list of this status
+        if action == "send":  # no key: a dummy row for a filtered list
             return row.status not in Run.FINISHED and (not row.key or bool(awaited_names(row)))
         return super().applies(action, row)
 
@@ -181,11 +181,11 @@ class RunAdmin(ReadOnlyAdmin):
         return self.go_to(request, "send", queryset, _("Send to one at a time."))
 
     def fork_view(self, request: HttpRequest, run: Run) -> HttpResponse:
-        """Ask for the position, and begin the new run."""
+        """Ask for a position of the journal, and fork the run there."""
         form = ForkForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
             position, key = form.cleaned_data["position"], form.cleaned_data["key"]
-            by = cast(AbstractBaseUser, request.user)  # the admin admits staff only
+            by = cast(AbstractBaseUser, request.user)  # the admin lets in staff only
             try:
                 fork = repairs.carry_out(requests.fork, run.pk, position=position, by=by, key=key)
             except SessionsError as error:
@@ -237,7 +237,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("message"))
     def whole_message(self, run: Run) -> str:
-        """Show the whole message; empty where the title has all of it."""
+        """Return the whole message as HTML; empty if the page's title already shows all of it."""
         return "" if run.text == run.title else format_html('<div class="said">{}</div>', run.text)
 
     @admin.display(description=_("error in detail"))
@@ -267,7 +267,7 @@ class RunAdmin(ReadOnlyAdmin):
 
 
 class ForkForm(forms.Form):
-    """A choice of a run's last journal positions; `key` makes a second click harmless."""
+    """A choice among a run's last journal positions; `key` makes a double click harmless."""
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=MAX_NAME)
 
@@ -294,7 +294,7 @@ def _choices(journal: Journal) -> list[tuple[int, str]]:
 
 
 def _call(entry: Entry) -> str:
-    """Describe a call and the outcome as the timeline does."""
+    """Describe a call and its outcome, as in the timeline."""
     if entry.prompt:
         call = f"{gettext('question')} {question_texts.beginning(entry.prompt)}"
     else:
@@ -304,9 +304,9 @@ def _call(entry: Entry) -> str:
 
 
 class SendForm(forms.Form):
-    """A name that the run waits for, and JSON; `key` makes a second click harmless.
+    """A choice of a name that the run waits for, and JSON to send; a double click is harmless.
 
-    `runs.send` validates the input, as for everybody.
+    `runs.send` validates the input, as for every other sender.
     """
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=MAX_NAME)
@@ -314,7 +314,7 @@ class SendForm(forms.Form):
     def __init__(self, *args: Any, run: Run, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["key"].initial = uuid4().hex
-        # Keep the sent name valid for a second click: the run may have stopped waiting for it.
+        # At a double click, the run may no longer wait for the sent name: keep it as a choice.
         arrivals = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
         names = dict.fromkeys([*awaited_names(run), *arrivals.values_list("name", flat=True)])
         self.fields["name"] = forms.ChoiceField(
@@ -331,6 +331,6 @@ class SendForm(forms.Form):
 
 
 def awaited_names(run: Run) -> list[str]:
-    """List the names of the run's open waits, in the order of the calls."""
+    """Return the names that the run waits for with `wait_for`, in the order of the calls."""
     waits = JournalEntry.objects.filter(run=run, kind=JournalEntry.Kind.WAIT, finished_at=None)
     return list(dict.fromkeys(waits.order_by("position").values_list("name", flat=True)))

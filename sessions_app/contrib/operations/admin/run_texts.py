@@ -1,4 +1,4 @@
-"""The texts that describe runs, and the timeline of statuses, calls and questions."""
+"""The admin's columns about runs, and the timeline of statuses, calls and questions."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -25,7 +25,7 @@ from sessions_app.questions.outcomes import via_words
 from sessions_app.questions.question_view import QuestionView
 
 TEXT_SHOWN = 80
-# Lookups by which a search finds runs and rows that belong to runs.
+# Lookups with which a search finds runs, or rows of other models by their run.
 NAMES = (
     "pk__exact",
     "conversation__exact",
@@ -33,7 +33,7 @@ NAMES = (
     f"conversation__owner__{USERNAME}__exact",
 )
 NAMES_HELP = _("Search whole IDs (run, conversation) and user names (owner)")
-# Reasons of a stop by error code. An exception of the workflow is an outcome, not a crash.
+# Reasons of a stop, by error code. An exception of the workflow counts as result, not as crash.
 RAISED = "workflow_error"
 CAUSES = {
     RAISED: _("its code raised"),
@@ -43,12 +43,12 @@ CAUSES = {
     "UnknownVersion": _("its version is not declared"),
     "workflow_unavailable": _("it cannot run here"),
 }
-# Newest rows shown of each kind, as everywhere on the page of a run.
+# Maximum number of statuses, calls and questions in a timeline: the newest of each.
 ROWS = 100
 RESULT = 100
-# Characters shown of a stored call; the call's own page has all.
+# Maximum characters of a stored call in the timeline; the call's own page shows all.
 STORED = 4000
-# Labels for the statuses in a run's log.
+# Labels in the timeline for the statuses of a run.
 STATES = {
     "queued": _("Queued"),
     "waiting": _("Waits"),
@@ -68,14 +68,14 @@ def message(run: Run) -> str:
 
 
 def link(run: Run) -> str:
-    """Link the run's page by its message."""
+    """Return a link to the run's page, with its message as text."""
     page = reverse("admin:sessions_app_run_change", args=[run.pk])
     return format_html('<a href="{}">{}</a>', page, run.title)
 
 
 @admin.display(description=_("status"))
 def state(run: Run) -> str:
-    """Show the status in its colour, with the reason of a stop."""
+    """Return the status in its colour, and the reason if the run was stopped by an error."""
     reason = cause(run)
     if not reason:
         return cells.colored(run.status)
@@ -84,9 +84,9 @@ def state(run: Run) -> str:
 
 
 def cause(run: Run) -> str:
-    """Say why the run stopped: the last line of its exception, or a text for the error's code.
+    """Return why the run stopped: the last line of its exception, or a text for the error's code.
 
-    Empty where nothing went wrong.
+    Empty if the run has no error.
     """
     error = run.error or {}
     code = str(error.get("code", ""))
@@ -102,7 +102,7 @@ def began(run: Run) -> str:
 
 @admin.display(description=_("chat"))
 def chat(row: Run | Conversation) -> str:
-    """Link the chat page of the conversation, which only its owner can open."""
+    """Return a link to the conversation in the chat, which only its owner can open."""
     conversation = row.conversation if isinstance(row, Run) else row
     page = _page(conversation)
     if not page:
@@ -113,7 +113,7 @@ def chat(row: Run | Conversation) -> str:
 
 
 def _page(conversation: Conversation) -> str:
-    """Return the URL of the conversation's page.
+    """Return the URL of the conversation in the chat.
 
     Empty if no application has such pages, or the project does not serve them.
     """
@@ -126,7 +126,7 @@ def _page(conversation: Conversation) -> str:
 
 @admin.display(description=_("where"))
 def where(run: Run) -> str:
-    """Link the run's conversation and its chat page."""
+    """Return links to the run's conversation in the admin and in the chat."""
     conversation = run.conversation
     page = reverse("admin:sessions_app_conversation_change", args=[conversation.pk])
     line = '{} · {} · <a href="{}">{}</a> · {}'
@@ -136,9 +136,9 @@ def where(run: Run) -> str:
 
 @admin.display(description=_("process crashes"))
 def deaths(run: Run) -> int:
-    """Count the process deaths since the run last made progress.
+    """Return how often the run's process died since the run last made progress.
 
-    While the run is driven, the row already counts a death that may come.
+    A running run already counts its present execution, which is subtracted.
     """
     return max(run.crashes - (run.status == Run.Status.RUNNING), 0)
 
@@ -171,13 +171,13 @@ class Moment:
 
 
 def timeline(run: Run) -> list[Moment]:
-    """Return all known moments of a run, in order."""
+    """Return the last statuses, calls and questions of a run, in order of time."""
     moments = [*_states(run), *_calls(run), *_prompts(run)]
     return sorted(moments, key=lambda line: line.at)
 
 
 def slowest(moments: Iterable[Moment]) -> Moment | None:
-    """Return the call that worked longest, where there are several."""
+    """Return the call that worked longest, if there are at least two."""
     work = [line for line in moments if line.works]
     return max(work, key=lambda line: line.took or timedelta()) if len(work) > 1 else None
 
@@ -258,7 +258,7 @@ def _prompts(run: Run) -> Iterator[Moment]:
 
 
 def _folded(summary: str, stored: JsonObject) -> str:
-    """Show the outcome of a call in short, which opens to the stored call."""
+    """Return the outcome of a call as HTML that unfolds to the stored call."""
     kept = {name: value for name, value in stored.items() if value not in (None, "", {})}
     text = Truncator(cells.as_json(kept)).chars(STORED)
     return (

@@ -1,4 +1,4 @@
-"""The waits of runs, for lists, and the first lines of a run's page, which show the state."""
+"""The waits of runs, as a column of lists, and as sentences at the top of a run's page."""
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
@@ -18,7 +18,7 @@ from sessions_app.models import Interaction, JournalEntry, Run
 
 Kind = JournalEntry.Kind
 WORK = (Kind.STEP, Kind.STREAM)
-# Waits of a run that have a line on the run's page.
+# Maximum number of waits listed on a run's page.
 LINES = 5
 CELLS = {Kind.WAIT: _("event"), Kind.SLEEP: _("timer"), Kind.RUN: _("child run")}
 CALLS = {
@@ -41,7 +41,7 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """An open question or call of a run, the start, and the person or event waited for."""
+    """An open question or call of a run, its start, and the person or event that it waits for."""
 
     since: datetime
     subject: str
@@ -51,14 +51,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A sentence of a run's page, with the question that can be answered or reassigned there."""
+    """A sentence on a run's page; a question can be answered or reassigned beside it."""
 
     text: str
     prompt: Interaction | None = None
 
 
 def note_waits(runs: Sequence[Any]) -> None:
-    """Set the open questions and calls of each run, in three queries for any number of runs."""
+    """Set `waits` on each run: open questions and calls, read in three queries altogether."""
     going_on = {run.pk: run for run in runs if run.status in Run.UNFINISHED}
     waits: dict[UUID, list[Wait]] = defaultdict(list)
     prompts = Interaction.objects.filter(attention.PENDING, run__in=going_on)
@@ -88,7 +88,7 @@ def _subject(call: JournalEntry, run: Run, child: Run | None) -> str:
 
 @admin.display(description=_("waits for"))
 def waits_for(run: Any) -> str:
-    """Show the first wait of a run in a cell, and count the others."""
+    """Return the first wait of a run, and the number of its other waits."""
     waits = [wait for wait in run.waits if wait.call is None or wait.call.kind not in WORK]
     if not waits:
         return ""
@@ -101,7 +101,7 @@ def waits_for(run: Any) -> str:
 
 
 def lines(run: Any) -> list[Line]:
-    """Return the state of a run: a sentence for each of the first waits, or for the status."""
+    """Describe the state of a run: a sentence for each of its first waits, or for its status."""
     if not run.waits or run.stop_requested_at:
         return [Line(_status(run))]
     shown = run.waits[:LINES]
@@ -134,7 +134,7 @@ def _status(run: Run) -> str:
 
 
 def _since(run: Run) -> datetime:
-    """Return the start of the run's status; for a suspended run, the time of the last run event."""
+    """Return since when the run has its status; for a suspended run, the time of its last event."""
     if run.status == Run.Status.SUSPENDED:
         suspended = attention.with_end(Run.objects.filter(pk=run.pk)).get()
         return suspended.ended_at or run.created_at

@@ -1,4 +1,4 @@
-"""Checks of the form of many processes: its PostgreSQL, and its channel layer."""
+"""The checks of a deployment with many processes: its PostgreSQL, and its channel layer."""
 
 import asyncio
 import time
@@ -24,14 +24,14 @@ CONNECTIONS = """
         - current_setting('superuser_reserved_connections')::int,
         (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
 """
-# The query finds no row unless the database user may read all settings.
+# Yields no row if the server is another machine, or the database user may not read all settings.
 DIRECTORY = """
     SELECT setting FROM pg_settings WHERE name = 'data_directory'
     AND (inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8'
         OR inet_server_addr() = '::1')
 """
 FULL = 0.9
-# Seconds by which clocks may differ; deadlines and times in the admin differ as much.
+# Seconds that clocks may differ before a warning and an error; deadlines shift by as much.
 NEAR = 1.0
 FAR = 5.0
 GROUP = "doctor"
@@ -47,7 +47,7 @@ def _durability() -> Findings:
 
 
 def _disk() -> Findings:
-    """Check the free disk space if the disk is visible: PostgreSQL itself does not report any."""
+    """Check the free disk space, if the disk is visible from this machine; SQL does not show it."""
     [(size,)] = sql.fetch("SELECT pg_database_size(current_database())", ())
     for (directory,) in sql.fetch(DIRECTORY, ()):
         with suppress(OSError):
@@ -88,7 +88,7 @@ def _clock() -> Findings:
 
 
 def _layer() -> Findings:
-    """Send a message between two layers, as between processes; warn of a lossy backend."""
+    """Send a message from one channel layer to another, and warn if the backend may lose some."""
     layer = new_layer()
     if isinstance(layer, ForeignLayer):
         yield Warning(
@@ -110,7 +110,7 @@ async def _round_trip() -> float:
         async with asyncio.timeout(TIMEOUT):
             channel = await receiver.new_channel()
             await receiver.group_add(GROUP, channel)
-            for _ in range(2):  # time the second: the first has to open connections
+            for _ in range(2):  # only the second is timed: the first connects
                 start = time.perf_counter()
                 await sender.group_send(GROUP, {"type": "doctor"})
                 await receiver.receive(channel)

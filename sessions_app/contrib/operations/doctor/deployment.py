@@ -1,4 +1,4 @@
-"""Checks of a deployment, of both forms: settings, database, processes, and that work gets through.
+"""The checks of any deployment: settings, database, processes, and that runs are executed.
 
 `manage.py check --deploy --database default` shows these findings; `manage.py doctor` adds Django's
 and those of applications.
@@ -48,23 +48,23 @@ from sessions_app.workflows import registry
 
 Kind = Process.Kind
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
-# Skipped checks of Django: tasks of the TLS proxy (HSTS, the redirect to HTTPS), the browsers'
-# preload list, which is up to the domain's owner, and settings that `_settings` checks.
+# Django's checks that are skipped: they are about tasks of the TLS proxy (HSTS, redirect to HTTPS),
+# about the browsers' preload list, which is up to the domain's owner, or covered by `_settings`.
 SKIPPED_CHECKS = {f"security.W{number}" for number in ("004", "008", "021", "012", "016", "018")}
 # Seconds that a process may be ahead of this machine's clock.
 AHEAD = 2.0
-# A worker with a free slot acquires a job within milliseconds.
+# Age of a queued job that leads to a warning: a worker with a free slot takes one in milliseconds.
 LONG = 5.0  # seconds
-# Runs that changed more recently do not count as forgotten: a host may be about to start.
+# Time since the last change after which a run without a host is reported: a host may be starting.
 PATIENCE = timedelta(seconds=15)
 KEYS_SHOWN = 5
-TAKE_TIMEOUT = 10.0  # seconds
-# A worker with waiting runs in all slots frees one slot within a second or two.
+TAKE_TIMEOUT = 10.0  # seconds until a queue counts as not served
+# Seconds until a warning: a worker whose slots all have waiting runs frees one within two.
 SLOW = 5.0
-# A host without runs keeps the lease for some seconds.
+# Seconds for the release of the tested lease, which a host without runs keeps for some seconds.
 RELEASE_TIMEOUT = 15.0
 LOOK = 0.02
-# The checks of the cluster import packages that only a complete cluster has.
+# Import late: the checks of a cluster need packages that only clusters install.
 of_form = import_module(f"{__package__}.{'cluster' if IS_COMPLETE_CLUSTER else 'disk'}")
 
 
@@ -83,13 +83,13 @@ def _settings() -> Findings:
 
 
 def _of_django() -> Findings:
-    """Run the checks of `manage.py check --deploy` without the tag of this runtime."""
+    """Run Django's own deployment checks, without those of this runtime."""
     messages = _messages(tagged=False, databases=[])
     yield from _named(one for one in messages if one.id not in SKIPPED_CHECKS)
 
 
 def _of_applications() -> Findings:
-    """Run applications' checks with the tag of this runtime, which may query the database."""
+    """Run the checks that other applications have for this runtime; they may use the database."""
     messages = _messages(tagged=True, databases=["default"])
     yield from _named(one for one in messages if not str(one.id).startswith("sessions_app."))
 
@@ -101,7 +101,7 @@ def _messages(*, tagged: bool, databases: list[str]) -> Iterator[CheckMessage]:
 
 
 def _named(messages: Iterable[CheckMessage]) -> Findings:
-    """Make findings of messages that are not silenced, each with the message's id in front."""
+    """Convert Django's messages, unless silenced, to findings that begin with the message's id."""
     for message in messages:
         if not message.is_silenced():
             is_wrong, is_fact = message.level >= checks.ERROR, message.level < checks.WARNING
@@ -110,7 +110,7 @@ def _named(messages: Iterable[CheckMessage]) -> Findings:
 
 
 def _writes() -> Findings:
-    """Write and delete a lease without an owner: a rollback would reach no disk."""
+    """Write and delete a dummy lease, with real commits: a rollback would not test the disk."""
     now = timezone.now()
     lease = HostLease(key=f"doctor:{uuid4()}", started_at=now, last_activity=now, released_at=now)
     start = time.perf_counter()
@@ -170,7 +170,7 @@ def _queues() -> Findings:
 
 
 def _silent() -> Findings:
-    """Find processes that neither report any more nor have signed off."""
+    """Find processes that no longer report, although they have not shut down."""
     for process in processes.processes().values():
         name = process.row.name
         if process.alive:
@@ -190,17 +190,17 @@ def _silent() -> Findings:
 
 
 def _has_ended(name: str) -> bool:
-    """Return whether a process has ended for certain, as far as can be seen from this machine."""
-    if not CLUSTER and processes.alive():  # the local form has one process, and another is alive
+    """Return whether a process has certainly ended; only this machine's processes can be tested."""
+    if not CLUSTER and processes.alive():  # a local deployment has one process at a time
         return True
     host, _, pid = name.rpartition(":")
     if host != socket.gethostname():
         return False
     try:
-        os.kill(int(pid), 0)  # signal 0 only tests for the process
+        os.kill(int(pid), 0)  # signal 0 tests whether it exists
     except ProcessLookupError:
         return True
-    except PermissionError:  # the process belongs to another user
+    except PermissionError:  # another user's process exists
         pass
     return False
 
@@ -281,7 +281,7 @@ def _count_suspended() -> Findings:
 
 
 def _dispatch() -> Findings:
-    """Announce work for one workflow of each queue, and time its way to a host.
+    """Announce work for one workflow of each queue, and measure the time until a host takes it.
 
     No message is sent: a workflow may have real effects. Instead, a key without runs is announced;
     the worker that takes the key looks for runs, finds none and releases the lease.
@@ -325,7 +325,7 @@ def _forget(tx: Transaction, key: str) -> None:
 
 
 def _page() -> Findings:
-    """Request `/health` of the server: in the local form, the address is a setting."""
+    """Request `/health` of the web server at the address in the setting HEALTH_URL."""
     address = RuntimeSettings.load().HEALTH_URL
     if not address:
         yield Warning("where this site answers is not known", "Set HEALTH_URL in HITL.")
@@ -347,7 +347,7 @@ def _page() -> Findings:
 
 
 def _allowed_host(url: SplitResult) -> dict[str, str]:
-    """Return a `Host` header with an allowed host, if the address of the server is not allowed."""
+    """Return a `Host` header that ALLOWED_HOSTS allows, if the server's address itself is not."""
     allowed_hosts = settings.ALLOWED_HOSTS
     if not allowed_hosts or validate_host(url.hostname or "", allowed_hosts):
         return {}
@@ -383,5 +383,5 @@ OF_APPLICATIONS = Check(143, "applications", _of_applications, needs="migrations
 @checks.register(TAG, checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Run all checks, or only those without the database if Django passes no databases."""
-    made = (PROJECT, WORKFLOWS)  # the runtime's own checks already cover these two
+    made = (PROJECT, WORKFLOWS)  # registered as checks of the runtime already
     return list(examine([one for one in (CHECKS if databases else STATIC) if one not in made]))

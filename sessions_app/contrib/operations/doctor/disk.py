@@ -1,4 +1,4 @@
-"""The disk of a database: free space, and, for SQLite, durable commits and working locks."""
+"""The checks of the database's disk: free space, and for SQLite durable commits and locks."""
 
 import shutil
 from pathlib import Path
@@ -9,12 +9,12 @@ from django.db import connection
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.storage import sql
 
-MOUNTS = Path("/proc/self/mounts")  # Linux; elsewhere the kind of disk is not known
+MOUNTS = Path("/proc/self/mounts")  # exists on Linux only
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs")
-SYNCHRONOUS_FULL = 2  # a value of PRAGMA synchronous
-FULL = 64 * 1024**2  # bytes: some minutes of a busy day
+SYNCHRONOUS_FULL = 2  # value of PRAGMA synchronous for FULL
+FULL = 64 * 1024**2  # bytes that a busy day writes within some minutes
 LOW = 1024**3
-# Free share of the database's size: for a log during a long read, a rebuilt index, a table copy.
+# Free share of the database's size: a long read, a rebuilt index or a copied table needs room.
 SHARE = 0.1
 MAKE_ROOM = "Make room, or have old conversations deleted: KEEP_DAYS."
 
@@ -41,7 +41,7 @@ def _disk() -> Findings:
 
 
 def kind_of_disk(path: Path) -> str:
-    """Return the type of the file system that the path is on; empty if it is not known."""
+    """Return the type of the file system that holds the path; empty if it is not known."""
     if not MOUNTS.exists():
         return ""
     rows = [line.split() for line in MOUNTS.read_text().splitlines()]
@@ -74,4 +74,4 @@ FILE_CHECKS = (
     Check(113, "durability", _durability, needs="database"),
     Check(115, "disk", _disk, needs="form"),
 )
-CHECKS = FILE_CHECKS if connection.vendor == "sqlite" else ()  # PostgreSQL has no such file
+CHECKS = FILE_CHECKS if connection.vendor == "sqlite" else ()  # no checks of a file for PostgreSQL

@@ -28,7 +28,7 @@ from sessions_app.workflows import registry
 register = template.Library()
 NO_VALUE = _("none")
 UNFINISHED = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
-# Oldest runs of each status that are counted by version: old versions have old runs.
+# Maximum number of runs counted by version, the oldest of each status: they have old versions.
 OLDEST = 10_000
 
 
@@ -52,7 +52,7 @@ def waiting(context: template.Context) -> JsonObject:
 
 @register.inclusion_tag("admin/sessions_app/filter.html")
 def folded_filter(changes: ChangeList, spec: Any) -> JsonObject:
-    """Render a filter of a list, folded; the choice for rows without a value is named, too."""
+    """Render a list's filter, folded; rows without a value are a choice with a name of its own."""
     choices = list(spec.choices(changes))
     selected = [choice["display"] or NO_VALUE for choice in choices[1:] if choice["selected"]]
     return {
@@ -66,11 +66,11 @@ def folded_filter(changes: ChangeList, spec: Any) -> JsonObject:
 
 @register.filter
 def labelled(rows: Iterable[Sequence[str]], headers: Iterable[JsonObject]) -> list[list[str]]:
-    """Add the heading of the column to each cell of a list, for narrow screens."""
+    """Add the column's heading to each cell of a list, as narrow screens show no header row."""
     labels = [capfirst(strip_tags(header["text"])) for header in headers]
     return [
         [
-            # A cell begins with `<td` or `<th`: insert the attribute after these three characters.
+            # Insert the attribute behind the first three characters of the cell, `<td` or `<th`.
             format_html('{} data-label="{}"{}', SafeString(cell[:3]), label, SafeString(cell[3:]))
             for cell, label in zip(row, labels, strict=True)
         ]
@@ -80,7 +80,7 @@ def labelled(rows: Iterable[Sequence[str]], headers: Iterable[JsonObject]) -> li
 
 @register.inclusion_tag("admin/sessions_app/facts.html")
 def facts(fieldset: Any) -> JsonObject:
-    """Render the non-empty fields of a row, as stored or in words."""
+    """Render the fields of a row that are not empty."""
     rows = ((field.field["label"], _contents(field)) for line in fieldset for field in line)
     return {
         "title": fieldset.name,
@@ -108,7 +108,7 @@ register.filter("moment", moment)
 
 
 def count_deployment() -> dict[str, object]:
-    """Return the figures above the lists of processes and hosts.
+    """Return the figures shown above the lists of processes and hosts.
 
     `mismatches`: waiting runs that the code no longer matches; `jobs`: the URL of the page of
     Procrastinate's jobs, if the admin has one.
@@ -172,5 +172,5 @@ def _versions() -> list[JsonObject]:
 def _jobs() -> str:
     try:
         return reverse("admin:procrastinate_procrastinatejob_changelist")
-    except NoReverseMatch:  # no admin page of jobs, as without a cluster
+    except NoReverseMatch:  # the jobs' pages exist in a cluster only
         return ""

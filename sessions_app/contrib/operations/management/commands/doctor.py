@@ -1,4 +1,4 @@
-"""`manage.py doctor`."""
+"""The command `manage.py doctor`, which checks a deployment."""
 
 import json
 import time
@@ -22,10 +22,10 @@ PAUSE = 1.0  # seconds between two rounds of checks
 
 
 class Command(BaseCommand):
-    """A command that exits with 1 on an error, but not on warnings."""
+    """A command whose exit status is 1 after an error, but not after a warning."""
 
     help = "Check this deployment; say what is wrong and what to do."
-    requires_system_checks = ()  # the check OF_DJANGO runs Django's checks
+    requires_system_checks = ()  # Django's checks run as part of OF_DJANGO
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")

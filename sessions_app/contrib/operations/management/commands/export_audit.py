@@ -1,4 +1,4 @@
-"""`manage.py export_audit`."""
+"""The command `manage.py export_audit`."""
 
 from datetime import UTC, datetime
 from typing import Any
