@@ -1,1 +1,1 @@
-"""The application of replays, which check recorded runs against the current code."""
+"""The application that checks recorded runs against the current code, by replay."""

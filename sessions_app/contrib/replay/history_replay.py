@@ -1,6 +1,6 @@
 """Recorded runs as files, and their replay against the current code, without side effects.
 
-A replay returns recorded outcomes, and does nothing else.
+A replay executes workflow code; each call of its context returns the recorded outcome.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ from sessions_app.workflows.context import Message
 from sessions_app.workflows.history import PastMessage, read_messages
 from sessions_app.workflows.request_context import RequestContext
 
-# Timeout in seconds of an execution; calls of its context take no time, or never return.
+# Timeout in seconds of a replay; calls of the context take no time, or never return.
 PATIENCE = 10.0
-# Rounds of the event loop without a call after which an execution counts as finished.
+# A replay counts as finished after so many rounds of the event loop without a new call.
 ROUNDS = 50
 
 
@@ -62,7 +62,7 @@ class RunHistory(BaseModel):
     conversation_id: str
     user: Person
     metadata: JsonObject
-    # The call at which the run was stopped, if clean-up followed.
+    # The last call before the run was stopped by a person, if clean-up calls followed.
     stop: StopPoint | None = None
     journal: list[Entry]
     # Results of `context.history` calls, by position.
@@ -104,7 +104,7 @@ class RunHistory(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The result of replaying a run. `problem`: why the run could not go on; else empty.
+    """The result of a replay. `problem` is the reason why the run could not continue, or "".
 
     `differences`: harmless differences from the record.
     """
@@ -136,7 +136,7 @@ async def replay_history(file: Path | str) -> list[str]:
 
 
 async def replay(history: RunHistory, pool: WorkflowPool) -> Replay:
-    """Execute the workflow on its record, until it makes an unrecorded call."""
+    """Execute the workflow with recorded outcomes, until it ends or makes an unrecorded call."""
     backend = ReplayBackend(history)
     problem = ""
     try:
@@ -155,11 +155,11 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
         for run in runs:
             try:
                 history = await reads.read(RunHistory.of, run)
-            except Run.DoesNotExist:  # the run was deleted meanwhile
+            except Run.DoesNotExist:  # the run was deleted since the list was made
                 continue
             name = history.workflow
             if name not in pools:
-                try:  # build the pool as hosts do
+                try:  # with builders, as hosts do
                     pools[name] = await WorkflowPool(registry.get(name)).build()
                 except SessionsError as error:
                     pools[name] = error
@@ -175,7 +175,7 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
 
 
 class ReplayBackend(RecordedBackend):
-    """A backend on a recorded journal, where calls without a recorded outcome never return.
+    """A backend that answers calls from a recorded journal; calls without an outcome never return.
 
     No step is executed, nothing is stored.
     """
@@ -185,9 +185,9 @@ class ReplayBackend(RecordedBackend):
         entries = {entry.call.position: entry for entry in history.journal}
         super().__init__(Journal(entries, history.patches), stop)
         self._history = history
-        # Harmless differences from the record.
+        # Descriptions of harmless differences from the record.
         self.differences: list[str] = []
-        # Number of calls, and whether one of them is blocked for ever.
+        # Number of calls so far, and True if one of them waits for ever.
         self.calls = 0
         self.stands = False
 
@@ -202,21 +202,21 @@ class ReplayBackend(RecordedBackend):
         return super().recall(call)
 
     def is_beyond(self, calls: Mapping[str, int]) -> bool:
-        """Return whether the record has no call beyond these numbers of calls by track."""
+        """Return whether the record has no call beyond these numbers of calls, given by track."""
         return self._journal.first_beyond(calls) is None
 
     def patched(self, why: str, calls: int) -> bool:
-        """Return whether the recorded run has the change."""
+        """Return whether the recorded run has the named code change, at this number of calls."""
         return self._journal.patched(why, calls) is not False
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
-        """Wait for ever: a replay begins no step."""
+        """Wait for ever: a replay executes no step."""
         await self._stand()
         yield
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
-        """Fail: `working` never lets a step begin."""
+        """Raise AssertionError: `working` waits for ever, so no step gets here."""
         raise AssertionError("its `working` stands for ever")
 
     async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
@@ -235,19 +235,19 @@ class ReplayBackend(RecordedBackend):
         return responses
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
-        """Return the messages that the run was given."""
+        """Return the earlier messages that the recorded call returned."""
         if self.recall(call) is None:
             await self._stand()
         past = self._history.past[call.position]
         return past[-limit:] if limit else []
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """Wait for ever: an unrecorded arrival never comes."""
+        """Wait for ever: no data arrive that are not recorded."""
         await self._stand()
         raise AssertionError("it stands for ever")
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
-        """Wait for ever: an unrecorded child never ends."""
+        """Wait for ever: a child run without a recorded end never ends."""
         await self._stand()
         raise AssertionError("it stands for ever")
 
@@ -305,10 +305,10 @@ async def _execute(history: RunHistory, pool: WorkflowPool, backend: ReplayBacke
 
 
 async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -> None:
-    """Wait until the replay is over, or makes no more calls.
+    """Wait until the replay has ended, or makes no more calls.
 
     Raises:
-        NotReplayable: the replay waits for something else.
+        NotReplayable: the workflow waits for something other than calls of its context.
     """
     until, still_rounds, calls = time.monotonic() + PATIENCE, 0, 0
     while still_rounds < ROUNDS and backend.mismatch is None and not task.done():

@@ -1,4 +1,4 @@
-"""The check for waiting runs that no longer match the code, before somebody answers them."""
+"""The check that waiting runs still match the code, made before anybody answers their questions."""
 
 import asyncio
 import time
@@ -17,10 +17,10 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-# Seconds from the start of the process to the check: runs that can go on come first, and all
-# processes have reported by then.
+# Seconds from the start of the process to the check: resumable runs come first, and by then all
+# processes have reported their start.
 BEGINS_AFTER = 5.0
-# Seconds to pause for each second that a replay took.
+# Factor of the pause after a replay, relative to the duration of the replay.
 PAUSE = 20
 AT_ONCE = 100
 
@@ -37,13 +37,13 @@ async def check_after_start() -> None:
 
 
 async def check_waiting_runs() -> None:
-    """Replay waiting runs without side effects; log and store why a run could not go on.
+    """Replay waiting runs without side effects; log and store why a run could not continue.
 
-    Of several processes, the last one started does this, as it has the newest code. Workflows with
-    a builder are left to `manage.py check_replay`, because the builder would have to be built.
+    Of several processes, only the one that started last does this, as it has the newest code.
+    Workflows with a builder are left to `manage.py check_replay`, as it would have to be built.
     """
     after, counts = UUID(int=0), {"replayed": 0, "stopped": 0}
-    # First run by problem, as one cause may stop many runs.
+    # The first run with each problem, as one cause may stop many runs.
     first: dict[str, UUID] = {}
     while runs := await reads.read(_waiting_runs, after):
         after = max(runs)
@@ -70,14 +70,14 @@ def _log(replay: Replay, first: dict[str, UUID]) -> None:
 
 async def _store(replay: Replay, before: str) -> None:
     """Store the problem of a replay if it differs from the stored one, `before`."""
-    # Skip a run that has ended since the query.
+    # Update only unfinished runs: the run may have ended since the query.
     runs = Run.objects.filter(pk=replay.history.run, status__in=Run.UNFINISHED)
     if replay.problem != before:
         await writer.write(lambda tx: runs.update(replay_problem=storable(replay.problem)))
 
 
 def _waiting_runs(after: UUID) -> dict[UUID, str]:
-    """Return the next waiting runs in the order of their ids, with their stored problems."""
+    """Return the next waiting runs, by id, each with its stored problem."""
     workflows = [offer.workflow for offer in registry.offered_workflows()]
     workflow_names = [
         workflow.name

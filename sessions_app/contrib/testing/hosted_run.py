@@ -20,18 +20,18 @@ from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage import reads
 from sessions_app.storage.run_text import text_of
 
-# An answer's value: a text, an option's value, a list of values, or a form's values by field.
+# The value of an answer: a text, an option's value, a list of values, or a form's values by field.
 Answer = Given | list[Given]
 
 
 @dataclass(frozen=True, slots=True)
 class HostedRun:
-    """A run hosted by `Hosting`. Nearly all methods first wait until the run is idle or ended."""
+    """A run that `Hosting` executes. Nearly all methods first wait until it is idle or ended."""
 
     id: UUID
-    # Default answerer: the owner of the conversation.
+    # The owner of the conversation, who answers unless a test names another person.
     person: Person = field(repr=False)
-    # Timeout in seconds for the run to become idle.
+    # Timeout in seconds for waits until the run is idle.
     patience: float = field(default=PATIENCE, repr=False)
 
     async def prompts(self) -> list[AnyPrompt]:
@@ -128,7 +128,7 @@ class HostedRun:
         return await reads.read(lambda: Journal.load(self.id).entries)
 
     async def children(self) -> list["HostedRun"]:
-        """Return the child runs in the order of calls; `prompts` of the parent has theirs, too."""
+        """Return the child runs in the order of calls; `prompts` of the parent includes theirs."""
         await self.rest()
         rows = Run.objects.filter(parent=self.id).order_by("parent_position")
         ids = await reads.read(lambda: list(rows.values_list("id", flat=True)))
@@ -144,8 +144,8 @@ class HostedRun:
         """Wait until the run has ended, or waits for people, the clock, or another run."""
 
         def resting() -> Run | None:
-            # Look for busy runs before reading the family: in between, a run may start a child and
-            # wait for that child.
+            # Query busy runs before the descendants: in between, a run may start a child, and wait
+            # for it.
             busy = set(runs_needing_host().values_list("id", flat=True))
             if busy.intersection(self._family()):
                 return None

@@ -1,4 +1,4 @@
-"""The test kit's host of a workflow, in the event loop of a test, with the test's database."""
+"""The host of workflows under test, in the event loop of a test, with the test's database."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -34,12 +34,12 @@ from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
 
-# Seconds for runs to stop gracefully.
+# Seconds that running steps get at a graceful stop.
 DRAIN = 10.0
 
 
 class HostingDispatcher(Dispatcher, Protocol):
-    """A dispatcher that hosts in this process."""
+    """The protocol of a dispatcher whose hosts are in this process."""
 
     hosts: HostRegistry
 
@@ -104,7 +104,7 @@ class Hosting:
             registry.offer_configured()
 
     def offer(self, **config: object) -> None:
-        """Offer the workflow with a new configuration."""
+        """Offer the workflow with a new configuration, which replaces the previous one."""
         workflows: JsonObject = {name: {} for name in self._beside}
         entry = {"workflows": {**workflows, self.workflow: config}, "default": self.workflow}
         registry.offer(RuntimeConfig.model_validate(entry))
@@ -117,7 +117,7 @@ class Hosting:
         conversation: str = "c",
         files: Mapping[str, bytes] | None = None,
     ) -> HostedRun:
-        """Send a message with `files` to the workflow, or another one; return the run."""
+        """Send a message with `files` to this workflow or the named one; return the run."""
         uploads = [
             await attachments.keep(
                 owner=self.person.id, conversation_id=conversation, file=ContentFile(content, name)
@@ -189,7 +189,7 @@ class Hosting:
         self._clock.move_to(end)
 
     async def rest(self) -> None:
-        """Wait until all runs are idle or ended, and evicted from memory."""
+        """Wait until all runs are idle or ended, and out of memory."""
         for host in self.hosts:
             host.make_room()
         await until(lambda: not runs_needing_host().exists(), self._patience)
@@ -229,7 +229,7 @@ class Hosting:
 
 
 class Clock:
-    """The wall clock of the process, which keeps ticking after each move.
+    """The wall clock of the process, which a test can move; afterwards it keeps ticking.
 
     The monotonic clock, and so the timers of the event loop, are not affected.
     """
@@ -255,7 +255,7 @@ class Clock:
         self._travel = self._moved = None
 
 
-# Type of the fixture `host_workflow`, for annotations.
+# The type of the fixture `host_workflow`, for annotations in tests.
 NewHosting = Callable[..., Hosting]
 
 
@@ -276,7 +276,7 @@ def _next_due() -> datetime | None:
 
 
 def _describe_due(moment: datetime) -> str:
-    """Return a sentence about items due at a past moment and not yet settled."""
+    """Describe, for an error message, the items that were due at a time and were not settled."""
     pending = Interaction.objects.filter(status=Interaction.Status.PENDING)
     rows = pending.filter(Q(expires_at=moment) | Q(escalates_at=moment))
     texts = [repr(question.text) for question in QuestionView.of_all(rows)]

@@ -40,14 +40,14 @@ def host_workflow(transactional_db: None, request: pytest.FixtureRequest) -> Any
 
 
 class History(pytest.File):
-    """The file of a recorded run, collected as one test."""
+    """The file of a recorded run, which pytest collects as one test."""
 
     def collect(self) -> Iterator[pytest.Item]:
         yield HistoryReplay.from_parent(self, name="replay")
 
 
 class HistoryReplay(pytest.Item):
-    """A replay of the recorded run with the current workflow code."""
+    """The test that replays a recorded run with the current workflow code."""
 
     def runtest(self) -> None:
         """Fail if the replay would suspend or fail the run; report harmless differences."""

@@ -1,4 +1,4 @@
-"""Polling for a condition until a timeout."""
+"""Functions that poll for a condition until a timeout."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from sessions_app.storage import reads
 
 T = TypeVar("T")
 
-EVERY = 0.005  # seconds
+EVERY = 0.005  # seconds between two polls
 # Timeout in seconds, long enough for a busy machine; only failing tests wait that long.
 PATIENCE = 60.0
 

@@ -1,4 +1,4 @@
-"""`manage.py check_replay`."""
+"""The command `manage.py check_replay`."""
 
 import asyncio
 from collections import Counter
@@ -11,12 +11,12 @@ from sessions_app.contrib.replay.history_replay import Replay, replay_all
 from sessions_app.models import Run
 
 NEXT = "\n  "
-# Error codes of runs whose code may block or kill the process that executes it.
+# Error codes of suspended runs whose code, in a replay, may block or kill this process, too.
 HARMFUL = ("blocked", "crashed")
 
 
 class Command(BaseCommand):
-    """A command that exits with 1 if a run could not go on; harmless differences do not count."""
+    """A command whose exit status is 1 if a run could not continue; harmless differences pass."""
 
     help = (
         "Replay the journals of unfinished runs against the code as it is: no step is executed, "
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, runs: list[UUID], differences: bool, **_: object) -> None:
-        # Skip runs whose code killed or blocked its process.
+        # Leave out suspended runs whose code killed or blocked its process.
         suspended = Q(status=Run.Status.SUSPENDED) & ~Q(error__code__in=HARMFUL)
         to_go_on = Q(status__in=Run.UNFINISHED) | suspended
         unfinished_runs = Run.objects.filter(to_go_on, started_at__isnull=False)
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             if differences:
                 for difference in replay.differences:
                     self.stdout.write(f"~ {_run_name(replay)}: {difference}")
-        for problem, names in names_by_problem.items():  # a single cause may stop many runs
+        for problem, names in names_by_problem.items():  # grouped, as one cause may stop many runs
             self.stdout.write(f"✗ {f',{NEXT}'.join(names)}: {problem}")
         return counts
 

@@ -1,4 +1,4 @@
-"""`manage.py export_history`."""
+"""The command `manage.py export_history`."""
 
 from pathlib import Path
 from uuid import UUID
