@@ -1,4 +1,4 @@
-"""The audit of assigned prompts: who saw, claimed and answered them. See `AuditEntry`."""
+"""The audit of assigned prompts: each view, claim, answer and so on. See `AuditEntry`."""
 
 from collections.abc import Callable, Collection
 from contextvars import ContextVar

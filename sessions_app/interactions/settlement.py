@@ -128,7 +128,7 @@ def find_interactions(
     }
     values = {column: value for column, value in conditions.items() if value is not None}
     where = " AND ".join([f"{column} = %s" for column in values])
-    if pending:  # no parameter: SQLite would have to plan anew to use the partial index
+    if pending:  # no parameter: with one, SQLite replans each time for the partial index
         where += " AND i.status = 'pending'"
     if owner is not None:
         where += " AND i.for_owner"

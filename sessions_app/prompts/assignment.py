@@ -42,7 +42,7 @@ def group(name: str) -> Assignee:
 
 
 def permission(name: str) -> Assignee:
-    """Return an assignee: all people who, at the answer, `has_perm("app_label.codename")`."""
+    """Return an assignee: the holders of "app_label.codename" at each answer, by `has_perm`."""
     if "." not in name:
         raise ValueError(f"{name!r} is not a permission: permissions are named app_label.codename")
     return Assignee(kind="permission", name=name)
@@ -111,7 +111,7 @@ class Assignment(BaseModel):
     """The stored assignment of a prompt: the assignees `to`, and the rules.
 
     `due` and `after` are seconds since the prompt was asked, `remind` are seconds before the due
-    time. `votes` is the number of people who must give the same answer. `four_eyes` excludes the
+    time. `votes` is the number of people that must give the same answer. `four_eyes` excludes the
     conversation's owner. `share` lets assignees read the conversation while the prompt waits.
     """
 

@@ -141,7 +141,7 @@ Answer = TextAnswer | JsonAnswer | PageAnswer
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One person's answer to a prompt that needs the same answer from several people.
+    """A person's answer to a prompt that needs the same answer from several people.
 
     `note` may be empty; `via` is the front end of the answer.
     """
@@ -231,7 +231,7 @@ class Prompt(BaseModel, Generic[R]):
     will happen, in the server's own words.
 
     A subclass that declares an `input_type` is a type of prompt. Everything that differs between
-    types is a member of this class, whose own behaviour is that of a text prompt.
+    types is a member of this class, which itself behaves as a text prompt.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

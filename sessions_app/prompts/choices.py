@@ -214,7 +214,7 @@ class OneOption(_WithOptions[ChoiceResponse]):
 
     @property
     def kind(self) -> str:
-        """The kind of all prompts for one option, so that a new version may use other controls."""
+        """The kind of all prompts for one option: a change of controls keeps recorded answers."""
         return "choice"
 
     def field(self) -> forms.Field:

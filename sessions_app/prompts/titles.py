@@ -4,7 +4,7 @@ import re
 
 # Matches Markdown for code, bold text and headings.
 MARKS = re.compile(r"(?<!\w)(`+|\*\*)(?=\S)(?P<text>.+?)(?<=\S)\1(?!\w)|^#{1,6} +")
-LOOKED_AT = 400  # only so many characters: an unpaired mark is sought to the end
+LOOKED_AT = 400  # maximum characters to search, as an unpaired mark costs a full scan
 
 
 def without_marks(line: str) -> str:

@@ -105,7 +105,7 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
         for signal in signals:
             try:
                 signal.outcome, signal.error, signal.due_at = _send(signal)
-            except Exception as error:  # e.g. the name is from another version
+            except Exception as error:  # e.g. a signal name of another version
                 log.exception("signal.not_sent", signal=signal.name)
                 signal.outcome, signal.error, signal.due_at = "", _text_of(error), None
     finally:
@@ -162,7 +162,7 @@ def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
         rows = PendingSignal.objects.filter(pk=signal.pk, due_at__isnull=False)
         if signal.due_at is None:
             rows.update(due_at=tx.now + pause, error=signal.error)
-        else:  # rescheduled by a receiver, not failed
+        else:  # a receiver asked for a later time
             rows.update(due_at=signal.due_at, error="", attempts=0)
 
 

@@ -34,7 +34,7 @@ def is_fault(error: BaseException | None) -> bool:
     """
     if isinstance(error, StorageUnavailable):
         return True
-    if isinstance(error, SessionsError):  # its cause decides, e.g. a builder's failed query
+    if isinstance(error, SessionsError):  # classify it by its cause, e.g. a builder's failed query
         return is_fault(error.__cause__)
     if not isinstance(error, Error):
         return False

@@ -23,7 +23,7 @@ DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'tex
 # that does not read, it stays in memory.
 PART = 64 * 1024
 
-# Sequence numbers of text that a `restart` event revoked, as a crashed run writes it anew.
+# Sequence numbers of text that a `restart` event revoked: after a crash, it is written anew.
 TakenBack = range
 
 

@@ -10,7 +10,7 @@ HEARTBEAT = 1.0
 IDLE_TRANSACTION = 3.0
 # Time for which a job worker waits for a connection.
 CONNECTION_PATIENCE = 3.0
-# A worker without the database for this long drops its runs from memory, and writes nothing more.
+# A worker that cannot reach the database for this long drops its runs, and writes nothing more.
 SILENCE = 4.0
 # Time for which a write is retried after the database was lost, or after a deadlock.
 WRITE_PATIENCE = 4.0

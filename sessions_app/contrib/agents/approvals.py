@@ -127,7 +127,7 @@ async def _suffices(
     decision: ToolCallResponse,
     approvers: tuple[list[Assignee] | bool, list[Assignee] | bool],
 ) -> bool:
-    """Return whether the person who edited a call may thereby allow the edited call.
+    """Return whether the editor of a call may also allow the edited call.
 
     The editor may if the policy requires no approval for the edited call, or names the same
     approvers as before; else only as one of the approvers that the policy names now.

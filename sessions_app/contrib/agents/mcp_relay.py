@@ -47,7 +47,7 @@ def main(max_bytes: str, max_values: str, *command: str) -> int:
         process = subprocess.Popen(command, stdout=writes)  # noqa: S603 - the author's command
     except OSError as error:
         sys.exit(f"The MCP server is not started: {error}")
-    # Ignore SIGTERM to the process group, which is for the server; wait for the server to end.
+    # SIGTERM to the process group is for the server; this program waits for the server's end.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.close(writes)
     with process:

@@ -398,7 +398,7 @@ async def _recorder(_config: RecorderConfig, _builder: object) -> AsyncIterator[
 
 
 class RecordingBuilder(WorkflowBuilder):
-    """A builder of the toolkit whose functions and model clients are recorded."""
+    """A builder of the toolkit that adds the recorder to functions and model clients."""
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -414,7 +414,7 @@ class RecordingBuilder(WorkflowBuilder):
         return await super().add_function_group(name, _with_recorder(config))
 
     async def get_llm(self, llm_name: Any, wrapper_type: Any) -> Any:
-        """Make a client of a model whose calls are recorded."""
+        """Make a client of a model, and have its calls recorded."""
         client = await super().get_llm(llm_name, wrapper_type)
         described = FunctionMiddlewareContext(
             name=str(llm_name),

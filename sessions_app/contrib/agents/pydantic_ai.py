@@ -122,7 +122,7 @@ def pydantic_ai_workflow(
 
 
 class HostedAgent:
-    """An agent of Pydantic AI whose runs are durable."""
+    """An agent of Pydantic AI that a workflow executes durably."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A model for tests, whose answers the test defines."""
+"""A model for tests, with answers that the test defines."""
 
 from collections.abc import AsyncGenerator, Sequence
 from itertools import takewhile

@@ -23,7 +23,7 @@ from sessions_app.workflows import Context
 
 log = Log(__name__)
 
-# The people who must approve a call: True is the owner of the conversation, False nobody. A rule (a
+# The approvers of a call: True is the owner of the conversation, False nobody. A rule (a
 # function) gets the validated arguments and the owner. A replay and an edit call the rule again, so
 # it must depend on nothing else. Coroutine functions are not allowed.
 Approval: TypeAlias = To | bool | Callable[[JsonObject, Person], To | bool]
@@ -313,7 +313,7 @@ async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[Js
         }
         problems = await aargument_problems(schema, filled)
         if problems and not await aargument_problems(schema, values):
-            return values, ""  # the invalid default is from an alternative not used
+            return values, ""  # the invalid default belongs to an unused alternative of the schema
     texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
     return filled, "; ".join(texts)
 

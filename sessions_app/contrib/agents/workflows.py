@@ -16,7 +16,7 @@ class NatSource(WorkflowSource):
     key: ClassVar[str] = "nat"
     # Path of the toolkit's configuration, relative to the workflow file.
     nat: Path
-    # Signs in users for the toolkit's functions; see docs/nat.md.
+    # A function that signs in users for the toolkit's functions; see docs/nat.md.
     authenticate: ImportString[Callable[..., Any]] | None = None
 
     def declare(self, name: str, folder: Path) -> None:

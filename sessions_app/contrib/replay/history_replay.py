@@ -159,7 +159,7 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
                 continue
             name = history.workflow
             if name not in pools:
-                try:  # with builders, as hosts do
+                try:  # the pool builds its builder, as in a host
                     pools[name] = await WorkflowPool(registry.get(name)).build()
                 except SessionsError as error:
                     pools[name] = error

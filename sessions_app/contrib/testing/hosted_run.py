@@ -29,7 +29,7 @@ class HostedRun:
     """A run that `Hosting` executes. Nearly all methods first wait until it is idle or ended."""
 
     id: UUID
-    # The owner of the conversation, who answers unless a test names another person.
+    # The default answerer, the owner of the conversation.
     person: Person = field(repr=False)
     # Timeout in seconds for waits until the run is idle.
     patience: float = field(default=PATIENCE, repr=False)

@@ -360,7 +360,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
 
 
 def path_of(form: object) -> str:
-    """Return the import path of the class.
+    """Return the import path of a form or model class.
 
     Raises:
         TypeError: the argument is not the class of a form.

@@ -55,7 +55,7 @@ def overdue() -> Q:
 
 
 def nobody_can_answer() -> Q:
-    """Return the condition on pending prompts that no present person may answer.
+    """Return the condition on pending prompts that nobody may answer at present.
 
     Only the `LOOKED_AT` prompts with the earliest deadlines are tested.
     """

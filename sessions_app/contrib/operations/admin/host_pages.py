@@ -58,7 +58,7 @@ class HasBuilder(ConditionFilter):
 
 
 class IsHeld(ConditionFilter):
-    """A filter of leases: those that a host holds, and those whose host's process has died."""
+    """A filter of leases: those that a host holds, and those left behind by a dead process."""
 
     title = _("worker")
     parameter_name = "host"
@@ -214,7 +214,7 @@ def _count_runs(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 @admin.register(Process)
 class ProcessAdmin(ReadOnlyAdmin):
-    """The admin pages of processes. A process without a report for an hour has no row any more."""
+    """The admin pages of processes. A row without a report for an hour is deleted."""
 
     change_list_template = "admin/sessions_app/overviewed_list.html"
     list_display = ("name", "kind", "state", "seen", "hosting", "queue_names", "started")

@@ -153,7 +153,7 @@ class RunAdmin(ReadOnlyAdmin):
             return row.status not in Run.FINISHED
         if action == "resume":
             return is_resumable(row)
-        if action == "send":  # no key: a dummy row for a filtered list
+        if action == "send":  # a dummy row, for a list of one status, has no key
             return row.status not in Run.FINISHED and (not row.key or bool(awaited_names(row)))
         return super().applies(action, row)
 

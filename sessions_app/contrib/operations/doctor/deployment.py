@@ -59,7 +59,7 @@ LONG = 5.0  # seconds
 PATIENCE = timedelta(seconds=15)
 KEYS_SHOWN = 5
 TAKE_TIMEOUT = 10.0  # seconds until a queue counts as not served
-# Seconds until a warning: a worker whose slots all have waiting runs frees one within two.
+# Seconds until a warning. A worker with waiting runs in all slots frees one in 1 to 2 s.
 SLOW = 5.0
 # Seconds for the release of the tested lease, which a host without runs keeps for some seconds.
 RELEASE_TIMEOUT = 15.0

@@ -9,7 +9,7 @@ from django.db import connection
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.storage import sql
 
-MOUNTS = Path("/proc/self/mounts")  # exists on Linux only
+MOUNTS = Path("/proc/self/mounts")  # this file exists on Linux only
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs")
 SYNCHRONOUS_FULL = 2  # value of PRAGMA synchronous for FULL
 FULL = 64 * 1024**2  # bytes that a busy day writes within some minutes

@@ -172,5 +172,5 @@ def _versions() -> list[JsonObject]:
 def _jobs() -> str:
     try:
         return reverse("admin:procrastinate_procrastinatejob_changelist")
-    except NoReverseMatch:  # the jobs' pages exist in a cluster only
+    except NoReverseMatch:  # only a cluster has admin pages of jobs
         return ""

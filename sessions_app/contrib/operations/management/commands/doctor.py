@@ -22,7 +22,7 @@ PAUSE = 1.0  # seconds between two rounds of checks
 
 
 class Command(BaseCommand):
-    """A command whose exit status is 1 after an error, but not after a warning."""
+    """A command with exit status 1 after an error, but not after a warning."""
 
     help = "Check this deployment; say what is wrong and what to do."
     requires_system_checks = ()  # Django's checks run as part of OF_DJANGO

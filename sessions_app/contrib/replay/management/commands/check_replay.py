@@ -16,7 +16,7 @@ HARMFUL = ("blocked", "crashed")
 
 
 class Command(BaseCommand):
-    """A command whose exit status is 1 if a run could not continue; harmless differences pass."""
+    """A command with exit status 1 if a run could not continue; harmless differences pass."""
 
     help = (
         "Replay the journals of unfinished runs against the code as it is: no step is executed, "
