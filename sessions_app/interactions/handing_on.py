@@ -30,10 +30,10 @@ Action = AuditEntry.Action
 
 MOST_FOUND = 10
 SHORTEST = 2  # minimum characters of a query: a single one would match nearly everybody
-MOST_ALIKE = 50  # maximum of people with the same name that are read
+MOST_ALIKE = 50  # maximum number of people with the same name to read
 LONGEST = 150  # maximum characters of a name or a query
-MOST_WORDS = 5  # maximum of words in a query: each costs a scan of all users
-# Maximum of people with a matching name whose permissions are checked: each may cost two queries.
+MOST_WORDS = 5  # maximum number of words in a query: each costs a scan of all users
+# Maximum number of people with a matching name to check: permissions may cost two queries each.
 MOST_ASKED = 1000
 NAMES = ("first_name", "last_name")
 
@@ -181,7 +181,7 @@ def reassign(
         few = _("It needs the answers of {votes} people, and {able} of these may answer.")
         raise Invalid(format_lazy(few, votes=assignment.votes, able=able))
     if prompt.assignment is None:
-        # A prompt without assignment has no audit entries yet: add the one of its opening.
+        # A prompt without assignment has no audit entries yet: add the entry of its opening.
         audit.opened_entry(Interaction.objects.select_related("run").get(pk=prompt.id)).save()
     assigning.change(prompt.id, candidates, only=True)
     assignment = assignment.model_copy(update={"to": to, "names": candidates.names})

@@ -103,7 +103,7 @@ class Event(models.Model):
         STEP = "step", _("step")
         INTERACTION = "interaction", _("question")
         INTERACTION_UPDATE = "interaction_update", _("change of a question")
-        # Events of questions that only others than the conversation's owner may answer.
+        # Events of questions for other people than the conversation's owner.
         ASSIGNMENT = "assignment", _("question to others")
         ASSIGNMENT_UPDATE = "assignment_update", _("change of a question to others")
 

@@ -74,7 +74,7 @@ class Process(models.Model):
 
     name = models.CharField(max_length=200, primary_key=True, verbose_name=_("name"))  # host:pid
     kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
-    # Id in Procrastinate, the job queue. Without heartbeats there, others take over its runs.
+    # The worker's id in Procrastinate. If its heartbeats there stop, others take over its runs.
     job_worker = models.BigIntegerField(null=True, blank=True)
     queues = models.JSONField(default=list, blank=True)  # an empty list means all queues
     concurrency = models.PositiveIntegerField(default=0)

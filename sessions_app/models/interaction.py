@@ -42,7 +42,7 @@ class Interaction(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="interactions"
     )
-    # Position in the run's journal; None if cancelled, once the run was resumed and asks anew.
+    # Position in the run's journal; None for a cancelled question that a resumed run asks anew.
     position = models.PositiveIntegerField(null=True, blank=True)
     # Number of the call in its track, a coroutine's sequence of calls; see `JournalEntry.place`.
     place = models.CharField(max_length=40, blank=True, db_default="")

@@ -97,7 +97,7 @@ class Run(models.Model):
     # Time when the first of the run's durable sleeps ends.
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
-    # The reason why a waiting run no longer fits the code, found after the last start; else empty.
+    # The reason why a waiting run no longer fits the code, as a replay has found; else empty.
     replay_problem = models.TextField(blank=True, db_default="", verbose_name=_("replay problem"))
     created_at = models.DateTimeField(verbose_name=_("began"))
     started_at = models.DateTimeField(null=True, blank=True)
@@ -126,7 +126,7 @@ class Run(models.Model):
                 name="run_unfinished",
                 condition=models.Q(status__in=["queued", "running", "waiting"]),
             ),
-            # Index for the deletion of a run, which would otherwise read all runs for forks.
+            # Index for the deletion of a run, which would otherwise look for forks in all runs.
             models.Index(
                 fields=["forked_from"],
                 name="run_forked_from",
@@ -188,7 +188,7 @@ class JournalEntry(models.Model):
         Run, on_delete=models.CASCADE, related_name="journal", db_index=False, verbose_name=_("run")
     )
     position = models.PositiveIntegerField(verbose_name=_("position"))
-    # Number of the call in its track, if the run gathers coroutines; each has a track of calls.
+    # Number of the call in its track (a gathered coroutine's sequence of calls), or empty.
     place = models.CharField(max_length=40, blank=True, db_default="")
     kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
     # Name of the call, such as of a step's function. A replay compares kind and name.
@@ -205,7 +205,7 @@ class JournalEntry(models.Model):
     # Calls of the step's function in the final execution: more than one with `retry=`.
     attempts = models.PositiveSmallIntegerField(default=1, db_default=1, verbose_name=_("attempts"))
     # Sequence number of the conversation's newest event when the call was recorded. After a crash,
-    # text of the run behind the last finished entry may be removed.
+    # text of the run after the last finished entry may be removed.
     sequence = models.BigIntegerField()
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -436,7 +436,7 @@ class ToolCallForm(forms.Form):
         self.arguments = dict(self._prompt.arguments)
         for name in self.changed_data:
             value = to_jsonable_python(self.cleaned_data[name])
-            is_json = isinstance(self.fields[name], forms.JSONField)  # here [] and null are values
+            is_json = isinstance(self.fields[name], forms.JSONField)  # [] and null are JSON values
             is_empty = not (self[name].data or "").strip() if is_json else value in EMPTY_VALUES
             if is_empty and name not in self._required:
                 self.arguments.pop(name, None)

@@ -51,7 +51,7 @@ class Delivery:
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            with suppress(RuntimeError):  # a closed loop sends nothing: another process will
+            with suppress(RuntimeError):  # the event loop is closed: another process will send
                 loop.call_soon_threadsafe(self._woken.set)
 
         pending_signals.listeners.append(wake)

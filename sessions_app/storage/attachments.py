@@ -44,7 +44,7 @@ UNSENT = Q(run=None, taken_at=None)
 FOLDER = "attachments"
 GONE = _("A file is no longer available. Remove it, or attach it again.")
 OFFICE = "application/vnd.openxmlformats-officedocument."
-# Media types by file extension, where some versions of Python know none.
+# Media types by file extension that some versions of Python do not know.
 TYPES = {
     "docx": f"{OFFICE}wordprocessingml.document",
     "heic": "image/heic",

@@ -19,7 +19,7 @@ LIMITS = (
     f"SET lock_timeout = {LOCK_TIMEOUT * 1000:.0f}",
     f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION * 1000:.0f}",
 )
-# One statement takes the sequence number and stores the event, which saves a round trip.
+# One statement assigns the sequence number and stores the event, which saves a round trip.
 APPEND_EVENT = """
     WITH taken AS ({sequence_query})
     INSERT INTO sessions_app_event

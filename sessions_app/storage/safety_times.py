@@ -8,7 +8,7 @@ events of each time.
 HEARTBEAT = 1.0
 # Time after which PostgreSQL ends an idle transaction, and thereby frees its locks.
 IDLE_TRANSACTION = 3.0
-# Time for which a job worker waits for a connection.
+# Time for which a job worker waits for a database connection.
 CONNECTION_PATIENCE = 3.0
 # A worker that cannot reach the database for this long drops its runs, and writes nothing more.
 SILENCE = 4.0

@@ -271,7 +271,7 @@ def _transactions(items: list[_Item]) -> Iterable[list[_Item]]:
     """Group the items that may share a transaction; the order within a lane stays."""
     if database().WRITERS == 1:
         return [items]
-    by_lane = sorted(items, key=lambda item: item.lane.number)  # stable: lanes keep their order
+    by_lane = sorted(items, key=lambda item: item.lane.number)  # a stable sort keeps a lane's order
     return (list(group) for _, group in groupby(by_lane, key=lambda item: item.lane.number))
 
 

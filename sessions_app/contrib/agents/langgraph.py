@@ -314,7 +314,7 @@ def _texts_of(value: Any) -> list[str]:
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:
-    schema = getattr(interrupt, "response_schema", None)  # only newer LangGraph has it
+    schema = getattr(interrupt, "response_schema", None)  # missing in older versions of LangGraph
     shown = as_json(schema) if isinstance(schema, dict) else {}
     return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown)
 

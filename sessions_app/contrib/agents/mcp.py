@@ -196,11 +196,11 @@ class McpServer(Toolset):
         listed: list[ListedTool] = []
         cursor: str | None = None
         with fail_after(self._timeout):
-            for _ in range(MAX_TOOLS):  # bounded: pages may be empty
+            for _ in range(MAX_TOOLS):  # bounded, as a server may send empty pages for ever
                 params = PaginatedRequestParams(cursor=cursor)
                 try:
                     page = await client.session.list_tools(params=params)
-                except ValidationError as error:  # its text would quote the list
+                except ValidationError as error:  # the error's own text quotes the list
                     raise ValueError(f"{error.error_count()} faults in the list") from None
                 listed += page.tools
                 cursor = page.next_cursor
@@ -291,7 +291,7 @@ class McpServer(Toolset):
                 return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
             return self._refused(error, resumed)
-        except ValidationError as error:  # its text would quote the answer
+        except ValidationError as error:  # the error's own text quotes the answer
             log.warning("mcp.broken_promise", server=self.name, problems=error.error_count())
             return BROKEN_PROMISE
         if isinstance(result, CallToolResult):
@@ -460,7 +460,7 @@ async def _broken(result: CallToolResult, promise: JsonObject) -> str:
     if "structured_content" not in result.model_fields_set:
         return "There are no values."
     values = result.structured_content
-    if not isinstance(values, dict):  # with an `$id`, "#" still means this schema
+    if not isinstance(values, dict):  # an `$id` keeps the schema's own references within it
         promise = {"properties": {"result": {"$id": "urn:result", **promise}}}
         values = {"result": values}
     problems = await aargument_problems(promise, values)

@@ -70,7 +70,7 @@ if not (installed := version("nvidia-nat-core")).startswith("1.9."):
     raise ImproperlyConfigured(f"{NEEDED}. {installed} is installed.")
 
 Source = Callable[[], AsyncIterator[Any]]
-# A function that signs a user in: from context, provider's configuration and flow to credentials.
+# A function of context, provider's configuration and authentication flow that signs a user in.
 Authenticate = Callable[[Context, Any, Any], Awaitable["AuthenticatedContext"]]
 # Keys in JSON that mark an object of a pydantic model: now, and in earlier versions.
 MODEL = "__model__"

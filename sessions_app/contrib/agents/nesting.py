@@ -122,7 +122,7 @@ class NestedCalls:
             call = self._execution.call(Kind.STEP, named_call.name, *named_call.arguments)
         entry = self._execution.backend.recall(call)
         if entry is not None and entry.finished and FOLLOWS not in (entry.error or {}):
-            del self._execution.calls[call.track]  # its inner calls are not repeated
+            del self._execution.calls[call.track]  # inner calls of a recorded call are not made
             if entry.error is not None and REFUSED in entry.error:
                 self._execution.mistake = ResultRefused(entry.error["message"])
                 raise self._execution.mistake

@@ -261,7 +261,7 @@ class _Steps(JournalCallableOperationBackend[None]):
                     self._said.append(piece)
             return piece.response if isinstance(piece, Recorded) else None
 
-        async def execute(*_arguments: object) -> Any:  # arguments only appear in the journal
+        async def execute(*_arguments: object) -> Any:  # unused: arguments are only for the journal
             return storable(await body())
 
         if not isinstance(operation_id, ToolsetCallToolId):
@@ -438,7 +438,7 @@ async def _validate(
 
     The framework has no validator for a tool with only a JSON schema: the schema is used.
     """
-    manager: Any = ctx.tool_manager  # never None while an agent runs
+    manager: Any = ctx.tool_manager  # the framework sets this in every run
     try:
         validated = await _validated(manager, call, written)
         tool = validated.tool

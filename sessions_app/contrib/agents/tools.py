@@ -423,7 +423,7 @@ def as_text(result: object) -> str:
 def _json_text(result: object) -> str:
     """Return a result as JSON, with descriptions of binary data and of values without JSON."""
     if isinstance(result, Iterator):
-        result = list(result)  # this executes a generator, and may raise
+        result = list(result)  # `list` executes a generator, which may raise
     try:
         return to_json(result, fallback=str).decode()
     except Exception as error:

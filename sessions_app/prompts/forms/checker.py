@@ -52,9 +52,9 @@ def main(descriptor: int) -> None:
     A request is a schema and perhaps a value, each as JSON, and the seconds of processor time after
     which the kernel kills this process.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops only the server
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the server
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the timer kills the process, even in C code
-    with suppress(ValueError, OSError):  # the system has no or a lower limit
+    with suppress(ValueError, OSError):  # the limit is unsupported, or already lower
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):

@@ -215,7 +215,7 @@ class Upload(AnyFile):
 
 def check_storable_values(values: object) -> None:
     """Raise Invalid if an answer has too many levels, or a number or character not storable."""
-    if is_too_deep(values, MAX_DEPTH + 1):  # +1: the object of all fields is a level
+    if is_too_deep(values, MAX_DEPTH + 1):  # one more level for the object that has all fields
         raise Invalid(_("The answer has too many levels of lists and objects: send fewer of them."))
     check_finite(values)
     if storable(values) != values:

@@ -257,7 +257,7 @@ def _choices(field: Field) -> list[tuple[str, str]]:
 
 def _all_choices(field: Field) -> list[tuple[str, str]]:
     choices = getattr(field, "choices", None)
-    if not isinstance(choices, list | tuple):  # lazy choices may query: not read here
+    if not isinstance(choices, list | tuple):  # skip lazy choices, which may query
         return []
     flat: list[tuple[object, object]] = list(flatten_choices(choices))
     return [(str(value), str(label)) for value, label in flat]

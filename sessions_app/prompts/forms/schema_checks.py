@@ -26,7 +26,7 @@ from sessions_app.prompts.forms import checker
 from sessions_app.storage.storable import measure
 
 MAX_SCHEMA = 32_000  # maximum bytes of a schema as JSON
-MAX_PROPERTIES = 200  # each property becomes a field of the form
+MAX_PROPERTIES = 200  # maximum number of properties: each becomes a field of the form
 MAX_VALUE = 1 << 20  # maximum bytes of a value as JSON
 # Limits of processor time in seconds; typical schemas and values take some milliseconds.
 SCHEMA_SECONDS = 0.05
@@ -240,7 +240,7 @@ class _Child:
         try:
             self._connection.send(request)
             if not self._connection.poll(patience):
-                raise TimeoutError  # it is slow, but was not killed
+                raise TimeoutError  # a slow reply: the kernel would kill the process at its limit
             reply: Reply = from_json(self._connection.recv_bytes())
         except (OSError, EOFError) as error:
             if self.end() in {-signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV}:
@@ -256,7 +256,7 @@ class _Child:
 
 
 _checkers = _Checkers()
-_checked: dict[str, str] = {}  # problems by the schema's JSON, cached
+_checked: dict[str, str] = {}  # cached problems, by the schema's JSON
 # A separate thread pool for callers in the event loop, so that waiting checks block no other work.
 _threads = ThreadPoolExecutor(max_workers=PROCESSES, thread_name_prefix="schemas")
 atexit.register(_checkers.stop)

@@ -71,7 +71,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     related = ("owner",)
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
     searched = _("Search whole IDs (conversation) and user names (owner)")
-    ordering = ("-created_at",)  # not by updated_at, which has no index
+    ordering = ("-created_at",)  # not updated_at, as it has no index
     sortable_by = (run_texts.began,)
     readonly_fields = (run_texts.began, "updated", "deleted", "everything", run_texts.chat)
     fieldsets = (
@@ -114,7 +114,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, view: Callable[[], HttpResponse], page: str
     ) -> HttpResponse:
         try:
-            with transaction.atomic():  # on refusal, also undo Django's log entries
+            with transaction.atomic():  # a refusal also rolls back Django's admin log
                 return view()
         except (ProtectedError, RestrictedError) as error:
             reason, keepers = error.args

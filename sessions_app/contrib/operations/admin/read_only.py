@@ -46,8 +46,8 @@ class _ReadOnly:
 
 
 class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
-    """A ModelAdmin for rows that are never edited. Actions require the model's change permission, for
-    which there is no form.
+    """A ModelAdmin for rows that are never edited. Actions require the model's change permission,
+    for which there is no form.
     """
 
     change_form_template = "admin/sessions_app/operate.html"

@@ -53,13 +53,13 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
 SKIPPED_CHECKS = {f"security.W{number}" for number in ("004", "008", "021", "012", "016", "018")}
 # Seconds that a process may be ahead of this machine's clock.
 AHEAD = 2.0
-# Age of a queued job that leads to a warning: a worker with a free slot takes one in milliseconds.
-LONG = 5.0  # seconds
+# Seconds in the queue that lead to a warning: a worker with a free slot takes milliseconds.
+LONG = 5.0
 # Time since the last change after which a run without a host is reported: a host may be starting.
 PATIENCE = timedelta(seconds=15)
 KEYS_SHOWN = 5
 TAKE_TIMEOUT = 10.0  # seconds until a queue counts as not served
-# Seconds until a warning. A worker with waiting runs in all slots frees one in 1 to 2 s.
+# Seconds until taken that lead to a warning: a worker full of waiting runs takes 1 to 2 s.
 SLOW = 5.0
 # Seconds for the release of the tested lease, which a host without runs keeps for some seconds.
 RELEASE_TIMEOUT = 15.0
@@ -197,10 +197,10 @@ def _has_ended(name: str) -> bool:
     if host != socket.gethostname():
         return False
     try:
-        os.kill(int(pid), 0)  # signal 0 tests whether it exists
+        os.kill(int(pid), 0)  # signal 0 tests whether the process exists
     except ProcessLookupError:
         return True
-    except PermissionError:  # another user's process exists
+    except PermissionError:  # the process belongs to another user
         pass
     return False
 
@@ -383,5 +383,5 @@ OF_APPLICATIONS = Check(143, "applications", _of_applications, needs="migrations
 @checks.register(TAG, checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Run all checks, or only those without the database if Django passes no databases."""
-    made = (PROJECT, WORKFLOWS)  # registered as checks of the runtime already
+    made = (PROJECT, WORKFLOWS)  # the runtime registers these two itself
     return list(examine([one for one in (CHECKS if databases else STATIC) if one not in made]))

@@ -74,4 +74,4 @@ FILE_CHECKS = (
     Check(113, "durability", _durability, needs="database"),
     Check(115, "disk", _disk, needs="form"),
 )
-CHECKS = FILE_CHECKS if connection.vendor == "sqlite" else ()  # no checks of a file for PostgreSQL
+CHECKS = FILE_CHECKS if connection.vendor == "sqlite" else ()  # the checks are for SQLite only
