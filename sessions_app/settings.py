@@ -23,8 +23,8 @@ ENDINGS = (
 class Section(BaseModel):
     """A section of `HITL`: the names that one application takes.
 
-    The first sentence of a field's description says what to write and ends an error's text; all of
-    it is in docs/settings.md, whose links are written as paths: docs/access.md.
+    The first sentence of a field's description says what to write, and ends error messages. The
+    whole description is in docs/settings.md; links in it are paths, such as docs/access.md.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)

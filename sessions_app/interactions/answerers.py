@@ -84,7 +84,7 @@ def answerers(
 
 
 def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[UserId, set[Name]]:
-    """Return the names by which a prompt may be for each active person; see `Name`.
+    """Return, for each active person, the names by which a prompt can address the person.
 
     Args:
         people: users.

@@ -84,7 +84,7 @@ def vote_content(response: JsonObject, by: str, at: datetime, via: str) -> JsonO
 
 
 def _counting_votes(audience: PromptAudience) -> list[Vote]:
-    """Return the votes that count: of present answerers, and `vouched` ones of active people."""
+    """Return votes of people who may answer now, and `vouched` votes of active people."""
     votes = _all(audience.interaction)
     answerer_ids = answerers(audience, users().filter(pk__in=[vote.by_id for vote in votes]))
     return [

@@ -161,7 +161,7 @@ class StoredAssignment(Assignment):
 
 
 class Assigned(Protocol):
-    """The protocol of all row types of an interaction that have the stored assignment."""
+    """The protocol of an interaction's row, of any class, with the stored assignment."""
 
     @property
     def assignment(self) -> Any:

@@ -12,7 +12,7 @@ NOT_WAITING = _("This question is no longer waiting for you.")
 
 
 def late_words(answer_result: AnswerResult) -> str:
-    """Explain to a person the refusal of an answer."""
+    """Return a sentence for people that explains why an answer was refused."""
     if answer_result.outcome == Outcome.EXPIRED:
         return gettext("This question expired before your answer arrived.")
     if answer_result.outcome == Outcome.CLAIMED:
@@ -31,7 +31,7 @@ def claimed_words(name: str | None) -> str:
 
 
 def claim_refusal(claim_state: ClaimState, username: str) -> str:
-    """Explain to a person why a claim was refused; empty if the claim is as requested."""
+    """Return a sentence for people that explains why a claim was refused; "" if it was not."""
     if claim_state.outcome == "stale":
         return str(NOT_WAITING)
     if not claim_state.changed and claim_state.assignee not in (None, username):
@@ -40,7 +40,7 @@ def claim_refusal(claim_state: ClaimState, username: str) -> str:
 
 
 def late_reason(answer_result: AnswerResult) -> str:
-    """Explain to a program, in English, the refusal of an answer."""
+    """Return a sentence for programs, in English, that explains why an answer was refused."""
     by, response = called(answer_result.by), answer_result.response or {}
     if answer_result.outcome == Outcome.NOT_FOUND:
         return "There is no question that waits for this answer."

@@ -251,7 +251,7 @@ class QuestionView:
 
     @property
     def default_decision(self) -> str:
-        """The decision that the default answer is: `approve`, `reject`, or empty."""
+        """The default answer as a decision: `approve` or `reject`; else empty."""
         default = self.prompt.default_answer()
         return self.prompt.decision(default) if default else ""
 

@@ -103,7 +103,7 @@ def read_all(conversation: UUID) -> Branches:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The point where a message starts a branch: as a version of a run's message, or behind a run.
+    """The point where a message starts a branch: as a version of a run's message, or after a run.
 
     `before` are the runs that the message continues.
     """

@@ -25,7 +25,7 @@ def prepare_to_migrate(*, using: str, **_: object) -> None:
 async def close_broken() -> None:
     """Close a broken connection of the thread behind `sync_to_async` and Django's async queries.
 
-    Django does so at the begin and end of each request, but a worker has no requests.
+    Django does so at the beginning and end of each request, but a worker has no requests.
     """
     await sync_to_async(close_old_connections)()
 

@@ -67,7 +67,7 @@ def undo(pieces: Iterable[Piece], restarts: Sequence[TakenBack]) -> list[Piece]:
 
 
 def kept_pieces(rows: Iterable[tuple[str, int, int, JsonObject]]) -> list[Piece]:
-    """Return the pieces of (type, first_sequence, sequence, payload) not taken back by restarts."""
+    """Return the pieces of text in these events, except those that a `restart` took back."""
     pieces: list[Piece] = []
     restarts: list[TakenBack] = []
     for type_, first_sequence, sequence, payload in rows:
@@ -89,7 +89,7 @@ def text_of(run: UUID, until: int | None = None) -> str:
 
 
 def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Group the pieces into stretches with consecutive sequence numbers."""
+    """Group the pieces into lists with consecutive sequence numbers."""
     groups: list[list[Piece]] = []
     for piece in pieces:
         if groups and piece.sequence == groups[-1][-1].sequence + 1:
@@ -100,7 +100,7 @@ def stretches(pieces: Iterable[Piece]) -> list[list[Piece]]:
 
 
 def parts(pieces: Iterable[Piece]) -> list[list[Piece]]:
-    """Split pieces of at most `PART` characters into stretches of at most that length."""
+    """Group the pieces into lists with consecutive numbers, of at most `PART` characters each."""
     groups: list[list[Piece]] = []
     for stretch in stretches(pieces):
         size = PART

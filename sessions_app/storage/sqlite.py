@@ -59,7 +59,7 @@ def append_event(
     sequence_values: tuple[Any, ...],
     event: tuple[Any, ...],
 ) -> list[Any]:
-    """Run the query that takes a sequence number, and store the event; return the query's row."""
+    """Run the query that assigns a sequence number; store the event; return the query's row."""
     rows = fetch(sequence_query, sequence_values)
     if rows:
         fetch(INSERT_EVENT, (*event, *rows[0], *rows[0]))

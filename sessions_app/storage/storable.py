@@ -72,7 +72,7 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
 
 
 def check_finite(value: object) -> None:
-    """Check that JSON has a form for all numbers in a value.
+    """Check that all numbers in a value are finite, as JSON requires.
 
     Raises:
         Invalid: a number is infinite, or NaN.

@@ -31,7 +31,7 @@ def decision(prompt: AnyPrompt, *, beside_form: bool = False) -> JsonObject:
 
 @register.filter
 def visible(text: str) -> SafeString:
-    """Return the text as HTML, with the codes of characters that hide or reorder text.
+    """Return the text as HTML, in which characters that hide or reorder text appear as codes.
 
     For texts of decisions: a right-to-left mark can make one amount read as another. Typographic
     spaces, combined emoji, and an author's HTML are not changed.
@@ -43,7 +43,7 @@ def visible(text: str) -> SafeString:
 
 @register.filter
 def exact(text: str) -> SafeString:
-    """Return the text of an argument as HTML, with the codes of invisible characters."""
+    """Return the text of an argument as HTML, with invisible characters shown as codes."""
     return _marked((one, is_hidden(one)) for one in str(text))
 
 

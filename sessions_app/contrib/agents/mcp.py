@@ -168,7 +168,7 @@ class McpServer(Toolset):
         return list(by_name.values())[::-1]
 
     async def _list(self) -> list[JsonObject]:
-        """Return the listed tools as JSON for the journal, without those of unusable schemas."""
+        """Return the listed tools as JSON for the journal, except those with unusable schemas."""
         async with self._connect(Allowance()) as client:
             listed = await self._listed(client)
         records = []
@@ -352,7 +352,7 @@ class _Question:
         self.scope = CancelScope()
 
     def knows(self, result: InputRequiredResult) -> bool:
-        """Look up the answers to a result's questions in `known`; return whether all are there."""
+        """Put earlier answers to a result's questions into `known`; return whether all have one."""
         requests = result.input_requests or {}
         answers = {
             key: self._take(_dump(one.params))

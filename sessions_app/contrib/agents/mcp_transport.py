@@ -67,7 +67,7 @@ TOO_MUCH = f"the server sends more than {MAX_BYTES:,} bytes, or {MAX_VALUES:,} v
 async def connect(
     target: Target, headers: Mapping[str, str], patience: float, allowance: Allowance
 ) -> AsyncIterator[Any]:
-    """Open a transport that ends with the allowance; `patience`: seconds for an answer."""
+    """Open a transport that ends with the allowance of data; `patience`: seconds for an answer."""
     async with _open(target, headers, patience, allowance) as (reads, writes):
         passed_on, messages = create_memory_object_stream[SessionMessage | Exception]()
         async with passed_on, messages, create_task_group() as tasks:

@@ -41,7 +41,7 @@ OF_FUNCTION = {"name", "arguments"}
 
 
 class OpenAIModel:
-    """A model with this name behind an endpoint."""
+    """A model, known by name, behind an endpoint of OpenAI's chat completions."""
 
     def __init__(self, client: AsyncOpenAI, name: str) -> None:
         self._client = client

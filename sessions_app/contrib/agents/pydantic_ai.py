@@ -375,7 +375,7 @@ class Approvals(AbstractCapability[Any]):
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
     ) -> DeferredToolResults:
-        """Ask people about all calls together, and wait for results of tools outside."""
+        """Ask people to approve all calls together, and wait for results of external tools."""
         context = Context.get()
         asked, approvals = 0, []
         for call in requests.approvals:

@@ -1,4 +1,4 @@
-"""The operators' pages. Django finds this module and registers what it imports."""
+"""The operators' pages. Django imports this module, which registers all pages."""
 
 from django.contrib import admin
 

@@ -83,7 +83,7 @@ def _settings() -> Findings:
 
 
 def _of_django() -> Findings:
-    """Run Django's own deployment checks, without those of this runtime."""
+    """Run the checks of `manage.py check --deploy`, except those with the tag of this runtime."""
     messages = _messages(tagged=False, databases=[])
     yield from _named(one for one in messages if one.id not in SKIPPED_CHECKS)
 
