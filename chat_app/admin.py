@@ -16,7 +16,7 @@ from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
 
 USERNAME = get_user_model().USERNAME_FIELD
-# HTML attributes that turn off a browser's suggestions: of use in a sign-in form, but not here.
+# HTML attributes that turn off a browser's suggestions, which help at sign-in but not in the admin.
 NO_HELP = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 
 

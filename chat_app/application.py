@@ -112,17 +112,18 @@ class WithSocket:
             prefix = script_prefix_of(scope).rstrip("/")
             self._check_prefix(prefix)
             if not f"{scope['path']}/".startswith(f"{prefix}/"):
-                # Add the prefix to the path, as ASGI and Django expect; Daphne omits one that a
-                # proxy removed.
+                # Put the prefix before the path, as ASGI and Django expect. Daphne leaves out a
+                # prefix that a proxy has removed.
                 scope = cast(Scope, {**scope, "path": prefix + scope["path"]})
         if scope["type"] != "websocket":
             await self._application(scope, receive, send)
             return
-        set_script_prefix(script_prefix_of(scope))  # for links in frames; for HTTP, Django does it
+        # Links in frames need the prefix; Django sets it for HTTP.
+        set_script_prefix(script_prefix_of(scope))
         if _is_of_chat(request_of(scope).path_info):
             await self._chat(scope, receive, send)
         elif isinstance(self._application, ASGIHandler):
-            await _refuse(scope, receive, send)  # Django's ASGI handler raises for sockets
+            await _refuse(scope, receive, send)  # Django's own handler raises for WebSockets
         else:
             await self._application(scope, receive, send)
 

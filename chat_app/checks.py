@@ -62,7 +62,7 @@ def _is_kept(application: Any, kind: str) -> bool:
     try:
         with closing(application(scope, receive, send)) as connection:
             copy_context().run(connection.send, None)
-            return False  # the application waits, and may still pass it on
+            return False  # the application waits for an event, and may pass the connection on later
     except StopIteration:
         pass
     except RuntimeError as error:

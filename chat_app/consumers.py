@@ -49,8 +49,8 @@ Message = JsonObject
 
 log = Log(__name__)
 
-# Messages by which a person acts, never sent automatically; each needs an identity that is still
-# valid.
+# Messages that stand for a person's action, so clients never send them automatically. The person's
+# identity must still be valid.
 BY_A_PERSON = (
     client.UserMessage,
     client.InteractionMessage,
@@ -58,12 +58,12 @@ BY_A_PERSON = (
     client.StopMessage,
 )
 
-# Seconds that a plain client has for its first message before the server sends missed events
-# (HOLD), or missed output (HOLD_OUTPUT), which the client would show as the answer. NAT's UI sends
-# a message once its socket is open: one network round trip later, which may be long.
+# Seconds in which a plain client (one that speaks only NAT's protocol) may send its first message.
+# After HOLD the server sends missed events, after HOLD_OUTPUT missed output, which the client would
+# show as the answer. NAT's UI sends a message one network round trip after its socket opens.
 HOLD = 0.3
 HOLD_OUTPUT = 2.0
-# Seconds before the next frame of a client over a rate limit, so that a flood costs others nothing.
+# Seconds of delay between the frames of a client over a rate limit, which protects other clients.
 OVER_A_LIMIT = 0.1
 
 
@@ -74,7 +74,7 @@ class ChatConsumer(AsyncConsumer):
         """Accept the socket, or reject the handshake, which the client sees as HTTP 403."""
         is_encrypted = identity.is_encrypted_enough(self.scope)
         if is_encrypted and not identity.origin_allowed(self.scope):
-            audit.log_refused_origin(request_of(self.scope))  # the page must not use our cookies
+            audit.log_refused_origin(request_of(self.scope))  # other sites must not use our cookies
         elif is_encrypted:
             await self.send({"type": "websocket.accept"})
             return
@@ -212,10 +212,10 @@ class ChatConsumer(AsyncConsumer):
         feed = await self._subscriptions.follow(name)
         try:
             submitted_message = await store()
-            if feed is None:  # new conversation: send all events, including another tab's
+            if feed is None:  # new conversation: send all events, even those from another tab
                 await self._subscriptions.follow(name, after=0)
         except (Error, StorageUnavailable):
-            if feed is None:  # the message may be stored; the client has seen no event of it
+            if feed is None:  # the message may be stored even so: await its events
                 self._subscriptions.awaited_names.add(name)
             raise
         outcome = "duplicate" if submitted_message.duplicate else "accepted"

@@ -15,7 +15,7 @@ JWT_ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", *SHARED_SECRET),
 )
-SHORTEST_SECRET = 32  # bytes
+SHORTEST_SECRET = 32  # minimum length of a shared secret in bytes
 
 ORIGIN = re.compile(r"https?://[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
@@ -68,8 +68,8 @@ class Brand(BaseModel):
     name: str = Field(default="", max_length=60)
     # Sentence on the sign-in page.
     about: str = Field(default="", max_length=200)
-    # Paths of static files: the site's mark, also the icon of the browser's tab; and the icon of
-    # the tab while questions wait.
+    # Paths of static files. `mark` is the site's logo, and the icon of the browser's tab;
+    # `mark_needs_you` is the icon of the tab while questions wait.
     mark: str = ""
     mark_needs_you: str = ""
     accent: str = Field(default="", pattern=r"^(#[0-9a-fA-F]{6})?$")

@@ -108,7 +108,7 @@ api = NinjaAPI(
         "Runs of workflows that stop to ask a person. The same runs, prompts and answers as on "
         "the page and the socket."
     ),
-    # The last part is this API's own namespace; the first is that of the including `chat_app.urls`.
+    # `chat_api` is this API's own namespace, inside `chat`, the namespace of `chat_app.urls`.
     urls_namespace="chat:chat_api",
     auth=AUTH,
     throttle=[Rates()],

@@ -21,7 +21,7 @@ class AuthenticatedRequest(HttpRequest):
     """A request with a known sender."""
 
     auth: Identity
-    scope: JsonObject  # the ASGI scope
+    scope: JsonObject  # the connection's ASGI scope
 
 
 class Session(AuthBase):
@@ -30,7 +30,7 @@ class Session(AuthBase):
     openapi_type = "apiKey"
     openapi_in = "cookie"
     openapi_name = settings.SESSION_COOKIE_NAME
-    csrf = True  # the documentation's page then sends a CSRF token
+    csrf = True  # makes the page of the API documentation send a CSRF token
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
         user = await request.auser()
@@ -38,7 +38,7 @@ class Session(AuthBase):
             return None
         if is_for_another(request, user.pk):
             raise Failure(409, "user_auth_error", "The page was made for another person.")
-        request.user = user  # loaded: CSRF_FAILURE_VIEW must not query in the event loop
+        request.user = user  # loaded here: CSRF_FAILURE_VIEW must not query in the event loop
         if check_csrf(request) is not None:
             raise Failure(
                 403,
@@ -99,7 +99,7 @@ class Rates(BaseThrottle):
     def allow_request(self, request: Any) -> bool:
         """Count a request, if the limits allow another one."""
         rates = [(Rate.API_ADDRESS, address_of(request))]
-        if hasattr(request, "auth"):  # a callback URL needs no user
+        if hasattr(request, "auth"):  # requests to a callback URL have no user
             rates.insert(0, (Rate.API_USER, request.auth.person.id))
         try:
             rate_limits.take(*rates)

@@ -128,7 +128,8 @@ def data(content: Json) -> str:
 class Generate:
     """A stream of values, with steps and traces between them."""
 
-    # True if the stream ends with the token counts that the workflow reported; and the counts.
+    # `tells_usage`: the stream ends with the token counts that the workflow reported. `usage`:
+    # those counts.
     tells_usage = False
     usage: Mapping[str, int] = MappingProxyType({})
 

@@ -55,10 +55,10 @@ async def follow(
     feed = _RunFeed(run, identity.person.id)
     reader = _Reader(identity, feed)
     groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))
-    sweeper.add(reader)  # covers lost messages of the channel layer
+    sweeper.add(reader)  # the sweeper finds events whose message was lost
     try:
         async with join_groups(*groups) as reader.receive:
-            await feed.acknowledge(after)  # the feed waits for its reader from now on
+            await feed.acknowledge(after)  # turns on the limit of unread events
             await feed.start(FeedStart(after, after, [], place_lost=False))
             await look(reader)
             while True:
@@ -116,7 +116,7 @@ class _Reader:
     """A request that reads a run: one of the followers that the sweeper checks."""
 
     awaited_names: Collection[str] = ()
-    stalled = False  # the window of the feed bounds the output
+    stalled = False  # never True, because the feed limits unread output itself
 
     receive: Callable[[], Awaitable[LayerMessage]]
 

@@ -25,7 +25,7 @@ from sessions_app.models import Event, Run
 from sessions_app.storage import reads
 from sessions_app.storage.records import EventRecord
 
-HEARTBEAT = 15  # seconds without news between two heartbeats of a stream
+HEARTBEAT = 15  # seconds without events between two heartbeats of a stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ async def _pieces(started_run: StartedRun, form: results.Generate) -> AsyncGener
                 return
             if _is_rest(followed_event.event):
                 run = (await _execution(started_run)).run
-                if run.status == Run.Status.SUSPENDED:  # the run was not resumed since
+                if run.status == Run.Status.SUSPENDED:  # not resumed in the meantime
                     _check_alive(run)
 
 

@@ -37,7 +37,7 @@ class Execution:
     prompts: list[EventRecord]
     asked_others: list[JsonObject]
     output: str
-    usage: dict[str, int]  # a completed run's tokens, by OpenAI's names
+    usage: dict[str, int]  # token counts of a completed run, in OpenAI's names
 
 
 def read_execution(owner: UserId, run_id: UUID) -> Execution:

@@ -41,7 +41,7 @@ def post(*paths: str, result: object = None, streams: bool = False) -> Callable[
                 response={200: result, 202: PromptResponse} if result else None,
                 exclude_unset=True,
                 operation_id=path.strip("/").replace("/", "_"),
-                summary=(view.__doc__ or path).splitlines()[0],  # no docstring under -OO
+                summary=(view.__doc__ or path).splitlines()[0],  # the -OO option removes docstrings
                 openapi_extra={
                     "responses": problems.RUN_PROBLEM_RESPONSE | (STREAM if streams else {})
                 },

@@ -110,7 +110,7 @@ class StreamOptions(BaseModel):
     include_usage: StrictBool = False
 
 
-# Roles of messages that may follow the user's last message.
+# Roles of messages that a client may add after the user's last message.
 INSTRUCTIONS = ("system", "developer")
 
 
@@ -261,7 +261,7 @@ class OAuthRequired(_Stopped, AskedOAuth):
 
 class _Execution(BaseModel):
     execution_id: UUID
-    run_status: str  # the run's own status: one of `Run.Status`
+    run_status: str  # status of the run itself: a value of `Run.Status`
 
 
 class AskedOthers(BaseModel):

@@ -15,14 +15,14 @@ from sessions_app.storage.writer import Lane, writer
 
 log = Log(__name__)
 
-# Cursors that are not committed yet, for a client that reconnects to this process at once. Other
-# processes see committed cursors only.
+# Cursors whose write is not committed yet. A client that reconnects to this process immediately
+# gets such a cursor; other processes see committed cursors only.
 _unstored_cursors: dict[tuple[UUID, UserId], int] = {}
-# A lane of the writer that commits the cursor writes in the order of their queueing.
+# Lane of the database writer: the writes of one lane are committed in the order of submission.
 _in_order = Lane()
 _followers: Counter[tuple[UUID, UserId]] = Counter()
-# Conversations and users with several sockets at once: the cursor of one socket does not tell how
-# far the others were.
+# Pairs of conversation and user with several open sockets. The cursor of one socket does not tell
+# which events the other sockets have sent.
 _shared: set[tuple[UUID, UserId]] = set()
 
 
@@ -61,7 +61,7 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
     _unstored_cursors[conversation, user] = sequence
     try:
         await writer.write(store, Lane(order_of=_in_order))
-    except (SessionsError, IntegrityError):  # the next socket starts without a cursor
+    except (SessionsError, IntegrityError):  # the next socket gets no cursor
         log.warning("cursor.not_kept", conversation=str(conversation))
     finally:
         if _unstored_cursors.get((conversation, user)) == sequence:

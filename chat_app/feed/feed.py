@@ -57,7 +57,7 @@ class Feed:
         self.deleted = False  # the last check found the conversation deleted or hidden
         self._send = send
         self._reader = reader
-        # Makes the URL of an interaction's page, for clients that get such links.
+        # Function that makes the URL of an interaction's page, for clients that get such links.
         self._link: Callable[[str], str] = str
         self._window = window or Window()
         self._lock = asyncio.Lock()
@@ -184,7 +184,7 @@ class Feed:
                 break
             if event.sequence > self.cursor:
                 await self._pass(event, settled_ids)
-        cut = self.behind and len(events) < self._page  # a short page: the events are large
+        cut = self.behind and len(events) < self._page  # large events made the page short
         self._page = max(1, len(events)) if cut else min(PAGE, self._page * 2)
 
     async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:

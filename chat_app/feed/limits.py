@@ -18,7 +18,7 @@ WINDOW_PATIENCE = 30.0  # seconds that a full window may wait for an acknowledge
 FRAMES_BURST = 3000  # frames that a client may send at once
 FRAMES_RATE = 1500  # further frames per second
 
-Owner = UserId | None  # None: sockets that are not authenticated yet
+Owner = UserId | None  # None stands for all sockets before sign-in
 
 
 class CloseSocket(Exception):
@@ -105,8 +105,7 @@ class Backlog:
     """The buffered bytes of all sockets, and of each user's sockets."""
 
     def __init__(self) -> None:
-        # The shares that are not empty, ordered by the time since they were last empty, longest
-        # first.
+        # Shares above zero, in the order in which they last rose from zero.
         self._shares: dict[Share, None] = {}
         self._by_owner: Counter[Owner] = Counter()
         self._total = 0

@@ -12,8 +12,8 @@ from sessions_app.models.people import UserId
 from sessions_app.storage import records
 from sessions_app.storage.records import EventRecord
 
-# Approximate bytes that a feed reads from the log at once, and keeps while its client does not
-# read.
+# Approximate bytes of events that a feed reads from the log at a time, and holds in memory until
+# its client has read them.
 PAGE_BYTES = 64 * 1024
 
 

@@ -57,11 +57,12 @@ class Sweeper:
     """The task of a process that checks its followers, while there are any."""
 
     def __init__(self) -> None:
-        # Each follower, with the task that serves the follower to its end.
+        # Each follower (a socket or a request), with the task that serves it until its end.
         self._followers: dict[Follower, asyncio.Task[object] | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._close_error: CloseSocket | None = None
-        # True if the last sweep could not read the database; a change wakes the followers.
+        # True if the last sweep could not read the database. A change of the flag wakes all
+        # followers.
         self.database_away = False
 
     def add(self, follower: Follower) -> None:
@@ -99,7 +100,7 @@ class Sweeper:
                 await _sweep(list(self._followers))
                 if sweep % REVALIDATE == 0:
                     await self._revalidate()
-            except Exception as error:  # the next sweep tries again
+            except Exception as error:  # go on after any error: the next sweep tries again
                 log.exception("sweeper.failed")
                 self._find(away=is_fault(error))
             else:

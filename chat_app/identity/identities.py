@@ -20,13 +20,13 @@ from sessions_app.models.people import Person, session_model, users
 from sessions_app.storage import reads
 
 IDS = 500  # maximum number of ids in one query
-# Seconds for which a check is valid. A signed-out user can neither send nor approve after that,
-# even if the hint of the sign-out was lost.
+# Seconds for which a check of an identity is valid. After that, a signed-out user can neither send
+# nor approve, even if the message about the sign-out was lost.
 GOOD_FOR = 1.0
-# Seconds after its last check at which an identity joins the recheck of another. Identities checked
-# more recently are left out, so that a burst of requests rechecks nobody repeatedly.
+# Age in seconds at which a check is repeated together with the due check of another identity.
+# Younger checks are kept, so that a burst of requests does not repeat a check over and over.
 OLD = GOOD_FOR / 2
-# Seconds without a request after which an identity is no longer checked together with others.
+# Seconds without a request after which an identity is left out of such common checks.
 GOES_ON = 2 * GOOD_FOR
 
 _Look = asyncio.Future[set["Identity"]]
@@ -119,7 +119,7 @@ class Looks:
     def __init__(self) -> None:
         # The time of each identity's last request.
         self._asked_at: dict[Identity, float] = {}
-        # The last check of each identity, and the time of its start.
+        # The last check of each identity, with the time at which the check began.
         self._looks: dict[Identity, tuple[_Look, float]] = {}
 
     async def held_at(self, identity: Identity) -> float | None:

@@ -27,8 +27,8 @@ log = Log(__name__)
 
 # Key of the absolute limit in the session's data.
 LATEST = "signed_in_until"
-# Key in the session's data, set while the browser's cookie ends before the session: a socket has
-# extended the session, but cannot set a cookie.
+# Key in the session's data, set when a socket has extended the session. The browser's cookie then
+# expires before the session, because a socket cannot set cookies.
 OUTLIVES_COOKIE = "outlives_cookie"
 # Header of requests that a page sends by itself, such as a refresh of its content.
 BACKGROUND = "X-Background"
@@ -44,7 +44,7 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         response = await get_response(request)
-        # A request that never read the session was no action of the session's person.
+        # Requests that never read the session do not count as actions of the session's person.
         session = request.session
         if not (session.accessed and await _is_read(session)):
             return response
@@ -83,7 +83,7 @@ async def _store(session: SessionBase) -> bool:
 
 async def put_off(session: SessionBase) -> None:
     """Extend a socket's session, which is already loaded, after an action of the person."""
-    if LATEST not in session or not _put_off(session):  # without the middleware, or before it ran
+    if LATEST not in session or not _put_off(session):  # no LATEST: the middleware never ran
         return
 
     def store(tx: Transaction) -> None:
@@ -103,7 +103,7 @@ def _put_off(session: SessionBase) -> bool:
     if SESSION_KEY not in session or not (idle or absolute):
         return False
     now = timezone.now()
-    # A session that is older than the setting of an absolute limit gets the limit now.
+    # Set the absolute limit now for a session that began before the limit was configured.
     if LATEST not in session or (absolute and session[LATEST] is None):
         session[LATEST] = (now + timedelta(seconds=absolute)).timestamp() if absolute else None
     ends = [datetime.fromtimestamp(latest, UTC)] if (latest := session[LATEST]) else []

@@ -22,7 +22,7 @@ from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
 
 PAGE = 25
-MOST = 80  # pages; later prompts move up as earlier ones are answered
+MOST = 80  # maximum number of pages; later prompts move up when earlier ones are answered
 MOST_SEARCHED = MOST * PAGE  # maximum number of prompts that a search reads
 LONGEST = 100  # maximum characters of a search query
 
@@ -40,7 +40,7 @@ class Part(StrEnum):
     ANSWERED = "answered"
 
 
-# Parts with prompts that the person may answer unless somebody else has claimed the prompt.
+# Parts whose prompts the person may answer, except prompts that another person has claimed.
 ANSWERABLE = (Part.ALL, Part.MINE, Part.GROUPS, Part.CLAIMED)
 
 

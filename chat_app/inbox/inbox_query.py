@@ -24,7 +24,7 @@ from sessions_app.prompts import seen_types
 # The sort key of inboxes: deadline, time of asking, id. The earliest deadline comes first; prompts
 # without a deadline come last, oldest first.
 Place = tuple[datetime, datetime, UUID]
-# A function that returns the first N prompts of one kind of candidate.
+# Function that returns the sort keys of the first N prompts of one kind of candidate.
 First = Callable[[int], list[Place]]
 DUE = Coalesce("due_at", "expires_at", NEVER)
 MOST = 2000  # maximum number of rows in one query
@@ -48,7 +48,7 @@ def waiting_prompts(
         conditions: further conditions for the prompts.
     """
     own_votes = Vote.objects.filter(by=user, interaction=OuterRef("pk"))
-    # Prompts settled by a single answer have no votes, so the vote lookup is skipped.
+    # Skip the vote lookup for prompts that one answer settles, because they have no votes.
     no_own_vote = Q(assignment__votes=1) | ~Exists(own_votes)
     all_conditions = [Q(assignee=None) | Q(assignee=user), no_own_vote, *conditions]
     if kinds and "user" not in kinds:

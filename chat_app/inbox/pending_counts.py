@@ -32,16 +32,16 @@ from sessions_app.storage import reads
 log = Log(__name__)
 
 CAP = 100
-# One query reads up to FIRST rows plus TOGETHER rows for each name. If more rows wait, each name's
-# first FIRST rows are read separately.
+# One query reads up to FIRST rows, plus TOGETHER rows for each name (a person, group or
+# permission). If more rows wait, a separate query for each name reads its first FIRST rows.
 TOGETHER, FIRST = 20, 3 * CAP
 KINDS = ("own", "user", "group", "permission")
 FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment__votes", "name")
 
-# The pace of the queries for sockets.
-PACE = 0.3  # seconds between two queries, at least
-SHARE = 3  # times the last query's duration: a pause that leaves time for other reads
-SAFETY = 9.0  # seconds without a change, after which the counts are read anyway
+# Pace of the queries that update the counts of all sockets.
+PACE = 0.3  # minimum seconds between two queries
+SHARE = 3  # minimum pause as a multiple of the last query's duration, to let other reads run
+SAFETY = 9.0  # seconds after which the counts are read even if nothing has changed
 IDS = 1000  # maximum number of people in one query
 
 
@@ -123,7 +123,7 @@ class _Prompts:
         self.cut: set[Name] = set()
         self.notes: set[UUID] = set()
         note_types = seen_types()
-        # The ids of prompts by name and claimant; the claimant is None if the prompt is unclaimed.
+        # The ids of open prompts by candidate name and claimant; the claimant None means unclaimed.
         self._open: dict[tuple[Name, UserId | None], set[UUID]] = defaultdict(set)
         self._barred: dict[UserId, set[UUID]] = defaultdict(set)
         self._several: set[UUID] = set()

@@ -13,7 +13,7 @@ WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 # Colours of base.css behind text in the accent colour: `--hover` (light, dark), `--page` (dark).
 LIGHT_GROUND, DARK_GROUND, DARK_PAGE = "#e9ebe7", "#272d2b", "#121514"
 ON_DARK_ACCENT = "#0b0f0e"
-LEAST_CONTRAST = 4.6  # WCAG asks for 4.5
+LEAST_CONTRAST = 4.6  # WCAG requires 4.5 or more
 STEP = 0.04
 
 

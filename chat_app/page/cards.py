@@ -182,7 +182,7 @@ def _contents(
         return form, (), gettext("Check the marked fields.") if has_errors else error
     except DatabaseError:
         raise
-    except Invalid as refusal:  # the class of the prompt's form is gone
+    except Invalid as refusal:  # the code of the prompt's form class was removed
         return None, (), str(refusal)
     except Exception:
         path = getattr(prompt, "form", "")
@@ -200,7 +200,7 @@ def _form(
     if form is None:
         return None
     for name, problems in (typed_answer.errors if typed_answer else {}).items():
-        field = name if name in form.fields else None  # some arguments have no field
+        field = name if name in form.fields else None  # a refused argument may have no field
         form.errors.pop(field or NON_FIELD_ERRORS, None)
         form.add_error(field, list(problems))
     return CardForm(form, _fields(prompt, form))

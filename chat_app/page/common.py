@@ -110,7 +110,7 @@ def give_back(
     return render(request, "chat_app/not_sent.html", context, status=status)
 
 
-# Names of text fields. The fields of a prompt's own form begin with PREFIX instead.
+# Names of the page's own text fields. The fields of a prompt's form have names with PREFIX instead.
 WRITTEN = ("text", "value", "note", "comment", "to", "title")
 
 

@@ -95,16 +95,16 @@ class PlainFeed(Feed):
     ) -> None:
         super().__init__(conversation, conversation_id, send, person.id)
         self._link = link
-        # The interaction whose prompt was sent to the client, and the prompt while the client shows
-        # it.
+        # Interaction of the last prompt that the client got, and the prompt itself until it is
+        # closed.
         self.shown_id: str | None = None
         self._open: EventRecord | None = None
         self._person = person
-        # The interactions that wait for a person, according to the log at the cursor.
+        # Interactions that wait for a person, according to the log up to the cursor.
         self._pending: set[str] = set()
         self._runs = ShownRuns()
-        # The position up to which the client may already have output; the first text up to it gets
-        # a note.
+        # Position up to which the client may already have output. The first text before that
+        # position gets a note about repetition.
         self._noted_up_to = 0
         self._traces: dict[UUID, Frame] = {}
 
@@ -217,7 +217,7 @@ class PlainFeed(Feed):
             return 0
         was_open, self.shown_id, self._open = self._open, None, None
         size = await self._offer_next(event.sequence)
-        # At the deadline, the client closes the prompt without a frame.
+        # Send nothing at the deadline, because the client closes the prompt by itself then.
         if not size and was_open and event.payload["via"] != "deadline":
             size = await self._send_all(await self._frames(event, 0, (), PLAIN))
         return size
@@ -248,14 +248,14 @@ class PlainFeed(Feed):
         self.shown_id, self._open = None, None
         try:
             await self._offer_next(self.cursor, problem)
-        except (DatabaseError, StorageUnavailable) as error:  # the next message tries again
+        except (DatabaseError, StorageUnavailable) as error:  # retried with the next message
             log.warning("feed.not_offered", error=str(error))
         except ClientGone:
             log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _offer_next(self, up_to: int, problem: str = "") -> int:
         """Send the oldest pending prompt of the log up to `up_to`."""
-        if not self._pending:  # usually nothing is pending: saves a query
+        if not self._pending:  # usually true, which saves a query
             return 0
         event = await reads.read_for(self._reader, next_prompt, self.conversation, up_to)
         if event is None:

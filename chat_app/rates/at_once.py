@@ -7,7 +7,7 @@ from collections import Counter
 from chat_app.settings import ChatSettings
 from sessions_app.errors import TooMany
 
-RETRY = 5  # seconds until a retry: when a slot will be free is unknown
+RETRY = 5  # seconds after which to retry: when a slot becomes free is unknown
 
 Key = tuple[str, object]
 

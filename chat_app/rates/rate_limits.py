@@ -24,13 +24,13 @@ from chat_app.settings import ChatSettings, PerTime, SiteSettings, per_time
 from sessions_app.errors import TooMany
 from sessions_app.settings import RuntimeSettings
 
-# Number of buckets above which full ones are removed; the threshold grows with the buckets in use.
+# Number of buckets above which full buckets are removed. The threshold grows with those in use.
 MOST = 10_000
-ROUNDING_ERROR = 1e-3  # seconds
+ROUNDING_ERROR = 1e-3  # seconds by which a computed wait may be wrong
 # Path of a class that is imported only on use, because its module imports a Redis client.
 SHARED_COUNTS_CLASS = "chat_app.rates.shared_counts.SharedCounts"
 
-# The rate, the key of the user or address, the limit, and the amount to count.
+# A limited rate, the key of the user or address, the limit, and the amount to count.
 RateBucket = tuple["LimitedRate", str, PerTime, int]
 
 
@@ -100,7 +100,7 @@ class RateLimits:
     """
 
     def __init__(self) -> None:
-        # The time at which each bucket is full again, which is the whole state of a bucket.
+        # The time at which each bucket is full again. A bucket has no other state.
         self._full_at: dict[tuple[LimitedRate, str], float] = {}
         # Reentrant, because garbage collection may return a reservation while this thread holds the
         # lock.

@@ -22,9 +22,9 @@ from sessions_app.storage.vital_threads import vital
 
 log = Log(__name__)
 
-GATHER_TIME = 0.1  # seconds in which counts are added up before a report
-PAUSE = 1.0  # seconds without a call after a failure of Redis
-TIMEOUT = 1.0  # seconds for one call to Redis
+GATHER_TIME = 0.1  # seconds in which counts are added up before they are sent to Redis
+PAUSE = 1.0  # seconds without calls to Redis after a failure
+TIMEOUT = 1.0  # timeout of a call to Redis in seconds
 
 
 class SharedCounts:
@@ -78,6 +78,7 @@ class SharedCounts:
         reset, remaining = self._limiter.get_window_stats(item, key)
         if remaining:
             self._limiter.hit(item, key, cost=min(remaining, amount))
-        # Refuse requests until the window is reset and the excess amount has been paid off.
+        # Refuse requests until the window ends, and at least for as long as the rate needs to allow
+        # the excess amount.
         owed = (amount - remaining) * per.seconds / per.amount
         self._refuse(rate, key, math.ceil(max(reset - time.time(), owed, 1)))

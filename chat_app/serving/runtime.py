@@ -33,9 +33,9 @@ class WithRuntime:
     def __init__(self, application: ASGI3Application) -> None:
         self._application = application
         self._starting: asyncio.Task[None] | None = None
-        # True once the server has announced its start, or an error was logged that it did not.
+        # True once the server has announced its start, or the missing announcement was logged.
         self._is_told = False
-        if "daphne.server" in sys.modules:  # Twisted comes with Daphne only
+        if "daphne.server" in sys.modules:  # only Daphne loads Twisted
             self._follow_reactor()
 
     async def __call__(
@@ -49,11 +49,11 @@ class WithRuntime:
         if self._starting is not None and not self._starting.done():
             await asyncio.shield(self._starting)
         if not self._is_told:
-            self._is_told = True  # only one log entry
+            self._is_told = True  # log the error only once
             logger.error(NO_LIFESPAN)
-        # Shield the request. Daphne cancels all requests at its stop: a client could not read why
-        # its socket is closed, and Django's handler leaves its tasks behind. After a grace period,
-        # the request is cancelled.
+        # Shield the request, because Daphne cancels all requests when it stops. A client could then
+        # not read why its socket is closed, and Django's handler would leave tasks behind. After a
+        # grace period, the request is cancelled after all.
         task = asyncio.ensure_future(self._application(scope, receive, send))
         try:
             await asyncio.shield(task)

@@ -32,7 +32,7 @@ from sessions_app.workflows.request_context import RequestMetadata
 
 # Seconds within which a new socket must authenticate.
 PATIENCE = 5.0
-# Wrong credentials after which a socket is closed.
+# Number of wrong credentials after which a socket is closed.
 TRIES = 3
 # Caches of identity checks, by message type: a check for a text message is not reused for an
 # answer, because answers approve actions.
@@ -99,7 +99,7 @@ class Authentication:
         Raises:
             CloseSocket: there were too many wrong credentials.
         """
-        if isinstance(message.payload, ConsentMode):  # NAT's UI always sends this first
+        if isinstance(message.payload, ConsentMode):  # NAT's web UI always sends this message first
             return
         try:
             signed_in = await identity.sign_in(message.payload, request_of(self._scope))

@@ -27,14 +27,15 @@ log = Log(__name__)
 
 # Seconds that one frame may wait for the client to read.
 STALL_TIME = 30.0
-# Bytes counted with each unsent frame, for other events of its page and for the server's buffer.
+# Bytes counted with each unsent frame in addition to the frame: for other events that were read
+# with the frame's event, and for the server's buffer.
 BESIDE_A_FRAME = 128 * 1024
 # Seconds in which a client must confirm the close of the socket.
 CLOSE_TIME = 5.0
-# Bytes of received, unhandled frames; each frame counts with the overhead of its storage.
+# Maximum bytes of received frames that wait. Each frame counts with its storage overhead.
 MAX_WAITING = 2 * 1024 * 1024
-# Maximum characters of a frame: a larger one closes the socket. (A smaller one beyond the message
-# limit gets an error, and the socket stays open.) Daphne accepts 16 MiB.
+# Maximum characters of a frame. A longer frame closes the socket; a shorter one above the message
+# limit gets an error, and the socket stays open. Daphne accepts 16 MiB.
 LARGEST = 12 * 1024 * 1024
 FRAME_COST = 100
 # Seconds after which a ping is answered before earlier messages. Other messages are never
@@ -44,10 +45,10 @@ LATE = 1.0
 DEFAULT_CONVERSATION = "default"
 # Closing codes that are logged at level info.
 ORDINARY = (1012, 4401)
-# Characters from which on a frame takes some milliseconds of the event loop to parse. Large frames
-# of a user take turns; without this limit, one user's sockets could occupy nearly the whole loop.
+# Characters of a frame whose parsing blocks the event loop for milliseconds. Large frames of a user
+# take turns; otherwise, one user's sockets could occupy nearly the whole loop.
 LARGE = 16 * 1024
-# Pause before the user's next large frame, as a multiple of the parsing time of this one.
+# Pause after a large frame of a user, as a multiple of the time that its parsing took.
 REST = 3
 
 _turns: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()

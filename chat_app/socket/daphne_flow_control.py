@@ -13,10 +13,10 @@ from chat_app.socket.flow_control import keep_little
 from chat_app.wire.parsing import MAX_FRAME
 
 PREFIX = b"daphne-root-path"
-# Bytes of a message that are kept: more than the message limit, even without a character at the end
-# that was cut in two.
+# Maximum bytes kept of a message: above the message limit, even if the cut removes the last
+# character.
 ENOUGH = MAX_FRAME + 8
-# Seconds in which the client of a response must read the transport's buffer.
+# Seconds in which a client must read the part of a response that the transport has buffered.
 PATIENCE = 60.0
 
 _handle_reply = Server.handle_reply
@@ -71,7 +71,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
         """Take over the flow control after the handshake."""
         super().onOpen()
-        self.unregisterProducer()  # replaces the producer of the HTTP channel
+        self.unregisterProducer()  # removes the producer of the HTTP channel
         self.registerProducer(self.room, True)
         keep_little(self.transport.getHandle())
         self.closeHandshakeTimeout = CLOSE_TIME

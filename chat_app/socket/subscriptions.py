@@ -26,7 +26,7 @@ from sessions_app.storage import reads
 
 log = Log(__name__)
 
-# Conversations that one socket follows; a further one replaces the least recently used.
+# Maximum conversations that a socket follows; a further one replaces the least recently used.
 MAX_FEEDS = 64
 
 
@@ -45,7 +45,7 @@ class Subscriptions:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited_names: set[str] = set()
         self.waiting: WaitingPrompts | None = None
-        self.all_waiting = False  # send also when other prompts wait, but equally many
+        self.all_waiting = False  # True: report new prompts even if the count is the same
         self._sent_counts: WaitingPrompts | None = None
         self._sent_away = False
         self.end = connection.end
@@ -148,7 +148,7 @@ class Subscriptions:
                 return None
             if len(self.feeds) >= MAX_FEEDS:
                 await self._make_room()
-            if conversation_id in self.awaited_names:  # new to the client: send all of its events
+            if conversation_id in self.awaited_names:  # the client knows none of the events
                 after = 0
             feed = await self._open(conversation, conversation_id, after)
             self.awaited_names.discard(conversation_id)

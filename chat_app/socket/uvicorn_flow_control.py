@@ -7,7 +7,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from chat_app.socket.flow_control import keep_little
 
-# Seconds that a client has to read the rest after the socket's end.
+# Seconds in which a client may read the remaining data after the socket's end.
 LAST_READ = 1.0
 
 Protocol: Any = WebSocketsSansIOProtocol

@@ -25,7 +25,7 @@ from sessions_app.prompts import (
 )
 from sessions_app.storage.storable import is_storable
 
-# Number of file ids that are read from a message, above the maximum of any setting.
+# Maximum number of file ids that are read from a message; no setting allows as many.
 MOST_FILES = 101
 
 
@@ -52,7 +52,7 @@ def _answer(value: object) -> object:
     return as_text(value) if isinstance(value, bool | int | float) else value
 
 
-# The text of an answer. It may also be an option's value as sent, such as a number or a boolean.
+# Text of an answer. Clients may also send an option's value itself: a number or a boolean.
 AnswerText = Annotated[
     Text, BeforeValidator(_answer, json_schema_input_type=str | bool | int | float)
 ]

@@ -22,7 +22,7 @@ from sessions_app.errors import (
 from sessions_app.json_types import JsonObject, load_json
 from sessions_app.storage.faults import is_fault
 
-# Maximum bytes of a frame: the longest allowed text fits, even with the widest characters.
+# Maximum bytes of a frame: enough for the longest allowed text in the widest characters.
 MAX_FRAME = 512 * 1024
 LONGEST_PING = 1024
 # Maximum number of values in the JSON of a frame or body. Parsing one value takes as long as
@@ -35,7 +35,7 @@ TOO_MANY_VALUES = re.compile(
     rf'(?:[^"\[{{,]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[{{,]*+)*+[\[{{,]){{{MOST_VALUES}}}+',
     re.DOTALL,
 )
-# A name and a text in a JSON object, both without escapes, with the comma after them.
+# Pattern of a name and a string in a JSON object, without escapes, and of the comma after them.
 PLAIN_PAIR = re.compile(r'\s*"(\w{1,50})"\s*:\s*("[^"\\\x00-\x1f]{0,1000}")\s*,')
 
 TOO_MANY = f"The JSON has too many values: at most {MOST_VALUES:,} are allowed."
@@ -161,7 +161,7 @@ def translate(details: object) -> Any:
 def _load(text: str | None) -> JsonObject:
     if text is None:
         raise Refusal("invalid_message", "Binary frames are refused. Send JSON as a text frame.")
-    # Compare the number of characters first, which costs nothing; there are never fewer bytes.
+    # Compare the number of characters first: it needs no encoding, and bytes are never fewer.
     if len(text) > MAX_FRAME or len(text.encode(errors="surrogatepass")) > MAX_FRAME:
         raise Refusal(
             "invalid_message",

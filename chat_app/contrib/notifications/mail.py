@@ -41,7 +41,7 @@ def zone_of(preference: MailPreference) -> tzinfo:
     """Return the person's time zone, or the site's if this machine lacks that zone."""
     try:
         return ZoneInfo(preference.zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # also for directories such as "America"
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory such as "America"
         return timezone.get_default_timezone()
 
 
@@ -102,7 +102,7 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
     local = now.astimezone(zone_of(preference))
     is_usual = preference.mode == MailPreference.Mode.NOW and not at_once
     if is_usual and (end := _end_of_quiet(preference, local)):
-        return end  # the mail was due before the quiet hours and got delayed into them
+        return end  # the mail was delayed until the quiet hours had begun
     preferences = MailPreference.objects.filter(pk=user)
     if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
         return Outcome.IN_ANOTHER

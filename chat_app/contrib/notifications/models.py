@@ -24,7 +24,7 @@ class MailPreference(models.Model):
     quiet_from = models.TimeField(null=True, blank=True)
     quiet_until = models.TimeField(null=True, blank=True)
     zone = models.CharField(max_length=50, default=get_default_timezone_name)
-    # The time of the last mail, which listed every question waiting then.
+    # Time of the last mail. That mail listed all questions that waited at the time.
     mailed_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:

@@ -30,7 +30,7 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 Outcome = PendingSignal.Outcome
-# The event type of each signal in webhooks, and its label for operators.
+# The event type that webhooks send for each Django signal, and the label that operators see.
 EVENTS = {
     interaction_opened: ("prompt.opened", _("asked")),
     interaction_assigned: ("prompt.assigned", _("assigned")),
@@ -64,8 +64,8 @@ def _put_off(
     signal: Signal, interaction: Interaction, about: JsonObject | None = None, **_: object
 ) -> None:
     """Store one notice for each recipient, so that each is sent and retried separately."""
-    # The occurrence numbers repeated events of one kind, and stays the same when a signal is sent
-    # again after a crash. A prompt is opened once ("1") and settled once ("2").
+    # An occurrence tells repeated notices about one question apart. If a signal is sent again after
+    # a crash, its occurrence stays the same. A prompt is opened once ("1") and settled once ("2").
     occurrence = "1" if signal is interaction_opened else "2"
     if about:
         occurrence = str(about["sequence"]) if "sequence" in about else f"{about['before']:g}"

@@ -31,7 +31,7 @@ from sessions_app.questions.question_view import QuestionView
 log = Log(__name__)
 Outcome = PendingSignal.Outcome
 
-TIMEOUT = 10.0  # seconds
+TIMEOUT = 10.0  # seconds for the webhook's response
 # Pauses between retries grow up to an hour, so 30 tries take about a day.
 TRIES = 30
 
@@ -71,7 +71,7 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
             answer.read(1)
     except (OSError, HTTPException) as error:  # network errors and malformed HTTP
         if isinstance(error, HTTPError):
-            error.close()  # else the connection stays open while the error is referenced
+            error.close()  # an unclosed HTTPError keeps its connection open
         if attempts < TRIES:
             raise
         log.error("webhook.given_up", type=event, id=id_, reason=str(error))  # noqa: TRY400 - the reason is logged

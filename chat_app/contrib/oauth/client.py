@@ -26,7 +26,7 @@ except ImportError as error:
 
 # Maximum characters of a provider's error code in logs and errors.
 LONGEST_CODE = 40
-MAX_DOCUMENT = 2**20  # bytes, of each response
+MAX_DOCUMENT = 2**20  # maximum bytes of a provider's response
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,14 +47,14 @@ class Outcome(StrEnum):
     """The outcome of a person's visit to a provider."""
 
     CONNECTED = "connected"
-    CLOSED = "closed"  # the prompt is already settled
+    CLOSED = "closed"  # The prompt was already settled.
     DENIED = "denied"  # the person declined at the provider
-    TOO_LITTLE = "too_little"  # the person granted fewer scopes than requested
-    UNKNOWN = "unknown"  # the URL was used before, or is too old
+    TOO_LITTLE = "too_little"  # The person declined at the provider.
+    UNKNOWN = "unknown"  # The URL was used before, or is too old.
     OTHER_PERSON = "other_person"  # another person opened the link
-    FOREIGN = "foreign"  # the answer comes from another provider
+    FOREIGN = "foreign"  # The answer comes from a different provider.
     REFUSED = "refused"  # the provider answers with an error
-    UNAVAILABLE = "unavailable"  # the provider does not answer
+    UNAVAILABLE = "unavailable"  # The provider reports an error.
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ async def begin(person: Person, run: UUID, nonce: str) -> str | Return:
     if not prompt.waits:
         return Return(Outcome.CLOSED, prompt.interaction, request.title)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-    # Include the scopes of an older consent, which this one replaces.
+    # Request the scopes of an older consent, too, because the new consent replaces the older one.
     kept = OAuthGrant.objects.filter(user=person.id, provider=request.provider)
     kept_grant = await reads.read_for(person.id, kept.first)
     scopes = sorted({*request.scopes, *(kept_grant.scopes if kept_grant else ())})

@@ -20,7 +20,7 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-# Precision of "last used", a hint for people, to save a write per use.
+# Precision of the time "last used", which people see. A coarse time saves a write for each use.
 USED = timedelta(minutes=1)
 
 

@@ -16,7 +16,7 @@ class OAuthGrant(models.Model):
     scopes = models.JSONField(verbose_name=_("scopes"))
     # Encrypted tokens, see `chat_app.contrib.oauth.tokens`.
     tokens = models.TextField()
-    # Expiry of the access token; None if the provider does not tell.
+    # Expiry of the access token; None if the provider does not state an expiry.
     expires_at = models.DateTimeField(null=True, blank=True, verbose_name=_("expires"))
     created_at = models.DateTimeField(verbose_name=_("given"))
     last_used_at = models.DateTimeField(null=True, blank=True, verbose_name=_("last used"))
@@ -38,11 +38,11 @@ class OAuthGrant(models.Model):
 class OAuthRequest(models.Model):
     """The state of a person's visit to a provider, stored from leaving until the return."""
 
-    # SHA-256 of the `state`, which the person's browser has.
+    # SHA-256 of the OAuth parameter `state`; the person's browser has the parameter itself.
     state = models.CharField(max_length=64, unique=True)
     # Encrypted PKCE verifier.
     verifier = models.TextField()
-    # The prompt that the consent settles. No foreign key: the row lasts only an hour anyway.
+    # Prompt that the consent settles. No foreign key is needed, as the row lasts only an hour.
     interaction = models.UUIDField()
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     provider = models.CharField(max_length=50)

@@ -32,10 +32,10 @@ async def authenticate(context: Context, config: Any, flow: Any) -> Authenticate
         token = await access_token(context, name, scopes=config.scopes)
         try:
             header = f"Bearer {await token.read()}"
-        except ConsentGone:  # ended since `token` was recorded: prompt again
+        except ConsentGone:  # the consent has ended since the lookup: prompt again
             continue
-        # Mark the header as expired, or the toolkit uses it as long as its builder lives, even
-        # after the consent is revoked.
+        # Mark the header as expired. Otherwise the toolkit uses the header as long as the
+        # workflow's builder lives, even after the consent is revoked.
         ended = {"expires_at": timezone.now()}
         return AuthenticatedContext(headers={"Authorization": header}, metadata=ended)
 

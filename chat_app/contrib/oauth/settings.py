@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from chat_app.settings import SiteSettings, rate
 
-PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # part of URLs
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # names are parts of URLs
 
 
 def check_provider_url(url: str) -> str:
@@ -40,8 +40,8 @@ class OAuthProvider(BaseModel):
     client_id: str = Field(min_length=1)
     client_secret: SecretStr = SecretStr("")
     client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
-    # URL of a metadata document (RFC 8414, or OpenID Connect Discovery), which has the values below
-    # unless they are set.
+    # URL of a metadata document (RFC 8414, or OpenID Connect Discovery). The document supplies
+    # those values below that are not set.
     metadata_url: str = ""
     issuer: str = ""
     authorize_url: str = ""

@@ -20,9 +20,9 @@ from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
 
-# Remaining lifetime below which an access token is refreshed, to last while it is used.
+# Minimum remaining lifetime of an access token. A token with less is refreshed before its use.
 MARGIN = timedelta(minutes=1)
-# Lease of a refresh: longer than its timeout, even if the clocks of two machines differ.
+# Lease of a refresh: longer than the request's timeout, even if two machines' clocks differ.
 REFRESH_LEASE = timedelta(seconds=2 * TIMEOUT)
 POLL = 0.1  # seconds between two checks for another task's refresh
 # OAuth's error code for an invalid refresh token.
@@ -47,7 +47,7 @@ async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
         is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
         if await _claim(unchanged.filter(is_free), now + REFRESH_LEASE):
             new_tokens = await _to_its_end(_refresh(row, tokens, now + REFRESH_LEASE))
-            if new_tokens is not None:  # even short-lived ones: no token lasts longer
+            if new_tokens is not None:  # accept any lifetime: the provider issues no longer ones
                 return new_tokens
         else:
             await asyncio.sleep(POLL)
@@ -76,8 +76,8 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
             }
             if await writer.write(lambda tx: claimed.update(**columns)):
                 return new_tokens
-            # Revoke the new tokens only if the person has no grant left: many providers revoke the
-            # whole consent with a token, and so a newer grant that rests on the consent.
+            # Revoke the new tokens only if the person has no grant left. Many providers revoke the
+            # whole consent with a token, and a newer grant may rest on the same consent.
             if not await reads.read(OAuthGrant.objects.filter(pk=row.pk).exists):
                 await client.revoke(new_tokens)
     except BaseException as error:

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from sessions_app.models.people import UserId
 
-# Salt of all stored rows, therefore fixed; the text once named a module.
+# Salt of all stored rows, which must never change. The text is the former name of a module.
 SALT = "chat_app.contrib.oauth.encryption"
 
 
@@ -48,7 +48,8 @@ class Tokens(BaseModel):
     refresh: str = Field(default="", repr=False)
     # Not encrypted: `expires_at` and `scopes` are no secrets, and each has its own column.
     expires_at: AwareDatetime | None = Field(default=None, exclude=True)
-    # Scopes: None if the provider does not tell, which grants all requested ones.
+    # Scopes; None if the provider does not list any, which means that all requested ones are
+    # granted.
     scopes: list[str] | None = Field(default=None, exclude=True)
 
     def encrypt(self, user: UserId) -> str:

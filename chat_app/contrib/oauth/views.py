@@ -70,7 +70,7 @@ PAGES = {
     Outcome.REFUSED: Page(_("The other site refused.")),
     Outcome.UNAVAILABLE: Page(_("The other site does not respond. Try again in a minute."), 503),
 }
-# Outcomes with a settled or unknown prompt, for which the page suggests no second attempt.
+# Outcomes after which the page suggests no second attempt: the prompt is settled, or unknown.
 WITHOUT_AGAIN = (Outcome.CONNECTED, Outcome.CLOSED, Outcome.OTHER_PERSON)
 
 
@@ -123,7 +123,7 @@ async def accounts(request: HttpRequest) -> HttpResponse:
         raise Http404
     person = await person_of(request)
     if request.method == "POST":
-        with suppress(NotFound):  # revoked in another tab
+        with suppress(NotFound):  # the grant was already revoked in another tab
             await _revoke(request, person)
         return redirect("chat:accounts")
     own = OAuthGrant.objects.filter(user=person.id).order_by("provider")

@@ -265,7 +265,7 @@ async def rename(request: HttpRequest, conversation_id: str) -> HttpResponse:
     if request.method == "POST":
         title = request.POST.get("title", "")
         try:
-            with or_404():  # the conversation may be deleted meanwhile
+            with or_404():  # 404 if the conversation was deleted in the meantime
                 await listing.rename(owner=person.id, conversation_id=conversation_id, title=title)
             return done(request, conversation_id)
         except (Refused, StorageUnavailable) as refused:

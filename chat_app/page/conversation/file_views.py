@@ -33,7 +33,8 @@ def refusal(error: Refused | StorageUnavailable) -> JsonResponse:
 async def feedback(request: HttpRequest, conversation_id: str, run: UUID) -> HttpResponse:
     """Store the person's feedback on an answer; an empty value withdraws the feedback."""
     person = await person_of(request)
-    # A comment is one line. The field is multi-line only to keep Enter from pressing a thumb.
+    # A comment is one line. The field is multi-line only so that Enter does not press a thumb
+    # button.
     comment = request.POST.get("comment")
     try:
         with or_404():

@@ -27,13 +27,14 @@ from sessions_app.models import Event
 from sessions_app.storage.records import EventRecord, read_records
 from sessions_app.storage.run_text import Piece, join, stretches, taken_back_sequences
 
-# Counted rows in one read of the newest part, and of an older part, which people scroll through
-# faster. Each item has at least one counted row, so the numbers bound the items, too.
+# Counted rows in one read: of the newest part (ROWS), or of an older part (OLDER_ROWS), through
+# which people scroll faster. Each item has at least one counted row, so the numbers limit the
+# items, too.
 ROWS = 50
 OLDER_ROWS = 100
-SIZE = 1024 * 1024  # characters; the row that exceeds this size is the last
+SIZE = 1024 * 1024  # maximum characters of a part; the row that exceeds it is the last
 
-# Types of rows that are not counted: many pieces of text form one item; the others form none.
+# Event types that do not count as rows: many text events form one item; the other types form none.
 UNCOUNTED_TYPES = (
     Event.Type.TEXT,
     Event.Type.INTERACTION_UPDATE,
@@ -218,7 +219,7 @@ def _rest_of_texts(
 
 
 def _before(run: UUID, sequence: int) -> Q:
-    # Compare first sequences: text may be folded by now into a row that spans `sequence`.
+    # Compare `first_sequence`, as text may meanwhile be folded into a row that spans `sequence`.
     breaks = Event.objects.filter(run_id=run, first_sequence__lt=sequence, type__in=BREAKS)
     border = Subquery(breaks.order_by("-sequence").values("sequence")[:1])
     return Q(run_id=run, first_sequence__lt=sequence, sequence__gt=Coalesce(border, 0))

@@ -34,7 +34,7 @@ from sessions_app.questions.late_words import NOT_WAITING, late_words
 from sessions_app.storage import attachments
 
 MOST = 2**53
-# The notation of a known text: the run, and the value of `data-at`.
+# Notation of a text that the page already has: its run, and the value of the attribute `data-at`.
 PLACE = re.compile(
     r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})" + r"\.([0-9]{1,15})" * 3 + r"\.(.*)"
 )
@@ -206,9 +206,9 @@ def refuse_unanswerable(request: HttpRequest) -> HttpResponse:
     return common.give_back(request, str(NOT_WAITING), HTTPStatus.NOT_FOUND)
 
 
-# Characters of an answer that are shown again; no prompt accepts more.
+# Maximum characters of a refused answer that are shown again; no prompt accepts a longer answer.
 LONGEST = 100_000
-# Outcomes of unused answers; `late_words` explains each.
+# Outcomes of answers that came too late to take effect; `late_words` explains each.
 LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 

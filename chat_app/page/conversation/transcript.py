@@ -47,8 +47,8 @@ class Item:
         return f"i{self.first}"
 
 
-# Characters of a transcript part that get syntax colours, newest first. Colouring takes most of the
-# rendering time.
+# Maximum characters with syntax colours in one part of a transcript, counted from its end.
+# Colouring takes most of the rendering time.
 MOST_COLOURED = 128 * 1024
 
 
@@ -215,7 +215,7 @@ class GivenFeedback:
     reaction: str = ""
     comment: str = ""
 
-    # The buttons for feedback, and the limit of the comment.
+    # The feedback buttons, and the maximum length of a comment.
     thumbs: ClassVar = ((UP, gettext_lazy("Good answer")), (DOWN, gettext_lazy("Bad answer")))
     longest: ClassVar = LONGEST["comment"]
 
@@ -248,7 +248,8 @@ def build(
     Of items in `continued_texts` only the rest is built. `hold`: hold back the end of unfinished
     text.
     """
-    unmet_texts = dict(continued_texts or {})  # known texts not yet continued by a row
+    # Texts known to the page that no row has continued yet.
+    unmet_texts = dict(continued_texts or {})
     items: list[Item] = []
     for part in read_parts(rows):
         if part.type == Event.Type.MESSAGE:
@@ -312,7 +313,7 @@ def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
                 base |= {"first": interaction.sequence, "at": interaction.created_at}
                 return Question(**base, view=QuestionView.of(interaction))
         case Event.Type.RUN if payload["status"] in RESTING:
-            # The step of the parent run shows the end of a child run.
+            # Build no note for an ended child run, because a step of the parent run shows the end.
             if "parent" not in payload or payload["status"] == Run.Status.SUSPENDED:
                 reason = (payload.get("error") or {}).get("message", "")
                 return RunNote(**base, status=payload["status"], reason=reason)

@@ -18,8 +18,8 @@ from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
 from sessions_app.prompts import question_title, type_of
 
-MOST_ALIKE = 500  # prompts that are compared, and answered with one form
-# Numbers and quotations, which may differ between questions that count as the same.
+MOST_ALIKE = 500  # maximum number of prompts that are compared, or answered by one form
+# Numbers and quotations: questions that differ only in these count as the same question.
 VARIABLE = r'\d[\d.,:/%-]*|"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»'
 
 

@@ -15,7 +15,7 @@ from sessions_app.models.people import UserId, full_name
 from sessions_app.prompts import APPROVE
 from sessions_app.storage.sql import is_uuid
 
-SHORT = 40  # characters shown of the answer
+SHORT = 40  # maximum characters of the answer that are shown
 
 
 @dataclass(frozen=True, slots=True)

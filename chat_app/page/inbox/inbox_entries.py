@@ -48,8 +48,8 @@ class Entry(QuestionView):
     """A prompt in a list; `card` is set if the reader may answer the prompt now."""
 
     card: Card | None = None
-    # Keys shared by all prompts that one answer can settle, and by prompts with the same question.
-    # Empty for a prompt that is answered alone.
+    # Prompts with equal `answers_key` can be settled by one answer; prompts with equal
+    # `question_key` ask the same question. Both keys are empty for a prompt that is answered alone.
     answers_key: str = ""
     question_key: str = ""
 

@@ -84,7 +84,7 @@ async def show(request: HttpRequest) -> HttpResponse:
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {
             **_context(request, person, counts[Part.ALL]),
-            # The address without `done`, so that the confirmation is shown once.
+            # URL without the parameter `done`, so that the confirmation is shown only once.
             "here": resolve_url("chat:inbox") + _query(shown_part, query, number),
             "groups": groups,
             "before": (number - 1) * PAGE,
@@ -224,7 +224,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
             return refusal(error.reason)
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
-    # The page of a signed link shows the outcome of the question itself.
+    # A signed link needs no confirmation, because the link's page shows the outcome itself.
     is_linked = bool(reader.page_url)
     if answer_result.outcome in answers.TAKEN and not (is_linked or is_script(request)):
         return _confirm(request, interaction)
@@ -238,7 +238,7 @@ def _confirm(request: HttpRequest, interaction: UUID) -> HttpResponse:
     return see_other(f"{origin}{'&' if '?' in origin else '?'}done={interaction}")
 
 
-MOST_NAMED = 10  # refused questions in a report
+MOST_NAMED = 10  # maximum number of refused questions in a report
 
 
 @personal("POST")

@@ -16,19 +16,19 @@ from chat_app.page.markdown import syntax, work
 from chat_app.page.markdown.code_blocks import REST
 from sessions_app.json_types import JsonObject
 
-# Maximum characters of a block; longer ones are cut. Browsers lay out a block as a whole.
+# Maximum characters of a Markdown block. Longer ones are cut: browsers lay out a block as a whole.
 LONGEST = 8192
 
 TABLE = "table"
 FENCE = r"(?:`{3,9}|~{3,9})[\w+#-]{0,20}"
-# A part may begin within a block: a table, or a code fence, which is given by its first line.
+# The block in which a part may begin: "table", or the first line of a code fence, or none.
 INSIDE = re.compile(rf"(?:{TABLE}|{FENCE})?", re.ASCII)
 
 _LINE_END = re.compile(r"\r\n?|\n")
 _ITEM = re.compile(r"\n(?=(?:[-*+]|[0-9]{1,9}[.)])[ \t])")
 _PIPE = re.compile(r"(?<!\\)\|")
 
-# A line that is, or may still become, a table row, heading, fence, list item or rule.
+# Pattern of a line that is a table row, heading, fence, list item or rule, or may become one.
 _BLOCK = re.compile(r"[ \t>]*(?:\||#{1,6}|`{3}|~{2}|[-*+_=:`|~ ]+$|\d{1,9}[.)]?\s*$)")
 _CLOSING = re.compile(r" {0,3}(?:`+|~+)\s*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -46,7 +46,7 @@ _INLINE = (
     re.compile(r"(?<![(<])https?://[^\s<>]{0,500}$"),
 )
 _PAIRS = ("**", "__", "~~", "$$")
-# Characters; an unpaired mark further back than this is plain text.
+# Characters from an unpaired mark to the end of the text, beyond which the mark is plain text.
 _FAR = 500
 
 
@@ -80,7 +80,7 @@ def cut(text: str, inside: str = "") -> Cut:
     lines = [0, *(end.end() for end in _LINE_END.finditer(whole))]
     env: JsonObject = {"work": work.current()}
     try:
-        # Omit the last line, which is unfinished, and so leaves the line above undecided, too.
+        # Parse without the last line: until it ends, the kind of the line above is open, too.
         parser = _formula_parser if syntax.MARKS.search(whole) else _parser
         tokens = parser.parse(whole[: lines[-1]], env)
     except work.TooMuchWork:  # the text is then shown unrendered

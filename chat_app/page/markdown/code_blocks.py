@@ -16,7 +16,7 @@ from pygments.lexers import get_all_lexers
 
 from chat_app.page.markdown import painter, work
 
-# Mark in the first line of a code fence that continues the fence of the part above.
+# Mark in a code fence's first line, if the fence continues the fence of the part above.
 REST = "(continued)"
 
 # Seconds after which an unresponsive painter process is replaced.
@@ -115,7 +115,7 @@ class _Painter:
 
 def _start() -> "tuple[Popen[bytes], Connection]":
     ours, theirs = Pipe()
-    # Run with -P, or the script's folder would be a module path, and has a `markdown` module.
+    # Use -P: otherwise imports look into the script's folder first, which has a `markdown` module.
     command = [sys.executable, "-P", painter.__file__, str(theirs.fileno())]
     with theirs:
         return Popen(command, pass_fds=[theirs.fileno()]), ours  # noqa: S603 - our own program

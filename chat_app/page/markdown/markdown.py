@@ -56,7 +56,7 @@ ADDED_ATTRIBUTES = {
     "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
     **{tag: {"dir": "auto"} for tag in ("ul", "ol", "blockquote", "table")},
 }
-# HTML that completes a copy button and task marks after the cleaning, which removes icons.
+# HTML that restores the icons of copy buttons and task marks, which the cleaning removes.
 COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
 MARK = '{}">{}<span class="unseen">{}</span> </span>'
 InlineRule = Callable[[StateInline, bool], bool]
@@ -109,7 +109,7 @@ def render(
             "button": {"type": "button", "aria-label": gettext("Copy code")},
         },
     )
-    # Replace safely: user text contains no `<`, and an attribute no `"`, so neither matches.
+    # Replacing strings is safe: user text has no `<`, and attributes no `"`, so neither can match.
     for end, with_icon in (
         ('"></button>', COPY_BUTTON),
         ('task"></span>', MARK.format("task", icon("task"), gettext("to do"))),

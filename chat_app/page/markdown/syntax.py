@@ -32,9 +32,9 @@ log = Log(__name__)
 
 # The opening marks of formulas.
 MARKS = re.compile(r"\$|\\[(\[]")
-# Characters of a formula; typical ones have a tenth. The conversion takes at most 20 ms.
+# Maximum characters of a formula; a typical one has a tenth. The conversion takes at most 20 ms.
 LONGEST = 1000
-DEEPEST = 60  # nested elements; browsers are slow with more
+DEEPEST = 60  # maximum depth of nested elements; browsers are slow with deeper ones
 TAGS = {
     *("math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msub"),
     *("msup", "msubsup", "munder", "mover", "munderover", "mtable", "mtr", "mtd", "mstyle"),
@@ -52,9 +52,9 @@ ATTRIBUTES = {
     "mtable": {"columnalign"},
     "menclose": {"notation"},
 }
-# Allowed attribute values: a length has one digit before the point, so that none exceeds the page.
+# Allowed attribute values: a length has one digit before the point, so none exceeds the page.
 VALUE = re.compile(r"-?\d?(?:\.\d{1,4})?(?:em|ex|px|pt)?|[a-z -]{1,40}")
-# The label of a footnote, which is part of URLs.
+# Pattern of a footnote's label, which becomes part of URLs.
 LABEL = re.compile(r"[\w-]{1,40}", re.ASCII)
 
 

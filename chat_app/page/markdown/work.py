@@ -12,13 +12,13 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
-# Seconds of processor time. A megabyte of typical text takes about one second, most pages less.
+# Processor seconds for a page's Markdown. A megabyte of typical text takes one, most pages less.
 SECONDS = 2.0
-COLOURING_SECONDS = 1.0  # seconds of the painter process
-OFTEN = 16  # calls of `look` per system call for the time
+COLOURING_SECONDS = 1.0  # seconds that the painter process may work for a page
+OFTEN = 16  # calls of `look` for each system call that reads the time
 
 
-# The block rules that may be interrupted at each line: all that span lines.
+# Block rules of the parser that span lines, and can therefore be interrupted at each line.
 _INTERRUPTED_RULES = ["paragraph", "reference", "blockquote", "list"]
 
 

@@ -50,7 +50,7 @@ WORDS = {
     "olderFailed": _("Earlier messages could not be loaded. Try again."),
 }
 
-# Additional texts of pages that take files.
+# Texts for the script on pages that take files.
 FILES = {
     "uploading": _("uploading, {percent} %"),
     "pastedAsFile": _("The pasted text is too long for a message. It is attached as a file."),
@@ -60,14 +60,14 @@ FILES = {
     "attached": _("Attached: {name}"),
 }
 
-# Additional texts of the inbox.
+# Texts for the inbox's script.
 INBOX = {
     "notYours": _("This question is no longer waiting for you."),
     "answeredBy": _("{name} already answered this question."),
     "selected": _("{number} selected"),
 }
 
-# Texts of the switches for chime and notification.
+# Texts for the script of the switches for sounds and notifications.
 ATTENTION = {
     "notSecure": _("Browsers allow this only over HTTPS."),
     "noChime": _("This browser cannot play a sound."),

@@ -46,7 +46,7 @@ def as_json(export: ConversationExport) -> Iterator[str]:
     head = json.dumps(export.about, ensure_ascii=False, indent=2)
     yield head[: -len("\n}")] + ',\n  "runs": ['
     for number, run in enumerate(export.runs):
-        # No variable holds the run's texts, so memory is free while the client reads.
+        # Keep a run's texts in no variable, so that the memory is free while the client reads.
         yield (",\n    " if number else "\n    ") + json.dumps(read_run(run), ensure_ascii=False)
     yield "\n  ]\n}\n"
 

@@ -45,11 +45,12 @@ from sessions_app.workflows import registry
 
 PAGE = 30
 MOST = 600
-QUESTION = 200  # characters shown of a question
-UNFOLDED = 5  # conversations that need the person; more are folded to keep other sections in view
-# Conversations whose texts a search reads.
+QUESTION = 200  # maximum characters of a question that are shown
+# Maximum of unfolded conversations that need the person, to keep other sections in view.
+UNFOLDED = 5
+# Number of the newest conversations whose texts a search reads.
 NEWEST = 500
-SHORTEST = 2  # characters; a shorter query matches nearly every text
+SHORTEST = 2  # minimum characters of a query, as shorter ones match nearly every text
 FIELDS = (
     *("id", "conversation_id", "title", "workflow", "listed_at"),
     *("working", "last_status", "text", "request", "input_type", "names", "is_assigned"),
@@ -208,7 +209,8 @@ def _waiting_then_newest(owner: UserId, condition: Q, limit: int) -> list[UUID]:
     candidates = Candidate.objects.filter(pending=True, owner=owner, interaction__for_owner=False)
     waiting = candidates.order_by(*PLACE).values("interaction__conversation")[:limit]
     listed = Conversation.objects.of(owner).filter(condition).order_by("-listed_at")
-    # Rows are looked up by id; a condition on the owner would read all conversations of the owner.
+    # Look rows up by id. A condition on the owner would make the database read all of the owner's
+    # conversations.
     parts = [
         Conversation.objects.filter(condition, deleted_at=None, pk__in=some)
         .annotate(part=Value(part))
