@@ -22,7 +22,7 @@ NO_HELP = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
-    """The admin of API keys, which are created and revoked, never changed, and stored as hashes."""
+    """The admin of API keys: created and revoked here, never changed, and stored as hashes."""
 
     list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)

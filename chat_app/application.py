@@ -37,7 +37,7 @@ REFUSAL_BODY = (
 
 
 def serve(application: ASGI3Application) -> ASGI3Application:
-    """Wrap the application for `chat_app.asgi.with_chat`."""
+    """Wrap the application with all layers of the chat, for `chat_app.asgi.with_chat`."""
     flow_control.install()
     # Tell clients to reconnect before the runtime stops.
     startup.before_stop.append(sweeper.close_all)
@@ -47,11 +47,12 @@ def serve(application: ASGI3Application) -> ASGI3Application:
 class Entrance:
     """An ASGI application behind checks of the URL, the cookies and the path prefix.
 
-    A request with a NUL in its URL or cookies is refused, because PostgreSQL fails such a lookup;
-    so is a request whose path prefix is malformed. `manage.py check` probes whether connections get
-    here; the class answers the probe.
+    Requests with a NUL character in the URL or a cookie are refused, because PostgreSQL rejects
+    such values; so are requests with a malformed path prefix. A NUL in a socket's query is allowed:
+    the socket ignores the value, and reports it.
 
-    The query of a socket may contain a NUL: the socket ignores the value, and reports it.
+    `manage.py check` sends a probe to learn whether connections reach the chat; the class answers
+    it.
     """
 
     def __init__(self, application: ASGI3Application) -> None:
@@ -128,7 +129,7 @@ class WithSocket:
             await self._application(scope, receive, send)
 
     def _check_prefix(self, prefix: str) -> None:
-        """Log once that PUBLIC_URL lacks the path prefix, which is known from requests only."""
+        """Log once that PUBLIC_URL lacks the path prefix, which only requests reveal."""
         if not self._has_told_of_prefix and (problem := ChatSettings.load().prefix_problem(prefix)):
             self._has_told_of_prefix = True
             logger.error(problem)

@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 def get_asgi_application() -> ASGI3Application:
     """Set Django up, and return its application with the chat's socket and the runtime.
 
-    A replacement for Django's function of this name.
+    Projects call this instead of Django's function of the same name.
     """
     return with_chat(cast(ASGI3Application, get_django_application()))
 

@@ -43,8 +43,8 @@ def check_asgi(**_: object) -> Sequence[CheckMessage]:
 def _is_kept(application: Any, kind: str) -> bool:
     """Return whether the ASGI application fails to pass a connection of this type on to the chat.
 
-    Without a server, the project's code runs only to its first wait. An application that waits
-    counts as passing the connection on.
+    The check has no server, so the application runs only until it first waits. An application that
+    waits counts as passing the connection on.
     """
     probe = import_string("chat_app.application.PROBE")  # late, because the module imports models
     answers: list[JsonObject] = []
@@ -97,7 +97,7 @@ def _socket_scope() -> JsonObject:
 
 @register
 def check_runserver(**_: object) -> Sequence[CheckMessage]:
-    """Warn of a `runserver` without sockets, if DEBUG suggests its use."""
+    """Warn that `runserver` will serve no sockets, if DEBUG suggests that a developer uses it."""
     if not settings.DEBUG:
         return []
     command = load_command_class(get_commands()["runserver"], "runserver")
@@ -127,7 +127,7 @@ def check_image_origins(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_public_url(**_: object) -> Sequence[CheckMessage]:
-    """Report a PUBLIC_URL without the path prefix of all pages: links in mails would be broken."""
+    """Report a PUBLIC_URL without the site's path prefix, which would break links in mails."""
     problem = ChatSettings.load().prefix_problem((settings.FORCE_SCRIPT_NAME or "").rstrip("/"))
     return [Error(problem, id="chat_app.E002")] if problem else []
 
@@ -175,7 +175,7 @@ def check_modules(**_: object) -> Sequence[CheckMessage]:
 
 @register
 def check_brand(**_: object) -> Sequence[CheckMessage]:
-    """Report a brand mark that is no static file, because each page would fail."""
+    """Report a logo in BRAND that is no static file, because every page would fail."""
     brand = ChatSettings.load().BRAND
     missing = [path for path in (brand.mark, brand.mark_needs_you) if path and not _is_file(path)]
     hint = "Put it into the folder static/ of an application, or name a file that is in one."

@@ -1,4 +1,4 @@
-"""The chat socket: each frame is one call and one acknowledgement. No ORM here."""
+"""The consumer of the chat's WebSocket: one call and one acknowledgement per frame. No ORM here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -91,7 +91,7 @@ class ChatConsumer(AsyncConsumer):
         self._connection.leave()
 
     async def conversation_news(self, message: Message) -> None:
-        """Send the new events of a conversation."""
+        """Send the events that a channel-layer message has announced for a conversation."""
         await hear_news(self._subscriptions, message["news"])
 
     async def conversation_look(self, message: Message) -> None:
@@ -346,7 +346,7 @@ class ChatConsumer(AsyncConsumer):
             await self._hear_until(begin + HOLD_OUTPUT)
 
     async def _hear_until(self, end: float) -> None:
-        """Handle a client's messages until `end`, a time of the event loop, or the first feed."""
+        """Handle messages until `end` (in event loop time), or until a conversation is followed."""
         clock = asyncio.get_running_loop().time
         while not self._subscriptions.feeds and (seconds := end - clock()) > 0:
             if await self._connection.has_frame(seconds):

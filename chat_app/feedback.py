@@ -19,7 +19,7 @@ LONGEST = {"reaction": 20, "comment": 1024}
 async def give(
     *, owner: UserId, run: UUID, reaction: str | None = None, comment: str | None = None
 ) -> None:
-    """Store feedback on a run of the owner: None keeps a stored field, an empty text removes it.
+    """Store feedback on a run of the owner. None keeps a stored field; an empty text removes it.
 
     Raises:
         NotFound: this owner has no such run.

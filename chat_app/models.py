@@ -27,7 +27,7 @@ class SocketCursor(models.Model):
 
 
 class ApiKey(models.Model):
-    """A key by which a program acts for a user, stored as a hash only."""
+    """A key by which a program acts for a user. The database has only its hash."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")

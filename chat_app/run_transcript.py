@@ -37,7 +37,7 @@ def read_shared(prompt: Interaction) -> list[TranscriptPart]:
 
 
 def in_words(part: TranscriptPart) -> str:
-    """Format a part of a run as Markdown."""
+    """Format one part of a run (a text, a step or a question) as Markdown."""
     if part["type"] == "text":
         return str(part["text"])
     if part["type"] == "step":

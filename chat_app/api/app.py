@@ -34,7 +34,7 @@ AUTH: list[Any] = [Session(), Bearer(), ApiKey(), Guest()]
 
 
 def _may_read_docs(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Show the API documentation to signed-in users, or to everybody by API_DOCS_PUBLIC."""
+    """Show the API documentation to signed-in users, or to everybody if API_DOCS_PUBLIC is set."""
 
     @csrf_exempt
     @require_GET

@@ -1,4 +1,4 @@
-"""The authentication of requests, in the order of `chat_app.identity`."""
+"""The authentication methods of the HTTP API, in the order that `chat_app.identity` gives."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class AuthenticatedRequest(HttpRequest):
 
 
 class Session(AuthBase):
-    """The Django session. Browsers send the cookie from any page, so a POST needs a token too."""
+    """The authentication by session. Any page can send the cookie, so POST needs a CSRF token."""
 
     openapi_type = "apiKey"
     openapi_in = "cookie"
@@ -60,7 +60,7 @@ class _OfHeader(AuthBase):
 
 
 class Bearer(_OfHeader):
-    """The header `Authorization: Bearer` with a JWT or an API key."""
+    """The authentication by a JWT or an API key in the header `Authorization: Bearer`."""
 
     openapi_type = "http"
     openapi_scheme = "bearer"
@@ -68,7 +68,7 @@ class Bearer(_OfHeader):
 
 
 class ApiKey(_OfHeader):
-    """An API key in `X-API-Key`."""
+    """The authentication by an API key in the header `X-API-Key`."""
 
     openapi_type = "apiKey"
     openapi_in = "header"
@@ -77,7 +77,7 @@ class ApiKey(_OfHeader):
 
 
 class Guest(AuthBase):
-    """A guest's token, if guests are allowed. Pages of other sites must not use the cookie."""
+    """The authentication by a guest's token, if allowed; never from another site's page."""
 
     openapi_type = "apiKey"
     openapi_in = "query"
@@ -109,5 +109,5 @@ class Rates(BaseThrottle):
         return True
 
     def wait(self) -> float:
-        """Return the seconds to the next allowed request; call directly after a refusal."""
+        """Return the seconds until the next allowed request. Call this directly after a refusal."""
         return self._seconds

@@ -121,7 +121,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 def _field(location: Sequence[str | int]) -> str:
-    """Return the name of a field; for a body, without the name of the view's parameter."""
+    """Return the dotted name of a refused field; for a body, without the view's parameter."""
     kind, *path = map(str, location)
     return ".".join([kind, *(path[1:] if kind == "body" else path)])
 

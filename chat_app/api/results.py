@@ -1,4 +1,4 @@
-"""The form of a run for HTTP clients: results, stops at prompts, failures, streams. No queries.
+"""The rendering of a run as HTTP responses: results, prompts, failures and streams. No queries.
 
 The `id` of a server-sent event is the sequence up to which a client with this event has the whole
 log. Therefore only the last of several server-sent events for one event of the log has the sequence
@@ -47,7 +47,7 @@ def _completion_object(run: Run, kind: str, choice: Json) -> Json:
 
 
 def result(execution: Execution, client_format: str) -> Json:
-    """Build the result of a run, in the form that `client_format` names."""
+    """Build the result of a run in the format that `client_format` names."""
     if not client_format.startswith("chat"):
         return {"value": execution.output}
     message = {"role": "assistant", "content": execution.output}
@@ -121,12 +121,12 @@ DONE = "data: [DONE]\n\n"
 
 
 def data(content: Json) -> str:
-    """Write a server-sent event without a name."""
+    """Return a server-sent event with data, but without a name."""
     return f"data: {dump(content)}\n\n"
 
 
 class Generate:
-    """A stream of values, with steps and traces between them."""
+    """The format of a stream of plain values, with steps and traces between them."""
 
     # `tells_usage`: the stream ends with the token counts that the workflow reported. `usage`:
     # those counts.
@@ -134,33 +134,33 @@ class Generate:
     usage: Mapping[str, int] = MappingProxyType({})
 
     def text(self, text: str) -> str:
-        """Write a piece of output."""
+        """Return the line for a piece of output."""
         return data({"value": text})
 
     def end(self) -> list[str]:
-        """Write the end of a complete stream."""
+        """Return the end of a complete stream."""
         return []
 
     def extra_line(self, name: str, content: Json) -> list[str]:
-        """Write data other than output: a line with another field name than `data`."""
+        """Return a line with data other than output, under another field name than `data`."""
         return [f"{name}: {dump(content)}\n\n"]
 
     def step(self, frame: Frame) -> list[str]:
-        """Write that a step has begun, or is complete."""
+        """Return the lines about a step that has begun or is complete."""
         return self.extra_line("intermediate_data", _step(frame))
 
     def stop(self, content: Json) -> list[str]:
-        """Write a stop at a prompt: an event, and an error line for clients that show only text."""
+        """Return a stop at a prompt, with an error line for clients that show only text."""
         type_ = content["event_type"]
         error = error_content(type_, content["message"], {})["content"]
         return [f"event: {type_}\n{dump(error)}\n{data(content)}"]
 
     def restart(self, content: Json) -> list[str]:
-        """Write that the run begins again: the output so far is void from a given event on."""
+        """Return the note that the run begins again: earlier output is void from an event on."""
         return [f"event: restart\n{data(content)}"]
 
     def error(self, content: Json) -> str:
-        """Write an error twice: as a bare line for NAT's clients, and as data for OpenAI's clients.
+        """Return an error as a bare line for NAT's clients, and as data for OpenAI's clients.
 
         OpenAI's clients raise the data as an error. SSE clients ignore a line that is not a field.
         """
@@ -201,13 +201,13 @@ class Chat(Generate):
         self.tells_usage = tells_usage
 
     def text(self, text: str) -> str:
-        """Write a chunk; the first one contains the role."""
+        """Return a chunk of output; the first chunk contains the role."""
         role = {} if self._role_sent else {"role": "assistant"}
         self._role_sent = True
         return data(chunk(self._run, {**role, "content": text}))
 
     def end(self) -> list[str]:
-        """Write the end in the form of an OpenAI stream."""
+        """Return the end of an OpenAI stream."""
         last = chunk(self._run, {}, finish_reason="stop")
         usage = {**last, "choices": [], "usage": dict(self.usage)}
         return [data(last), *([data(usage)] if self.tells_usage else []), DONE]

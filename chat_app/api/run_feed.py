@@ -1,4 +1,4 @@
-"""The feed of one run for a request, which follows the run as a socket follows a conversation."""
+"""The event feed of one run for an HTTP request, like a socket's feed of a conversation."""
 
 import asyncio
 from collections import deque
@@ -28,9 +28,9 @@ RESTART_TEXT = "The server restarts. Send the same request again, with the ids o
 
 @dataclass(frozen=True, slots=True)
 class FollowedEvent:
-    """An event of the run, or a prompt of a child run, for a reader that has all up to `after`.
+    """An event of the run, or a prompt of a child run.
 
-    `settled_ids`: see `frames.View`.
+    The reader already has all events up to `after`. `settled_ids`: see `frames.View`.
     """
 
     run: UUID
@@ -109,11 +109,11 @@ class _RunFeed(Feed):
 
 
 async def _send_nothing(data: bytes) -> None:
-    """Send nothing, as a run's feed has no socket."""
+    """Send nothing, because a run's feed has no socket."""
 
 
 class _Reader:
-    """A request that reads a run: one of the followers that the sweeper checks."""
+    """A request that follows a run. The sweeper checks such followers for missed events."""
 
     awaited_names: Collection[str] = ()
     stalled = False  # never True, because the feed limits unread output itself
@@ -128,7 +128,8 @@ class _Reader:
         self._end_error: CloseSocket | None = None
 
     async def heard_nothing(self) -> bool:
-        """Handle the next group message; return True after a timeout or a call of `wake`.
+        """Handle the next channel-layer message; return True if none comes before a timeout or
+        `wake`.
 
         Raises:
             CloseSocket: `end` was called, or the identity has ended.

@@ -32,8 +32,8 @@ HEARTBEAT = 15  # seconds without events between two heartbeats of a stream
 class StartedRun:
     """A run that was started by this request, or by an earlier request with the same message id.
 
-    The client has all events up to `after`. `client_format` is that of this request: the earlier
-    one may have used another path.
+    The client has all events up to `after`. `client_format` is the output format of this request;
+    the earlier request may have asked for another one.
     """
 
     identity: Identity
@@ -113,7 +113,7 @@ async def begin(
 
 
 async def outcome(started_run: StartedRun) -> tuple[int, results.Json]:
-    """Return status and body of a single answer: 200 with the result, or 202 if the run stops.
+    """Return HTTP status and body: 200 with the result, or 202 if the run stops at a prompt.
 
     Raises:
         Failure: the run has no result.
@@ -180,7 +180,7 @@ async def _execution(started_run: StartedRun) -> Execution:
 
 
 def _is_rest(event: EventRecord) -> bool:
-    """Return whether this event ended or suspended the run, which may be resumed by now."""
+    """Return whether the event ended or suspended the run. Later, the run may be resumed."""
     return is_end(event) or (
         event.type == Event.Type.RUN and event.payload["status"] == Run.Status.SUSPENDED
     )

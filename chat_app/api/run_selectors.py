@@ -29,8 +29,8 @@ NO_EVENT = (
 class Execution:
     """A run with its conversation, its complete output and all pending prompts, also of child runs.
 
-    `prompts` are the owner's, `asked_others` those of other people if the owner has none; both are
-    ordered oldest first.
+    `prompts` wait for the owner. `asked_others` wait for other people, and are read only if none
+    waits for the owner. Both lists begin with the oldest prompt.
     """
 
     run: Run
@@ -60,7 +60,7 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
 
 
 def read_job(owner: UserId, job_id: str) -> Run:
-    """Read the owner's newest run for a message id, which no index covers.
+    """Read the owner's newest run for a message id. No index covers this query.
 
     Raises:
         NotFound: there is no such run.
@@ -101,7 +101,7 @@ def _read_asked_others(run: Run) -> list[JsonObject]:
 
 
 def is_within(run_id: UUID, ancestor: UUID) -> bool:
-    """Return whether the run is a descendant of the other one."""
+    """Return whether the run is a child run of the ancestor, or a deeper descendant."""
     parent = Run.objects.filter(pk=run_id).values_list("parent_id", flat=True).first()
     return parent is not None and (parent == ancestor or is_within(parent, ancestor))
 

@@ -1,4 +1,4 @@
-"""The paths that start runs, and answer at once, or later in the form of NAT's jobs."""
+"""The HTTP paths that start a run and return its result, a stream, or a job to ask for later."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,7 +32,7 @@ STREAM = {200: {"description": "Server-sent events", "content": EVENTS}}
 
 
 def post(*paths: str, result: object = None, streams: bool = False) -> Callable[[Any], Any]:
-    """Register a POST under several paths, each with a separate name in the OpenAPI document."""
+    """Register a POST view under several paths, each with its own name in the OpenAPI document."""
 
     def register(view: Any) -> object:
         for path in paths:
@@ -150,7 +150,7 @@ async def model(request: AuthenticatedRequest, model: str) -> object:
 def _message(
     body: schemas.ChatBody, query: schemas.RunQuery, client_format: str
 ) -> IncomingMessage:
-    """Build the message; OpenAI's clients must name a model, which may be a workflow's name."""
+    """Build the message. OpenAI's clients always name a model, which may be a workflow."""
     return IncomingMessage("", body.text or "", client_format, query.workflow, body.model)
 
 

@@ -1,4 +1,4 @@
-"""The cursors that users' last sockets had on conversations, for clients that keep no cursor."""
+"""The log positions of users' last sockets, for clients that do not store their own position."""
 
 from collections import Counter
 from uuid import UUID
@@ -27,7 +27,7 @@ _shared: set[tuple[UUID, UserId]] = set()
 
 
 def follow(conversation: UUID, user: UserId) -> bool:
-    """Count a socket of the user on the conversation. Returns False if there is another already."""
+    """Count a socket of the user on the conversation. Return False if the user has another one."""
     _followers[conversation, user] += 1
     if _followers[conversation, user] == 1:
         return True
@@ -36,7 +36,7 @@ def follow(conversation: UUID, user: UserId) -> bool:
 
 
 def unfollow(conversation: UUID, user: UserId) -> bool:
-    """Remove a socket from the count. Returns True if the user had no other socket meanwhile."""
+    """Remove a socket from the count. Return True if the user had no second one meanwhile."""
     _followers[conversation, user] -= 1
     if _followers[conversation, user] > 0:
         return False
@@ -49,7 +49,7 @@ def unfollow(conversation: UUID, user: UserId) -> bool:
 async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
     """Store the cursor of a closing socket, unless the stored cursor is further on.
 
-    `take` returns the cursor from the moment of this call; the cursor is committed on return.
+    `take` finds the cursor as soon as this call begins; the row is committed when the call returns.
     """
     row = SocketCursor(conversation_id=conversation, user_id=user, sequence=sequence)
     rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)

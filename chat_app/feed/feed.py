@@ -39,7 +39,7 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 class Feed:
-    """A cursor moved by news, acknowledgements and the sweeper, one at a time."""
+    """A cursor in one conversation's log, moved by announcements, clients and the sweeper."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Feed:
         return self.started and self.cursor < self.heard_up_to
 
     async def start(self, opening: FeedStart) -> None:
-        """Send the opening events, then all after the cursor. Before that, a feed sends nothing."""
+        """Send the pending prompts, then all events after the cursor. Nothing is sent earlier."""
         async with self._lock:
             self.cursor = opening.cursor
             self.heard_up_to = max(self.heard_up_to, opening.last)
@@ -83,14 +83,14 @@ class Feed:
             await self._catch_up()
 
     async def news(self, news: News) -> None:
-        """Send the events that a news message announces."""
+        """Send the events that a channel-layer message announces."""
         self.heard_up_to = max(self.heard_up_to, news.sequence)
         if self.behind:
             async with self._lock:
                 await self._catch_up(news.events)
 
     async def advance(self) -> None:
-        """Send the available events, as far as the window allows.
+        """Send the available events until too many are unacknowledged.
 
         Raises:
             CloseSocket: the window has been full for too long.
@@ -118,7 +118,8 @@ class Feed:
     async def give(
         self, event: EventRecord, *, after: int, settled_ids: Collection[str] = ()
     ) -> int:
-        """Send an event to a client that has all up to `after`; return the number of bytes.
+        """Send an event to a client that has all events up to `after`; return the number of bytes
+        sent.
 
         A feed for other output than frames overrides this method.
 
@@ -149,7 +150,7 @@ class Feed:
         return size
 
     def _foresee(self, events: Iterable[EventRecord]) -> None:
-        """Look at events before they are sent. A hook for subclasses."""
+        """Let a subclass inspect events before they are sent."""
 
     async def _catch_up(self, heard_events: Sequence[EventRecord] = ()) -> None:
         try:
@@ -172,7 +173,7 @@ class Feed:
                 await self._pass(event, ())
 
     async def _send_page(self) -> None:
-        """Send the next events of the log, as far as the window allows."""
+        """Send the next events of the log, until too many are unacknowledged."""
         events, settled_ids = await reads.read_for(
             self._reader, read_events, self.conversation, self.cursor, self._page
         )

@@ -22,9 +22,9 @@ Owner = UserId | None  # None stands for all sockets before sign-in
 
 
 class CloseSocket(Exception):
-    """The error that ends a socket: by the server, with a code and a reason, or by the client.
+    """The error that ends a socket, with a close code and a reason.
 
-    The code 0 stands for the client.
+    The code 0 means that the client has closed the socket.
     """
 
     def __init__(self, code: int = 0, reason: str = "") -> None:
@@ -68,7 +68,7 @@ class Window:
 
     @property
     def full(self) -> bool:
-        """True while the feed has to pause."""
+        """True while too many bytes are unacknowledged, so that the feed has to pause."""
         return self._full_since is not None
 
     @property
@@ -111,7 +111,7 @@ class Backlog:
         self._total = 0
 
     def grow(self, share: "Share", size: int) -> None:
-        """Change a share's size, for `Share.grow`."""
+        """Change a share's size and the sums, within the budgets. Only `Share.grow` calls this."""
         share.size += size
         self._total += size
         self._by_owner[share.owner] += size

@@ -23,7 +23,7 @@ class FeedStart:
 
     `first_events` are the pending prompts at or before the cursor, which the client gets first;
     `last` is the log's end. `place_lost`: the client named a position that the log does not have.
-    `is_guess`: the client's position is unknown.
+    `is_guess`: the client's position is unknown, and the cursor only estimates it.
     """
 
     cursor: int
@@ -46,7 +46,7 @@ def find_conversation(owner: UserId, conversation_id: str) -> UUID | None:
 
 
 def read_events(conversation: UUID, after: int, limit: int) -> tuple[list[EventRecord], set[str]]:
-    """Read the next page of events after the cursor, and the ids of its prompts settled by now.
+    """Read a page of events after the cursor, and the ids of those of its prompts already settled.
 
     A prompt also counts as settled if, since its event, it was handed from the owner to others, or
     from others to the owner.

@@ -47,14 +47,14 @@ class Follower(Protocol):
         """True if the client has not read for too long."""
 
     def wake(self) -> None:
-        """Advance the feeds that are behind, and check for awaited conversations."""
+        """Advance the feeds that are behind, and look for newly created conversations."""
 
     def end(self, error: CloseSocket) -> None:
         """Close the connection."""
 
 
 class Sweeper:
-    """The task of a process that checks its followers, while there are any."""
+    """The periodic check of this process's followers, by a task that runs while there are any."""
 
     def __init__(self) -> None:
         # Each follower (a socket or a request), with the task that serves it until its end.
@@ -66,7 +66,7 @@ class Sweeper:
         self.database_away = False
 
     def add(self, follower: Follower) -> None:
-        """Add a follower, which the current task serves."""
+        """Add a follower. The current task serves the follower until its end."""
         self._followers[follower] = asyncio.current_task()
         if self._close_error is not None:
             follower.end(self._close_error)
@@ -122,14 +122,14 @@ class Sweeper:
 
 
 async def hear_news(follower: Follower, news: News) -> None:
-    """Pass a news message on to the follower's feed of the conversation, if there is one."""
+    """Pass an announcement on to the follower's feed of the conversation, if there is one."""
     feed = follower.feeds.get(news.conversation)
     if feed is not None:
         await feed.news(news)
 
 
 async def recheck(follower: Follower) -> None:
-    """Check the identity and then the logs, after a hint that either changed or messages were lost.
+    """Check the identity and then the logs: either may have changed, or messages may be lost.
 
     Raises:
         CloseSocket: the identity has ended.

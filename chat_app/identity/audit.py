@@ -23,7 +23,7 @@ def connect() -> None:
 
 
 def log_sign_in(request: HttpRequest, username: str, method: str) -> None:
-    """Log that somebody signed in; `method` says how."""
+    """Log that somebody signed in by a method, such as a password."""
     log.info("sign_in", user=username, method=method, **_where(request))
 
 
@@ -43,14 +43,14 @@ def log_event(event: str, request: HttpRequest, **facts: object) -> None:
 
 
 def log_refused_origin(request: HttpRequest) -> None:
-    """Log a request with credentials from another site's page, and the setting that allows it."""
+    """Log a request with credentials from another site, and the setting that allows it."""
     origin = request.headers.get("Origin", "")
     setting = _setting_of_origin(origin, request)
     log.warning("origin.refused", origin=_shorten(origin), setting=setting, **_where(request))
 
 
 def log_missing_identity(request: HttpRequest, *, guest: bool) -> None:
-    """Log a client with no identity, or only a guest's token, and the setting that admits it."""
+    """Log a client without an identity, or with only a guest's token, and the setting to change."""
     if guest and ChatSettings.load().GUESTS:  # an allowed guest fails only by the page's origin
         log_refused_origin(request)
         return

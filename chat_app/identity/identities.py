@@ -111,7 +111,7 @@ def _live_sessions(keys: set[str], now: datetime) -> set[str]:
 
 
 class Looks:
-    """A cache of identity checks: one check serves all requests within a second.
+    """A cache of identity checks, in which one check serves all requests within a second.
 
     The cost of checks therefore does not grow with the number of active sockets.
     """

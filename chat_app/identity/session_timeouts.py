@@ -63,7 +63,7 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
 
 
 async def _is_read(session: SessionBase) -> bool:
-    """Return whether the session could be read; it counts as accessed even after a failed read."""
+    """Return whether the session could be read. `accessed` is set even after a failure."""
     try:
         await session.aget(SESSION_KEY)
     except DatabaseError:

@@ -80,7 +80,7 @@ async def find_identity(
 def _first_credentials(
     headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]
 ) -> tuple[str, str] | None:
-    """Return the kind and the secret of a request's first credentials, in order of precedence."""
+    """Return kind and secret of a request's credentials; of several, the first in precedence."""
     if "x-api-key" in headers:
         return "api_key", headers["x-api-key"].strip()
     scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -196,10 +196,10 @@ def _authenticate(login: BasicLogin, request: HttpRequest) -> AbstractBaseUser |
 
 
 class PasswordThrottle:
-    """The first of AUTHENTICATION_BACKENDS, which refuses a check after too many wrong passwords.
+    """An authentication backend, the first in the list, that limits wrong passwords.
 
-    Wrong passwords are counted for a user from one address, for a user, and for an address. The
-    class has no users of its own, and no other methods of a backend.
+    Wrong passwords are counted for a user from one address, for a user, and for an address. Above a
+    limit, the backend refuses the check. The class has no users and no other methods.
     """
 
     def authenticate(
@@ -223,7 +223,7 @@ class PasswordThrottle:
             raise PermissionDenied from error
 
     async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
-        """Call `authenticate`, which does not block."""
+        """Call `authenticate`, which never blocks, without a thread."""
         self.authenticate(request, **credentials)
 
 

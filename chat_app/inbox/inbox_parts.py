@@ -30,7 +30,7 @@ RELATED_ROWS = ("conversation__owner", "run__conversation", "assignee", "answere
 
 
 class Part(StrEnum):
-    """A part of the inbox; `others` has prompts of the person's conversations for other people."""
+    """A part of the inbox. `others`: prompts for other people in the person's conversations."""
 
     ALL = "all"
     MINE = "mine"

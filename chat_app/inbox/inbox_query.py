@@ -75,7 +75,7 @@ def claimed_prompts(
 ) -> list[First]:
     """Return functions that read the claimed prompts which this person may answer.
 
-    `assignee` limits them to the claims of one person.
+    The argument `assignee` selects only prompts that one person has claimed.
     """
     claimed, is_candidate = Q(assignee__isnull=False, **by), Q(pk__in=[])
     names = names_of(user) if names is None else names
@@ -89,7 +89,7 @@ def claimed_prompts(
 
 
 def of_others(user: UserId, conditions: Sequence[Q] = ()) -> list[First]:
-    """Return functions that read the prompts of this person's conversations for other people."""
+    """Return functions that read prompts for other people in this person's conversations."""
     claimed_by_others = Q(assignee__isnull=False) & ~Q(assignee=user)
     prompts = _pending_prompts(Q(for_owner=False) | claimed_by_others, *conditions)
     return [_walk_candidates(prompts, owner=user)]
@@ -193,7 +193,7 @@ def any_pending() -> Q:
 
 
 def pending_names(people: Collection[UserId]) -> dict[UserId, set[Name]]:
-    """Return the names of each active person, limited to names with pending assigned prompts."""
+    """Return the names (person, group, permission) with pending prompts, for active people."""
     groups = Q(Exists(Candidate.objects.filter(pending=True, group=OuterRef("groups"))))
     return answerers.names(users().filter(pk__in=people), groups, answerers.permissions())
 
@@ -204,7 +204,7 @@ def _own(user: UserId) -> QuerySet[Interaction]:
 
 
 def names_of(user: UserId) -> set[Name]:
-    """Return the names of one person: see `pending_names`."""
+    """Return the names under which assigned prompts are pending for one person."""
     return pending_names([user]).get(user, set())
 
 

@@ -1,4 +1,4 @@
-"""The counts of waiting prompts for many people at once, with the rules of `inbox`.
+"""The counts of waiting prompts, computed for many people together by the rules of `inbox`.
 
 A few blocking statements serve everybody, with two more for each person if prompts wait for holders
 of a permission. Counting stops at CAP.
@@ -216,7 +216,7 @@ def _facts(prompts: Collection[UUID]) -> dict[UUID, tuple[Any, ...]]:
 
 
 class CountedSocket(Protocol):
-    """A socket that asks for its person's count."""
+    """A socket whose client asks for the count of the prompts that wait for the person."""
 
     waiting: WaitingPrompts | None
 

@@ -37,7 +37,7 @@ NOTE = "note-"
 
 @dataclass(frozen=True, slots=True)
 class TypedAnswer:
-    """A refused answer, which refills the card's fields and shows the reason.
+    """A person's refused answer, with which the card is shown again, and the reason.
 
     `errors` are a form's errors by field. Files are lost: browsers do not refill file fields.
     """
@@ -207,7 +207,7 @@ def _form(
 
 
 def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[CardField]:
-    """Return the visible fields, and focus the first with errors; `key` prefixes their keys."""
+    """Return the visible fields; focus the first with errors. `key` prefixes their keys."""
     wrong = next((bound_field for bound_field in form.visible_fields() if bound_field.errors), None)
     if wrong:
         wrong.field.widget.attrs["autofocus"] = True

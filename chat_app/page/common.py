@@ -121,7 +121,7 @@ def _typed_text(request: HttpRequest) -> str:
 
 
 def _page_of(request: HttpRequest) -> str:
-    """Return the path of the page with the form; the home page unless the path is of this site."""
+    """Return the path of the page with the form, or of the home page for a foreign path."""
     url = request.headers.get("Referer", "")
     is_ours = url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()})
     return urlsplit(url).path if is_ours else resolve_url("chat:home")
@@ -133,7 +133,7 @@ def is_script(request: HttpRequest) -> bool:
 
 
 async def person_of(request: HttpRequest) -> Person:
-    """Return the signed-in person; `login_required` guarantees one."""
+    """Return the signed-in person of the request. `login_required` guarantees that there is one."""
     user = await request.auser()
     if not isinstance(user, AbstractBaseUser):
         raise PermissionDenied

@@ -35,8 +35,8 @@ class ShownRuns:
     """The runs that a plain client is shown: the newest, or all runs of a parallel workflow.
 
     A plain client takes all output as the answer to its last message. `unfinished_runs` are
-    unfinished according to the log up to the cursor. For the client, parallel output ends with the
-    last of these runs.
+    unfinished according to the log up to the cursor. The client gets only one end of parallel
+    output: that of the last run.
     """
 
     parallel: bool = False
@@ -57,7 +57,7 @@ class ShownRuns:
         self.unfinished_runs.add(run)
 
     def follow(self, event: EventRecord) -> None:
-        """Note an event that the cursor passes."""
+        """Update `unfinished_runs` by an event that the cursor passes."""
         if event.type != Event.Type.RUN:
             return
         if event.payload["status"] in RESTING:
@@ -83,7 +83,7 @@ def read_shown_runs(conversation: UUID, cursor: int) -> ShownRuns:
 
 
 class PlainFeed(Feed):
-    """A feed that sends prompts one at a time, and nothing of a run once a newer message came."""
+    """A feed that sends one prompt at a time, and only output of the runs in `ShownRuns`."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class PlainFeed(Feed):
         return submitted_message
 
     async def answer(self, incoming_answer: IncomingAnswer) -> AnswerResult:
-        """Settle an answer of the client, which is for the shown prompt if it names none.
+        """Settle the prompt that the client answers: the named one, or else the one on display.
 
         A settled prompt is closed in the client. After a refused answer, the client gets the prompt
         again, with the reason.
@@ -158,7 +158,7 @@ class PlainFeed(Feed):
         return answer_result
 
     async def show_again(self) -> None:
-        """Send the open prompt from memory, because the database is unavailable."""
+        """Send the open prompt again from memory, because the database is unavailable."""
         async with self._lock:
             if self._open is not None:
                 with suppress(ClientGone):

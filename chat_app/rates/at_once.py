@@ -13,7 +13,7 @@ Key = tuple[str, object]
 
 
 class Place:
-    """A slot under a limit, which `leave` or garbage collection of the object releases."""
+    """A slot under a limit on concurrent use, released by `leave` or garbage collection."""
 
     def __init__(self, keys: tuple[Key, ...]) -> None:
         self.leave = weakref.finalize(self, _give_back, keys)

@@ -137,7 +137,7 @@ class RateLimits:
         _tell(buckets)
 
     def give_back(self, buckets: list[RateBucket]) -> None:
-        """Subtract the amounts from all of these rates."""
+        """Subtract the amounts from these buckets again."""
         with self._lock:
             for rate, key, per, amount in buckets:
                 if (rate, key) in self._full_at:
@@ -217,7 +217,7 @@ def _limited_rates(
 
 
 def _key(subject: object) -> str:
-    """Return the key of a user or address; texts are hashed: a typed name may be a password."""
+    """Return a bucket's key. Texts are hashed, because a typed user name may be a password."""
     if not isinstance(subject, str):
         return str(subject)
     return sha256(subject.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -34,7 +34,7 @@ class SharedCounts:
     """
 
     def __init__(self, url: str, refuse: Callable[..., None]) -> None:
-        """Count in a Redis; call `refuse(rate, key, seconds)` if a shared count is too high."""
+        """Start counting in the Redis server at `url`; call `refuse` if a count is too high."""
         self._refuse = refuse
         self._counts: Counter[tuple[str, str, PerTime]] = Counter()
         self._lock = threading.Lock()
@@ -71,7 +71,7 @@ class SharedCounts:
                 time.sleep(PAUSE)
 
     def _tell(self, rate: str, key: str, per: PerTime, amount: int) -> None:
-        """Send a count to Redis; if the shared count is too high, refuse requests for a while."""
+        """Report a count to Redis; if the shared count is too high, refuse requests for a while."""
         item = RateLimitItemPerSecond(per.amount, per.seconds, namespace=rate)
         if self._limiter.hit(item, key, cost=amount):
             return

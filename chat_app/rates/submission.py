@@ -45,8 +45,8 @@ async def submit(
 ) -> SubmittedMessage:
     """Store a message and start its run: `messages.submit`.
 
-    A repetition of a stored message is never refused, so that its client learns the outcome. A
-    query for the stored message is made only at a limit.
+    A repetition of a stored message is never refused, so that its client learns the outcome. The
+    stored message is looked up only when a limit is reached.
 
     Raises:
         TooMany: there are too many messages, new conversations, or unfinished runs.

@@ -94,7 +94,7 @@ class Authentication:
             await session_timeouts.put_off(self._scope["session"])
 
     async def authenticate(self, message: AuthMessage) -> None:
-        """Answer an `auth_message`; a socket with an identity accepts only the same person's.
+        """Handle an `auth_message`. A socket that has an identity accepts only the same person's.
 
         Raises:
             CloseSocket: there were too many wrong credentials.

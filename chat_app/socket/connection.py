@@ -58,7 +58,7 @@ class Connection:
     """The connection to a client, with budgets for queued received frames and for unread ones."""
 
     def __init__(self, receive: Receive, send: Send, query: Query, late: Late) -> None:
-        """Create the connection; `late` handles a ping that has waited too long for its turn."""
+        """Create the connection. `late` answers a ping that has waited behind other messages."""
         self.query = query
         self._receive = receive
         self._send = send
@@ -139,7 +139,7 @@ class Connection:
         return frame
 
     async def pause(self, seconds: float) -> None:
-        """Pause the reading of frames, until the time is over or the client disconnects."""
+        """Pause the reading of frames until the time is over, or the client disconnects."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.gone.wait()
@@ -223,7 +223,7 @@ class Connection:
         self._frame_event.set()
 
     def _answer_late(self, ping: str) -> None:
-        """Answer a ping early if it still waits behind a message with a slow write."""
+        """Answer a ping early if it still waits, behind a message whose write is slow."""
         if ping in self._waiting_frames and not (self.gone.is_set() or self._end.done()):
             self._waiting_frames.remove(ping)
             self._count_waiting(-len(ping) - FRAME_COST)

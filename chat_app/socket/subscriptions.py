@@ -89,10 +89,11 @@ class Subscriptions:
                 log.warning("subscriptions.not_looked", error=str(error))
 
     async def _woken(self) -> None:
-        """Send the changes for which this socket may have been woken.
+        """Send any change for which this socket may have been woken.
 
-        They are: lost news, the creation of the connection's conversation, a deleted conversation,
-        another number of waiting questions, the loss or return of the database.
+        Such changes are: lost announcements, the creation of the connection's conversation, a
+        deleted conversation, another number of waiting questions, the loss or return of the
+        database.
         """
         if self._extended and sweeper.database_away != self._sent_away:
             self._sent_away = sweeper.database_away
@@ -166,8 +167,8 @@ class Subscriptions:
     async def _make_room(self) -> None:
         """Stop following the least recently used conversation.
 
-        An extended client is told, because it may wait for an event of the conversation; a plain
-        one would show its user an error.
+        An extended client is told, because it may wait for an event of the conversation. A plain
+        client is not told, because it would show its user an error.
         """
         feed = next(iter(self.feeds.values()))
         await self._unfollow(feed.conversation)

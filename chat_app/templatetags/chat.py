@@ -18,13 +18,13 @@ register.simple_tag(icon)
 
 @register.filter
 def capped(count: int) -> str:
-    """Format a count, which is limited to CAP."""
+    """Format a count; from CAP on, only a lower bound such as "99+" is shown."""
     return str(count) if count < CAP else f"{CAP - 1}+"
 
 
 @register.inclusion_tag("chat_app/parts/person.html")
 def person(user: AbstractBaseUser) -> JsonObject:
-    """Show the name of a user, if they have one, with a disc of its initials."""
+    """Show the name of a user, if it is known, with a disc of the initials."""
     name = full_name(user)
     words = name.split()
     initials = "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()

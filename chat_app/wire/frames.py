@@ -57,7 +57,7 @@ def encode(frame: Frame) -> bytes:
 
 
 def dump(frame: Frame) -> str:
-    """Encode a frame as text."""
+    """Encode a frame as a JSON string."""
     return encode(frame).decode()
 
 

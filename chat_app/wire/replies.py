@@ -37,7 +37,7 @@ def pong(message: ClientMessage) -> Frame:
 
 
 def waiting_prompts(count: int, gone_ids: Iterable[UUID]) -> Frame:
-    """Build the frame with the number of questions in the person's inbox, and those now gone."""
+    """Build the frame with the number of questions in the inbox, and the ids that left it."""
     counts = {"waiting": count, "gone": [str(id_) for id_ in gone_ids]}
     return {**_reply("waiting_message", None, None), **counts}
 

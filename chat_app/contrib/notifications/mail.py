@@ -75,9 +75,9 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
 
     `at_once`: an operator sends the mail now, even in the person's quiet hours.
 
-    No mail is sent if a mail went out since, no question waits any more, or the person has turned
-    mails off. `mailed_at` is stored before sending: a crash in between loses this mail, and the
-    next mail lists every question that still waits.
+    No mail is sent if another mail went out after `since`, no question waits any more, or the
+    person has turned mails off. `mailed_at` is stored before sending: a crash in between loses this
+    mail, and the next mail lists every question that still waits.
 
     Raises:
         Exception: the mail server refused the mail; the caller retries.

@@ -101,7 +101,7 @@ def _notices(
 
 
 def _due(interaction: Interaction, about: JsonObject, **_: object) -> Outcome | datetime | None:
-    """Send the notice and return its outcome, kept for operators, or a later time to send at.
+    """Send a notice that is due; return the outcome for operators, or a later time to try again.
 
     Return None for a notice of another application.
     """

@@ -10,7 +10,7 @@ from chat_app.contrib.oauth.models import OAuthGrant
 
 @admin.register(OAuthGrant)
 class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
-    """The admin of grants, which only their person gives and revokes; the admin may delete them."""
+    """The admin of grants. Only the person gives and revokes a grant; admins may delete one."""
 
     fields = ("user", "provider", "scopes", "created_at", "last_used_at", "expires_at")
     list_display = ("provider", "user", "scopes", "created_at", "last_used_at")

@@ -31,7 +31,7 @@ MAX_DOCUMENT = 2**20  # maximum bytes of a provider's response
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The URLs of a provider; `says_issuer`: each of its answers contains `iss` (RFC 9207)."""
+    """The URLs of a provider. `says_issuer`: each response of the provider has `iss` (RFC 9207)."""
 
     issuer: str
     authorize: str
@@ -140,7 +140,7 @@ async def _endpoints(client: Any, provider: OAuthProvider) -> Endpoints:
 
 
 def _read(token: dict[str, Any]) -> Tokens:
-    """Read the answer of the token endpoint; raise ValueError if it contains no valid tokens."""
+    """Read the token endpoint's response; raise ValueError if it contains no valid tokens."""
     scope = token.get("scope") or ""
     # Scopes are separated by spaces, but some providers send commas, or a list.
     scopes = scope if isinstance(scope, list) else str(scope).replace(",", " ").split()

@@ -184,7 +184,7 @@ def _save(row: OAuthRequest, tx: Transaction) -> None:
 def _take_request(
     person: Person, provider: str, digest: str, tx: Transaction
 ) -> OAuthRequest | None:
-    """Delete and return the person's request; a second return finds none."""
+    """Delete and return the stored request of a person's visit, so that its URL works only once."""
     rows = OAuthRequest.objects.filter(state=digest, user=person.id, provider=provider)
     row = rows.filter(expires_at__gt=tx.now).first()
     return row if row is not None and row.delete()[0] else None
@@ -193,7 +193,7 @@ def _take_request(
 def _connect(
     person: Person, request: OAuthRequest, tokens: Tokens, scopes: list[str], tx: Transaction
 ) -> bool:
-    """Store the grant and settle the prompt, both or neither; False if the prompt is settled."""
+    """Store the grant and settle the prompt in one transaction; return False if already settled."""
     is_settled = False
     for interaction in find_interactions(interaction=request.interaction, owner=person.id):
         if _waits(interaction.status, interaction.expires_at, tx.now):
@@ -208,8 +208,9 @@ def _connect(
 def _is_of(endpoints: "Endpoints", query: Mapping[str, str]) -> bool:
     """Return whether the provider itself sent the person back (RFC 9207).
 
-    Without an issuer, the provider's own callback URL tells it from other providers. Some providers
-    omit the issuer in errors only, which connect nothing.
+    If the response names no issuer, the callback URL, one for each provider, identifies the
+    provider. Some providers omit the issuer only in errors, which are harmless: an error connects
+    no account.
     """
     if "iss" not in query:
         return "code" not in query or not endpoints.says_issuer

@@ -25,7 +25,7 @@ USED = timedelta(minutes=1)
 
 
 async def find_usable(user: UserId, provider: str, scopes: Collection[str]) -> int | None:
-    """Return the id of the grant that covers the scopes, with fresh tokens; None if there is none.
+    """Return the id of the person's grant if it covers the scopes, else None; refresh its tokens.
 
     Raises:
         ProviderUnavailable, ProviderRefused: the tokens cannot be refreshed now.

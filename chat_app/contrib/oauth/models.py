@@ -36,7 +36,7 @@ class OAuthGrant(models.Model):
 
 
 class OAuthRequest(models.Model):
-    """The state of a person's visit to a provider, stored from leaving until the return."""
+    """The state of a person's visit to a provider's page, kept until the person returns."""
 
     # SHA-256 of the OAuth parameter `state`; the person's browser has the parameter itself.
     state = models.CharField(max_length=64, unique=True)

@@ -35,7 +35,7 @@ def find_provider(name: str) -> OAuthProvider:
 
 @asynccontextmanager
 async def open_client(name: str) -> "AsyncIterator[ProviderClient]":
-    """Open a connection to a provider: `client.connect`."""
+    """Open a connection to a provider; see `client.connect`."""
     provider = find_provider(name)
     # Use threads, because the first calls import so much that they would block the event loop.
     link = OAuthSettings.load().public_link

@@ -30,7 +30,7 @@ INVALID_GRANT = "invalid_grant"
 
 
 async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
-    """Return the tokens of a grant, refreshed if needed; None if the grant is gone, or ends now.
+    """Return a grant's tokens, refreshed if needed; None if the grant is gone, or ends now.
 
     Raises:
         ProviderUnavailable, ProviderRefused: the tokens cannot be refreshed now.
@@ -55,13 +55,14 @@ async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
 
 
 def _is_fresh(tokens: Tokens, expires_at: datetime | None, now: datetime) -> bool:
-    """Return whether tokens need no refresh yet; without a refresh token, until they expire."""
+    """Return whether tokens need no refresh yet. Without a refresh token, only expiry counts."""
     margin = MARGIN if tokens.refresh else timedelta()
     return expires_at is None or now < expires_at - margin
 
 
 async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens | None:
-    """Refresh the tokens of a row that is leased until `until`, and return the new ones.
+    """Refresh the tokens of a row under a lease that lasts until `until`, and return the new
+    tokens.
 
     Return None if the consent was revoked or replaced; delete a grant with an ended consent.
     """
@@ -90,7 +91,7 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
 
 
 async def _to_its_end(work: Coroutine[Any, Any, Tokens | None]) -> Tokens | None:
-    """Await the work even if cancelled, as new tokens are issued only once and must be stored."""
+    """Await the work even if cancelled: new tokens are issued only once and must be stored."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)

@@ -23,7 +23,7 @@ def encrypt(user: UserId, text: str) -> str:
 
 
 def decrypt(user: UserId, encrypted: str) -> str | None:
-    """Decrypt a text of a person's row; None if it was encrypted with none of the keys."""
+    """Decrypt a text of a person's row. Return None if none of the keys fits."""
     try:
         return _fernet(user).decrypt(encrypted).decode()
     except InvalidToken:

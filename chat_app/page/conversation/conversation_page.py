@@ -1,4 +1,4 @@
-"""The contents of a conversation's page, read together."""
+"""The contents of a conversation's page, all read in one call."""
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -116,7 +116,7 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """True if a second message would find an active run."""
+        """True if a run is active, so that the next message meets a run that has not ended."""
         return self.name in ("queued", "working", "needs-you", "sleeping", "waiting", "stopping")
 
 
@@ -174,7 +174,7 @@ class Page:
 
     @property
     def enter(self) -> str:
-        """The placeholder of the message field: the effect of sending now."""
+        """The placeholder of the message field, which tells what sending a message now would do."""
         if not self.state.active:
             return gettext("Write a message")
         policy = (self.offer and self.offer.policy) or "enqueue"
@@ -280,7 +280,7 @@ def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str
 def _place(pending: list[Card], items: list[Item]) -> tuple[list[Card], list[Card]]:
     """Put each card at its question, and number the cards in page order.
 
-    Return the cards placed at a question, and the cards without, which are at the end of the page.
+    Return the cards that have such a place, and the others, which are shown at the end of the page.
     """
     places = {item.interaction.id: item for item in items if isinstance(item, Question)}
     on_page = sorted(pending, key=lambda card: card.interaction.id not in places)
@@ -325,7 +325,7 @@ def _for_owner(
 
 
 def _read_ended_runs(rows: list[EventRecord]) -> tuple[dict[UUID, GivenFeedback], dict[UUID, str]]:
-    """Read the feedback and the status of the runs that end in these rows, by run."""
+    """Return feedback and status, by run, of the runs that end in these rows."""
     ends = {row.run for row in rows if row.type == Event.Type.RUN}
     if not ends:
         return {}, {}
@@ -352,7 +352,7 @@ def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
 
 
 def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID]) -> RunState:
-    """Return the state of the most relevant run: one waiting for the reader, else an active run.
+    """Return the state of the most relevant run: one that waits for the reader, else an active one.
 
     `runs` come from `read_runs`; `asking_runs` are the runs that wait for the reader.
     """

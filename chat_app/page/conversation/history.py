@@ -63,7 +63,8 @@ class KnownText:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Rows in log order, from sequence `start` on, with the rows that complete their items.
+    """The rows of a part of the log, from sequence `start` on, with the rows that complete its
+    items.
 
     Pieces of text are already folded into `message` rows. `skipped`: older rows in the requested
     range were left out. `continued_texts` has, by run, the known text that the rows do not repeat.
@@ -129,7 +130,7 @@ def _count_fitting(sizes: list[int]) -> int:
 
 
 def _fold_pieces(conversation: UUID, texts: Iterable[tuple[str, Piece]]) -> list[EventRecord]:
-    """Fold pieces into one record for each unbroken stretch of a run."""
+    """Join text pieces to one record for each stretch without other rows of the run."""
     pieces: dict[str, list[Piece]] = {}
     for run, piece in texts:
         pieces.setdefault(run, []).append(piece)
@@ -197,7 +198,7 @@ def _continued_texts(
 
 
 def _ends(rows: list[EventRecord]) -> dict[UUID, tuple[EventRecord, EventRecord]]:
-    """Return each run's first and last row among text rows and rows that end a text."""
+    """Return, by run, the first and last of the rows that are text or interrupt a text."""
     ends: dict[UUID, tuple[EventRecord, EventRecord]] = {}
     for row in sorted(rows, key=lambda row: row.sequence):
         if row.type in TEXTS or row.type in BREAKS:
@@ -233,9 +234,9 @@ def _after(run: UUID, sequence: int) -> Q:
 
 
 def _aside(rows: list[EventRecord]) -> list[EventRecord]:
-    """Read related rows outside this part.
+    """Read rows outside this part that its rows refer to.
 
-    Related rows are the missing beginning or end of a step, and restarts, which take back text.
+    Such rows are the missing beginning or end of a step, and restarts, which take back text.
     """
     parts_by_step: dict[str, set[str]] = {}
     for row in rows:

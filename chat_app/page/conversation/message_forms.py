@@ -1,4 +1,4 @@
-"""The readers of the page's forms, without the checks that `conversations` makes."""
+"""The functions that read the page's forms. `conversations` checks the values later."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -196,7 +196,7 @@ def _part_answer(data: Mapping[str, list[str]], name: str) -> PageAnswer:
 
 
 def page_answer_of(incoming_answer: IncomingAnswer) -> PageAnswer:
-    """Return the answer if a page sent it; an empty answer if another client did."""
+    """Return the answer if a page sent it; otherwise an empty answer, which refills no field."""
     answer = incoming_answer.answer
     return answer if isinstance(answer, PageAnswer) else PageAnswer()
 

@@ -63,13 +63,13 @@ class Group:
 
     @property
     def more_count(self) -> int:
-        """The number of entries on other pages."""
+        """The number of entries of this group on other pages."""
         return self.count - len(self.entries)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The controls of one answer for several prompts, taken from one prompt's `card`."""
+    """The controls of one answer for several prompts; `card` is the card of one of them."""
 
     key: str
     words: str
@@ -79,7 +79,7 @@ class Bar:
 def group_alike(
     entries: Sequence[Entry], reader: UserId, ids: Sequence[UUID]
 ) -> tuple[list[Group], list[Bar]]:
-    """Group a page's entries, each group at its first; count similar prompts among all `ids`."""
+    """Group similar entries at the first of them; count similar prompts among all `ids`."""
     kinds = {entry.interaction.pk: _kind(entry) for entry in entries if entry.card}
     shown_ids = {entry.interaction.pk for entry in entries}
     rest = [id_ for id_ in ids if id_ not in shown_ids][:MOST_ALIKE]

@@ -68,7 +68,7 @@ HEADINGS = PARTS | {Part.ALL: gettext_lazy("Waiting for you")}
 @personal("GET")
 @gzip_page
 async def show(request: HttpRequest) -> HttpResponse:
-    """Show the person's inbox: `?part=` selects, `?q=` searches, `?page=` pages."""
+    """Show the person's inbox: `?part=` filters, `?q=` searches, `?page=` is the page number."""
     person = await person_of(request)
     wanted_query = _read_query(request.GET)
     query = wanted_query.query
@@ -372,7 +372,7 @@ async def _add_question(person: Person, interaction: UUID, reason: str) -> str:
 
 
 def _read_origin(request: HttpRequest) -> str:
-    """Return the URL of the page with the form, if the page is of this site."""
+    """Return the URL of the page that contained the form, if the page is of this site."""
     next_url = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(next_url, allowed_hosts=None)
     return next_url if is_ours and next_url.startswith("/") else resolve_url("chat:inbox")

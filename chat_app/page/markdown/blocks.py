@@ -1,8 +1,8 @@
 """The positions where an answer can be cut, so that each part renders as it does in the whole.
 
 An answer grows at its end. The blocks above the last one never change, so each is rendered and sent
-once, however long the answer becomes. The end may be held back: incomplete marks, which have no
-meaning yet.
+once, however long the answer becomes. Incomplete marks at the end, which have no meaning yet, may
+be held back.
 """
 
 import re
@@ -74,7 +74,7 @@ class Cut(NamedTuple):
 
 
 def cut(text: str, inside: str = "") -> Cut:
-    """Cut a text, which may begin in a table or fence, before its last block."""
+    """Cut a text before its last block. The text may begin inside a table or fence."""
     head = opening_text(inside, text)
     whole = head + text
     lines = [0, *(end.end() for end in _LINE_END.finditer(whole))]
@@ -145,7 +145,7 @@ syntax.enable_formulas(_formula_parser)
 
 
 def finish_block(text: str, inside: str = "") -> str:
-    """Return the last block of a text, which may begin in a table or fence, without open marks."""
+    """Return a text's last block without unpaired marks; it may begin in a table or fence."""
     start = text.rfind("\n") + 1
     above, line = text[:start], text[start:]
     if _in_fence(above, inside):

@@ -1,6 +1,6 @@
-"""A limit of work for the texts of one page: text beyond it is shown as it was written.
+"""The time limit for rendering the texts of one page; text beyond it is shown as plain source.
 
-With some texts the work grows with the square of their length.
+For some texts, the time grows with the square of their length.
 """
 
 import time
@@ -27,7 +27,7 @@ class TooMuchWork(Exception):
 
 
 class Work:
-    """The time left for the texts of a page, which are rendered in one thread."""
+    """The remaining time for rendering the texts of one page, all in one thread."""
 
     def __init__(self) -> None:
         self._end = time.thread_time() + SECONDS
@@ -35,7 +35,7 @@ class Work:
         self._colouring_seconds = COLOURING_SECONDS
 
     def look(self) -> None:
-        """Raise TooMuchWork once the time is over."""
+        """Raise TooMuchWork once the rendering time is over."""
         self._looks += 1
         if self._looks % OFTEN == 0 and time.thread_time() > self._end:
             self._is_over = True

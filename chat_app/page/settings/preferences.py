@@ -32,7 +32,7 @@ class Preference:
 
     @property
     def usual(self) -> str:
-        """The default value."""
+        """The default value of the preference, which is its first choice."""
         return next(iter(self.choices))
 
     def choice_of(self, request: HttpRequest | None) -> str:

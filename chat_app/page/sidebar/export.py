@@ -16,7 +16,7 @@ from sessions_app.models.people import UserId
 
 @dataclass(frozen=True, slots=True)
 class ConversationExport:
-    """An export: the conversation, and its runs in the order of their messages."""
+    """The contents of an export: the conversation, and its runs in the order of their messages."""
 
     about: TranscriptPart
     runs: list[UUID]

@@ -68,7 +68,7 @@ class Section(IntegerChoices):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A conversation in the list; an empty `state` shows nothing.
+    """A conversation in the list. An empty `state` means that no state is shown.
 
     `question` is the waiting question with the next deadline, or a note if nothing is asked;
     `other_count` is the number of further waiting questions.
@@ -91,7 +91,7 @@ class Entry:
 
     @property
     def section(self) -> Section:
-        """The section of the list for this conversation."""
+        """The section of the list in which this conversation is shown."""
         if self.question:
             return Section.NEEDS_YOU
         if self.state == "waiting":
@@ -224,7 +224,7 @@ def _waiting_then_newest(owner: UserId, condition: Q, limit: int) -> list[UUID]:
 def _entries(
     ids: list[UUID], always: Q, waiting_counts: dict[UUID, _WaitingCount]
 ) -> tuple[list[Entry], bool]:
-    """Read the entries, and whether assigned prompts may wait; False saves a query.
+    """Read the entries, and whether assigned prompts may wait: without any, a query can be skipped.
 
     Conversations that meet the condition `always` but are not among the ids come last.
     """
