@@ -69,8 +69,8 @@ class Config(AdminConfig):
 
 
 def _is_of_the_query(error: Exception) -> bool:
-    """Return whether the query string caused an error.
+    """Return whether the query string caused a database error.
 
-    On SQLite, a Python function matches patterns; its errors have no specific type.
+    On SQLite, patterns are matched by a Python function, whose errors have no type of their own.
     """
     return not isinstance(error, OperationalError) or "user-defined function" in str(error)

@@ -8,17 +8,17 @@ import sys
 
 from django.conf import settings
 
-# Bytes of a WebSocket message. Well above the application's limit, so that the application refuses
-# a long answer with a reason; the server would just drop the connection.
+# Maximum bytes of a WebSocket message. The application has a much lower limit and refuses a long
+# answer with a reason; the server would just drop the connection.
 WEBSOCKET_MAX_SIZE = 16 * 1024 * 1024
-# A lower limit for uvicorn, which buffers incomplete messages, even one that never ends.
+# A lower limit for uvicorn, because uvicorn buffers incomplete messages, even one without an end.
 UVICORN_MAX_SIZE = 1024 * 1024
 # Wildcard addresses of a server, and the address at which to reach the server.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - names them, binds nothing
 
 
 def host_in_url(host: str) -> str:
-    """Return an address in the form for URLs and the `Host` header: IPv6 in brackets."""
+    """Return an address as URLs and the `Host` header write it: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -52,7 +52,7 @@ class PasswordForm(PasswordChangeForm):
 
 
 def _say_when_to_come_back(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Set status 429 and Retry-After after too many wrong passwords."""
+    """Set status 429 and the header Retry-After if there were too many wrong passwords."""
     if refusal := refused_sign_in(request):
         response.status_code = HTTPStatus.TOO_MANY_REQUESTS
         response["Retry-After"] = str(refusal.seconds)
@@ -94,8 +94,8 @@ class SignInLinkView(SesameLoginView):  # type: ignore[misc] # sesame has no typ
         if user is None:
             return self.login_failed()
         response = render(request, "registration/link.html", {"name": user.get_username()})
-        # The address has the token, which must not leak to other logs through the Referer header.
-        # The form still needs the origin.
+        # The URL contains the token, which must not reach other logs through the Referer header.
+        # The form's CSRF check still needs the origin.
         response["Referrer-Policy"] = "strict-origin"
         return response
 

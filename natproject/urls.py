@@ -19,7 +19,7 @@ urlpatterns = [
     path("sign-in/link/", SignInLinkView.as_view(), name="sign-in-link"),
     path("sign-out/", SignOutView.as_view(), name="sign-out"),
     path("password/", PasswordView.as_view(), name="password"),
-    # Browsers request this icon on pages that name none, such as the admin's.
+    # Browsers request this icon for pages without an icon of their own, such as the admin's.
     path("favicon.ico", RedirectView.as_view(url=static("chat_app/icon.svg"))),
     path("", include("chat_app.urls")),
 ]

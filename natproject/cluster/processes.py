@@ -31,7 +31,8 @@ DRAIN = 5  # seconds for a worker's running steps when the cluster stops
 NUMBER = "PROCESS_NUMBER"
 ROOT = Path(__file__).resolve().parents[2]
 
-# Services start with supervisord; web processes and workers need a migrated database first.
+# AT_ONCE: started together with supervisord. LATER: web processes and workers, which need a
+# migrated database.
 AT_ONCE = {"autostart": "true", "startsecs": "0"}
 LATER = {"autostart": "false", "startsecs": "1"}
 Say = Callable[[str], None]
@@ -65,7 +66,7 @@ class Plan:
             "nodaemon": "true",
             "logfile": "/dev/null",
             "logfile_maxbytes": "0",
-            # "silent" stops log lines to stdout, which would end supervisord on a full disk.
+            # Write no log lines to stdout: on a full disk, a failed write would end supervisord.
             "silent": "true",
             "pidfile": str(self.directory / "supervisor.pid"),
         }
@@ -78,7 +79,7 @@ class Plan:
                 **self._program(service.name, service.command()),
                 **AT_ONCE,
                 "stopsignal": service.stop_signal.name.removeprefix("SIG"),
-                "priority": "1",  # stopped last
+                "priority": "1",  # stopped after all others
             }
         parser["fcgi-program:web"] = self._web()
         parser["program:worker"] = self._worker()
@@ -131,7 +132,7 @@ def _expand(text: str) -> str:
 
 
 class Unreachable(RuntimeError):
-    """The error of a Supervisor that is not running, or is just ending."""
+    """The error that Supervisor is not running, or is just ending."""
 
 
 class Supervisor(Service):
@@ -140,7 +141,7 @@ class Supervisor(Service):
     name = "supervisor"
     stop_signal = signal.SIGTERM
     orphan_signal = signal.SIGTERM
-    stop_timeout = 60.0  # Supervisor stops the kinds of processes one after another
+    stop_timeout = 60.0  # long, because Supervisor stops one kind of process after another
 
     def __init__(self, plan: Plan, services: list[Service]) -> None:
         super().__init__(plan.directory)
@@ -207,7 +208,7 @@ class Cluster:
     """PostgreSQL, Redis, web processes and workers, under a process manager."""
 
     def __init__(self, plan: Plan, secret_key: str, lock: int) -> None:
-        """Take the plan, the secret key for all processes, and the lock's file descriptor."""
+        """Set up a cluster by its plan, the shared secret key, and the lock's descriptor."""
         self.plan = plan
         self.postgresql = PostgreSQL(plan.directory)
         self.redis = Redis(plan.directory)
@@ -228,14 +229,14 @@ class Cluster:
         Raises:
             ServiceFailed: a process did not start.
         """
-        os.environ.update(self.environment)  # inherited by all processes started below
+        os.environ.update(self.environment)  # all processes started below inherit the variables
         preparation = subprocess.Popen(
             [sys.executable, "-m", "natproject.cluster.prepare"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # no traceback at Ctrl-C
+            start_new_session=True,  # keeps Ctrl-C away, which would print a traceback
         )
         try:
             self.supervisor.start()

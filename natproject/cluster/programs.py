@@ -44,9 +44,10 @@ def package_directory(package: str) -> Path:
 
 
 def tie_to_parent(command: Sequence[str], orphan_signal: signal.Signals) -> list[str]:
-    """Return the command with a prefix: Linux signals the process when its parent is gone."""
+    """Return the command with a prefix that makes Linux signal it when its parent has ended."""
     setpriv = shutil.which("setpriv")
-    if setpriv is None:  # other systems: a SIGKILL of the parent leaves the process running
+    # Without setpriv (not Linux), a SIGKILL of the parent leaves the process running.
+    if setpriv is None:
         return list(command)
     return [setpriv, "--pdeathsig", orphan_signal.name, "--", *command]
 

@@ -155,7 +155,7 @@ class Service(ABC):
         """Stop all processes with SIGSTOP; connections stay open and get no answer."""
         pids = self.processes()
         for pid in pids:
-            with suppress(ProcessLookupError):  # the process has just ended
+            with suppress(ProcessLookupError):  # the process has already ended
                 os.kill(pid, signal.SIGSTOP)
         # Frozen processes cannot react to the end of this process. The shell resumes them when its
         # stdin is closed.
@@ -211,7 +211,7 @@ class PostgreSQL(Service):
 
     name = "postgresql"
     stop_signal = signal.SIGINT  # "fast": ends sessions and writes a checkpoint
-    orphan_signal = signal.SIGQUIT  # "immediate": ends at once, and all its children with it
+    orphan_signal = signal.SIGQUIT  # "immediate": ends at once, together with all child processes
 
     @property
     def data(self) -> Path:

@@ -34,7 +34,7 @@ HITL = {
     if EXAMPLE_AGENTS
     else {},
     "CALLBACKS_URL": f"{PUBLIC_URL}/callbacks/",
-    # Empty if not configured: links then take the host of the request, not the listening address.
+    # Empty if PUBLIC_URL is not set: links then use the host of each request, and not HOST.
     "PUBLIC_URL": environment.known_url,
     "HEALTH_URL": f"http://{host_in_url(HOST)}:{PORT}/health",
     "SIGN_OUT_URL": "sign-out",
@@ -56,7 +56,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
-    "ninja",  # static files of the API's page
+    "ninja",  # for the static files of the API documentation
     *(["procrastinate.contrib.django"] if environment.cluster else []),
     "sessions_app",
     "sessions_app.contrib.agents",
@@ -112,13 +112,13 @@ DATABASES = {
     else {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / "db.sqlite3",
-        # Persistent connections leak under ASGI: the threads that hold them come and go.
+        # Persistent connections leak under ASGI, because they belong to threads that come and go.
         "CONN_MAX_AGE": 0,
         # Use a file, not memory: the writer thread has a separate connection.
         "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
     }
 }
-# Transport of hints between processes, and to each process's sockets.
+# Transport of channel-layer messages between processes, and to the sockets of each process.
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "sessions_app.notify.layers.cluster.ClusterLayer",
@@ -158,15 +158,15 @@ LANGUAGES = [("en", "English"), ("de", "German"), ("ja", "Japanese")]
 # Files attached to messages, readable by no other user of the machine, and without a public URL.
 MEDIA_ROOT = environment.FILES_DIR or DATA_DIR / "files"
 if environment.cluster and environment.FILES_DIR is None:
-    HITL.setdefault("MAX_FILES", 0)  # workers could not read files written by web processes
+    HITL.setdefault("MAX_FILES", 0)  # no uploads: workers cannot read files of web processes
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [ROOT / "static"]
-# Uncollected files are served from the sources, and browsers revalidate each time (304): unhashed
-# names, and the modules imported from there, must not be stale after a deploy.
+# Serve uncollected files from the sources, and let browsers revalidate each time (304). Such files
+# have no hash in their names, so after a deployment, cached ones would be stale.
 SERVESTATIC_USE_FINDERS = DEBUG or not are_collected(STATIC_ROOT, ROOT / "static")
 SERVESTATIC_USE_MANIFEST = not SERVESTATIC_USE_FINDERS
 SERVESTATIC_MAX_AGE = 0
@@ -197,10 +197,11 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.HTTPS
-CSRF_COOKIE_HTTPONLY = True  # the forms contain the token
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # saves a cookie
+CSRF_COOKIE_HTTPONLY = True  # no script reads it: the forms contain the token
+# Avoids the messages cookie.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 if environment.HTTPS:
-    # The prefix makes browsers refuse such a cookie from other hosts of the domain.
+    # The prefix `__Host-` makes browsers refuse such a cookie from other hosts of the domain.
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
     # The TLS proxy sets this header, and must overwrite a client's value.

@@ -37,9 +37,9 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
     model_config = SettingsConfigDict(
         # ENV_FILE names a different file; the tests use none.
         env_file=os.environ.get("ENV_FILE", ROOT / ".env"),
-        # Empty values count as unset, so that `PORT= make run` works.
+        # Treat empty variables as unset, so that `PORT= make run` works.
         env_ignore_empty=True,
-        enable_decoding=False,  # lists have commas, not JSON
+        enable_decoding=False,  # lists are separated by commas, not written in JSON
         validate_default=False,
     )
 
@@ -150,7 +150,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
     def _expand(cls, value: Path) -> Path:
         try:
             return value.expanduser().absolute()
-        except RuntimeError as error:  # "~name" of an unknown user
+        except RuntimeError as error:  # a path "~name" whose user is unknown
             raise ValueError(str(error)) from error
 
     @field_validator("CSRF_TRUSTED_ORIGINS")
@@ -212,7 +212,7 @@ def load() -> Env:
     """Read the environment; wrong values end the process with a sentence about each."""
     try:
         env = Env()
-        if not env.DATABASE_URL:  # a cluster stores nothing in DATA_DIR
+        if not env.DATABASE_URL:  # with DATABASE_URL, nothing is stored in DATA_DIR
             env.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret_key = env.SECRET_KEY or load_secret(env.DATA_DIR)
     except ValidationError as error:
@@ -235,7 +235,7 @@ def load_secret(data_dir: Path) -> str:
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = data_dir / "secret_key"
     if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:  # mode 0600
+        with tempfile.NamedTemporaryFile("w", dir=data_dir) as file:  # created with mode 0600
             file.write(secrets.token_urlsafe(50))
             file.flush()
             with suppress(FileExistsError):

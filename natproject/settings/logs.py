@@ -98,7 +98,7 @@ def configure_logging(level: str) -> JsonObject:
 
 
 def is_failure_or_refusal(record: logging.LogRecord) -> bool:
-    """Return whether to log a response: 403 or 5xx, but not Django's warnings of each 404."""
+    """Return whether to log a response: with 403 or 5xx. Django would warn of each 404, too."""
     status: int = getattr(record, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR)
     return status == HTTPStatus.FORBIDDEN or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 

@@ -14,7 +14,7 @@ class CollectedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc
 
 
 def add_headers(headers: Headers, _path: str, _url: str) -> None:
-    """Add the strictest content security policy to static files, which are no pages."""
+    """Add a content security policy that forbids everything: static files are no pages."""
     headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -27,5 +27,5 @@ def are_collected(root: Path, sources: Path) -> bool:
     if not manifest.exists():
         return False
     change_times = [path.stat().st_mtime for path in sources.rglob("*")]
-    install_time = Path(django.__file__).stat().st_mtime  # time of the admin's files
+    install_time = Path(django.__file__).stat().st_mtime  # stands for the files of Django's admin
     return manifest.stat().st_mtime > max(install_time, *change_times)

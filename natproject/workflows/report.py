@@ -59,7 +59,7 @@ class Year:
 async def report(message: Message, context: Context) -> AsyncGenerator[str, None]:
     """Compute the plan, then write about it."""
     terms = read_terms(message.text)
-    # `show` suffices for work already done; a step is not needed.
+    # `show` suffices, because the work is already done: no step is needed.
     context.show("What I read", f"{terms.deposit} € a month, {terms.rate} %, {terms.years} years")
 
     plan = await context.step(compute, terms, title="Compute the plan")
@@ -84,7 +84,7 @@ async def pace(text: Iterator[str], pause: float) -> AsyncGenerator[str, None]:
     for part in text:
         for piece in re.findall(r"\s+|(?:\S+\s*){1,4}", part):
             yield piece
-            # `context.sleep` is not needed, as a pause this short need not survive a restart.
+            # `context.sleep` is not needed, because a pause this short need not survive a restart.
             await asyncio.sleep(pause)
 
 

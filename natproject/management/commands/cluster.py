@@ -27,7 +27,7 @@ class Command(BaseCommand):
         "Runs PostgreSQL, Redis, two web processes and three workers on this machine, and prints "
         "a link that signs the first user in. Its data is in DATA_DIR/cluster."
     )
-    requires_system_checks = ()  # checked by the cluster's processes
+    requires_system_checks = ()  # the processes of the cluster run the checks
 
     def handle(self, *_args: object, **_options: object) -> None:
         try:
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _run(self) -> None:
-        # Import late: `processes` needs the packages just checked for.
+        # Import late: `processes` imports the packages that were checked above.
         from natproject.cluster.processes import Cluster, Plan, alone  # noqa: PLC0415
 
         plan = Plan(settings.DATA_DIR / "cluster", settings.HOST, settings.PORT)
@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 self._say("Stopping …")
             finally:
                 for number in (signal.SIGINT, signal.SIGTERM):
-                    signal.signal(number, signal.SIG_IGN)  # already stopping
+                    signal.signal(number, signal.SIG_IGN)  # ignore further signals while stopping
                 cluster.supervisor.stop()
 
     def _welcome(self, cluster: "Cluster", link: str) -> str:

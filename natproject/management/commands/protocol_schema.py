@@ -11,7 +11,7 @@ class Command(BaseCommand):
     """The command that prints the content of docs/protocol.schema.json."""
 
     help = "Prints the JSON Schema of the socket's messages (docs/protocol.schema.json)."
-    # The schema needs only the models, and so no checks.
+    # Skip the system checks, because the schema needs only the message models.
     requires_system_checks = ()
 
     def handle(self, *_args: object, **_options: object) -> None:

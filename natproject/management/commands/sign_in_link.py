@@ -11,7 +11,7 @@ from natproject.sign_in import sign_in_url
 
 
 class Command(BaseCommand):
-    """The command that prints a sign-in link, for a new user too."""
+    """The command that prints a sign-in link for a user, and creates the user if needed."""
 
     help = "Prints a link that signs USERNAME in, once, within a day. Makes the user if new."
 
