@@ -27,7 +27,7 @@ from tests.support.server import ALIVE, free_port
 
 PEOPLE = [f"person{number}" for number in range(64)]
 PEERS = ROOT / "bench" / "peers"
-# The peers' environment may be that of another checkout.
+# The peers' environment may belong to another checkout of this repository.
 PEERS_PYTHON = ROOT / os.environ.get("PEERS", ".venv-peers") / "bin" / "python"
 START = 60.0
 
@@ -107,7 +107,7 @@ def local(directory: Path, server: str = "daphne", root: Path = ROOT) -> Iterato
     """Start our server in one process, on SQLite."""
     port = free_port()
     env = environment(directory, PORT=str(port))
-    del env["WORKFLOWS_FILE"]  # this checkout's file: another one may have other workflows
+    del env["WORKFLOWS_FILE"]  # the measured checkout may have other workflows
     cookies = seed_people(env, root)
     command = [sys.executable, "-m", server, *serving.SERVERS[server](HOST, port)]
     log = directory / "web.log"
@@ -178,7 +178,7 @@ class InProcess:
             assert process.stdout
             pids.append(process.pid)
             before = after = 0.0
-            # The script prints one line at the start, and one with the figures.
+            # The script prints a line when it starts, and at the end a line with the figures.
             for line in process.stdout:
                 last_line = line
                 before, after = after, sum(processor_time(pid) for pid in pids)

@@ -16,7 +16,7 @@ from uuid import uuid4
 from websockets.asyncio.client import ClientConnection, connect
 
 Frame = dict[str, Any]
-# Prompts per run of `prompts`, and tokens per run of `stream`.
+# Number of prompts in a run of `prompts`, and of tokens in a run of `stream`.
 PROMPTS = 10
 TOKENS = 2000
 PATIENCE = 60

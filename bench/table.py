@@ -11,11 +11,11 @@ from pathlib import Path
 from bench.contenders import IN_PROCESS, SERVERS, Contender
 from bench.load import load
 
-# Numbers of people at once, by case.
+# Numbers of simultaneous people, by case.
 PEOPLE = {"prompts": (1, 16, 64), "echo": (1, 16, 64), "stream": (1, 16)}
 CASES = [(work, people) for work, several in PEOPLE.items() for people in several]
 Figures = dict[str, float]
-# Figures of each round, by case, such as "prompts 16", and by contender.
+# Figures of all rounds, by case (such as "prompts 16") and by contender.
 Results = dict[str, dict[str, list[Figures]]]
 # Figures that are kept.
 ROUNDED_FIGURES = ("per_s", "cpu_ms", "p50_ms", "p99_ms")

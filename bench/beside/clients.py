@@ -13,7 +13,7 @@ from tests.support.server import Server, Template
 from tests.support.websocket import WsClient
 
 Figures = dict[str, float]
-# Seconds, longer than a host stays in memory without a run.
+# Seconds, longer than a host without runs stays in memory.
 UNTIL_NO_HOST = 6.5
 
 

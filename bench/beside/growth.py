@@ -136,7 +136,8 @@ async def _events(server: Server) -> Figures:
     for name, events in zip(("short", "long"), EVENTS, strict=True):
         async with socket(server, name) as client:
             await lengthen(client, events)
-    # Measure the pages first, because trips leave prompts in one of them, which then shows more.
+    # Measure the pages before the trips, which leave prompts on one of the pages and make it
+    # longer.
     short, long = (partial(_page, server, f"/c/{name}/", "ann") for name in ("short", "long"))
     pages = await _alternate(short, long)
     trips = await _alternate(partial(_trips, server), partial(_trips, server, "long"))

@@ -31,7 +31,7 @@ async def _measure_hosted(server: Server) -> Figures:
     async with socket(server, "first") as client:
         for _ in range(20):
             await echo(client)
-    # Fixed order of the measurements, so that none reuses memory that another has freed.
+    # Keep this order, so that no measurement reuses memory that an earlier one has freed.
     before = resident(server)
     await _ask(server, "ask()")
     waiting_size = each(server, before)
@@ -50,7 +50,8 @@ async def _measure_hosted(server: Server) -> Figures:
 
 
 async def _measure_parked(server: Server) -> Figures:
-    # Measure the second thousand: the first one leaves free memory behind, which that one reuses.
+    # Measure only the second thousand. The first leaves free memory behind, which the second
+    # reuses.
     for name in ("first", "next"):
         before = resident(server)
         await _ask(server, name)

@@ -28,7 +28,7 @@ MANY = 100_000
 ANSWERS = 50
 OWNERS = 50
 ECHOES = 20
-# Slots of the full worker, and the number of runs that are started on it at once.
+# Slots of the full worker, and number of runs that are started on it at the same time.
 PLACES = 300
 CROWD = 2 * PLACES
 PENDING_IDS = """

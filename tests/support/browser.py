@@ -36,10 +36,10 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Milliseconds for what a page is to show, on a machine that may be busy; tests that pass wait less.
+# Timeout in milliseconds for content of a page, on a busy machine. Passing tests wait less.
 PATIENCE = 30_000
 expect.set_options(timeout=PATIENCE)
-# What a page cannot help while its server is away.
+# Browser errors that a page cannot avoid while its server is down.
 SERVER_AWAY = re.compile(
     r"WebSocket connection to|net::ERR_(CONNECTION|EMPTY_RESPONSE|SOCKET)|Failed to fetch"
     r"|Firefox can.t establish a connection"
@@ -54,10 +54,10 @@ class Console:
 
     server: Server
     complaints: list[str] = field(default_factory=list)
-    # A refused form is an answer to a person, of which browsers complain, too.
+    # Status 422: a refused form is a normal answer to a person, but browsers report an error.
     expected: list[str] = field(default_factory=lambda: ["status of 422"])
     contexts: list[BrowserContext] = field(default_factory=list)
-    waiting: list[Request] = field(default_factory=list)  # without an answer so far
+    waiting: list[Request] = field(default_factory=list)  # requests without a response so far
 
     def allow(self, pattern: str) -> None:
         """Say that a complaint which this regular expression finds is part of the test."""
@@ -101,7 +101,7 @@ class Console:
 def _describe_page(page: Page) -> str:
     try:
         return f"{page.url}\n{page.locator('body').aria_snapshot(timeout=2000)}"
-    except Error as error:  # it is closed, or stands still
+    except Error as error:  # the page is closed or hangs
         return f"{page.url}: {error.message}"
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 CORE_ONLY = bool(os.environ.get("CORE_ONLY"))
-# The applications, and what their tests install for them.
+# Prefixes of the optional applications, and of the applications that only their tests install.
 OPTIONAL = ("sessions_app.contrib.", "chat_app.contrib.", "tests.contrib.")
 
 

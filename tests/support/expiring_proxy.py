@@ -54,7 +54,7 @@ class _Handler(BaseRequestHandler):
 
     def _refuse(self, status: HTTPStatus) -> None:
         with suppress(OSError):
-            if not self.request.recv(65536):  # a connection that the browser holds ready
+            if not self.request.recv(65536):  # an idle connection that the browser keeps ready
                 return
             self.server.refused += 1
             self.request.sendall(

@@ -41,7 +41,7 @@ __all__ = [
     "until_true",
 ]
 
-# As `host_workflow`, and a message: yields the hosting and the run.
+# Type of fixtures that host a workflow and send a message; each yields the hosting and the run.
 SentTo = Callable[..., AbstractAsyncContextManager[tuple[hosting.Hosting, HostedRun]]]
 
 

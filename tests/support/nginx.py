@@ -24,9 +24,9 @@ from tests.support.server import free_port
 PAGE = ROOT / "docs" / "deployment.md"
 NAME = "chat.example.org"
 URL = f"https://{NAME}"
-# What a server behind it has in its environment.
+# Environment of a server behind this nginx.
 SETTINGS = {"HTTPS": "true", "ALLOWED_HOSTS": f"{NAME},{HOST}", "CSRF_TRUSTED_ORIGINS": URL}
-# What a distribution's nginx.conf has, with all files in a directory of the test.
+# The nginx.conf of a Linux distribution, with all files in the directory of the test.
 FRAME = """
 daemon off;
 {user}
@@ -46,7 +46,7 @@ http {{
 """
 
 
-# What another part stands in the place of.
+# The part of the documented configuration that other parts replace.
 LOCATION = "    location / { proxy_pass http://chat; }\n"
 
 
@@ -86,7 +86,7 @@ class Nginx:
         configuration = configuration.replace("listen 80;", f"listen {HOST}:{self.plain_port};")
         configuration = configuration.replace("listen 443 ", f"listen {HOST}:{self.port} ")
         (self.directory / "chat.conf").write_text(configuration)
-        # As root its processes would else become a user who may not write to the directory.
+        # Stay root: else nginx's workers become a user that may not write to the directory.
         user = "user root;" if os.geteuid() == 0 else ""
         frame = FRAME.format(directory=self.directory, user=user)
         (self.directory / "nginx.conf").write_text(frame)

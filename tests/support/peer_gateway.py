@@ -14,7 +14,7 @@ from uuid import uuid4
 from tests.http.client import Http, Json, Stream
 from tests.support.server import Response, Server
 
-# The four ways of its settings.
+# Paths of the four modes that the web UI offers in its settings.
 MODES = ("/chat/stream", "/chat", "/generate/stream", "/generate")
 CHAT_STREAM, CHAT, GENERATE_STREAM, GENERATE = MODES
 COOKIE = "nemo-agent-toolkit-session"

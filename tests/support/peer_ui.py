@@ -18,7 +18,7 @@ TYPES = (
     "observability_trace_message",
     "error_message",
 )
-# What it sends as soon as a socket is open.
+# First message of the web UI on each new socket.
 CONSENT_MODE = {"method": "oauth_mode_preference", "mode": "redirect"}
 CONTROLS = ("text", "binary_choice", "radio")
 
@@ -100,7 +100,8 @@ class PeerUi(WsClient):
         def is_end(frame: Frame) -> bool:
             if frame["type"] != "system_response_message" or frame["status"] != "complete":
                 return False
-            return any(one is frame for one in self.answer_frames)  # and not of the message before
+            # The frame must belong to the last message.
+            return any(one is frame for one in self.answer_frames)
 
         await self.until(is_end)
         return self.answer_text
@@ -119,12 +120,12 @@ def check(frame: Frame) -> None:
     """Fail where the page would show a red toast, or nothing."""
     content = frame.get("content") or {}
     if content.get("input_type") == "oauth_consent":
-        return  # a window opens, whatever else the frame has
+        return  # the page opens a window, and ignores the rest of the frame
     assert frame["type"] in TYPES, frame
     assert frame["conversation_id"].strip(), frame
     if frame["type"] == "error_message":
         assert content["details"], frame
     if frame["type"] == "system_interaction_message":
         assert content["input_type"] in (*CONTROLS, "notification"), frame
-        # It calls a method of texts on each value.
+        # The page calls a string method on each value.
         assert all(isinstance(option["value"], str) for option in content.get("options", ()))

@@ -12,7 +12,7 @@ DATES = {"date": date, "time": time, "datetime-local": datetime}
 
 def as_browser(form: forms.BaseForm) -> dict[str, list[str]]:
     """Return what a browser sends of the form as it is shown, without the prefix of names."""
-    # Of line ends HTML has one kind only.
+    # Browsers convert all line ends in HTML to "\n".
     html = form.as_div().replace("\r\n", "\n").replace("\r", "\n")
     reader = _Reader()
     reader.feed(html)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-# Seconds. A busy machine takes its time; only a test that fails waits as long as this.
+# Seconds. A busy machine is slow, but only a failing test waits as long as this.
 PATIENCE = 60.0
 
 

@@ -18,7 +18,7 @@ class ReceivedFrames:
         self.frames: list[Frame] = []
         self.close_code: int | None = None
         self._name = name
-        # Events, and replies, behind the last one of them that `until` returned.
+        # Received events and replies after the last of each kind that `until` returned.
         self._next: tuple[list[Frame], list[Frame]] = ([], [])
         self._news = asyncio.Condition()
 

@@ -12,16 +12,16 @@ import pytest
 TESTS = Path(__file__).parents[1]
 CLUSTER = bool(os.environ.get("DATABASE_URL"))
 UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
-# Fixtures that start a server, and those that look at it with a browser.
+# Names of fixtures that start a server, and of fixtures that open a page in a browser.
 SERVED = {"server", "new_server", "shared", "attacked", "backend"}
 BROWSED = {"page", "open_page"}
-# Folders of tests that ask a web process, for which it is one who hosts the runs: their servers run
-# in the local form, but for those that say why not.
+# Folders of tests about a web process. For these tests, it does not matter where runs are hosted,
+# so their servers run as one process, except where a test says why not.
 DOORS = {"browser", "deploy", "hostile", "http", "inbox", "page", "security"}
-# Folders of tests whose servers are there to host runs and to be killed, whoever serves them.
+# Folders of tests whose servers host runs and get killed. The web server does not matter here.
 HOSTING = {"runtime", "page"}
-# Tests about the database's own SQL or about several processes. The form of many processes changes
-# little for all others: there they are slow tests.
+# Tests about SQL of one database, or about several processes. For all others, the form of many
+# processes changes little; in that form they count as slow tests.
 OWN_TO_CLUSTER = (
     "tests/cluster/",
     "tests/runtime/hosting/",

@@ -33,9 +33,9 @@ __all__ = [
     "environment",
 ]
 
-# The status of a web process that ended in good order: uvicorn then sends itself the signal again.
+# Exit status of a web process after a graceful stop: uvicorn sends itself the signal again.
 STOPPED = -signal.SIGTERM if UVICORN else 0
-# What is shown of a server whose test has failed.
+# Queries whose rows are printed if a server's test fails.
 STORY = (
     "SELECT id, key, status, sequence, wake_at, crashes, stop_requested_at FROM sessions_app_run",
     "SELECT id, run_id, name, expires_at FROM sessions_app_interaction WHERE status = 'pending'",
@@ -45,7 +45,7 @@ JOBS = (
     "SELECT id, status, lock, worker_id FROM procrastinate_jobs WHERE status IN ('todo', 'doing')",
     "SELECT id, last_heartbeat FROM procrastinate_workers",
 )
-# Workers that have shown a sign of life, and not been declared dead since.
+# Query for workers with a recent heartbeat that have not been declared dead.
 ALIVE = "SELECT 1 FROM procrastinate_workers WHERE last_heartbeat > now() - interval '5 seconds'"
 USERS = ["admin", "ann", "ben", *(f"user{n}" for n in range(20))]
 
@@ -259,7 +259,7 @@ class Server:
         cookie = {"Cookie": f"sessionid={self.cookies[user]}"} if user else {}
         try:
             connection.request("GET", path, headers=cookie)
-            with connection.getresponse() as answer:  # which has the socket for itself
+            with connection.getresponse() as answer:  # the response owns the socket
                 return Response(answer.status, answer.headers, answer.read().decode())
         finally:
             connection.close()

@@ -2,5 +2,5 @@
 
 from hypothesis import strategies as st
 
-# The characters that both databases and JSON take: without NUL and halves of surrogate pairs.
+# Characters that databases and JSON can store: neither NUL nor halves of surrogate pairs.
 STORABLE = st.characters(exclude_categories=["Cs"], exclude_characters="\0")

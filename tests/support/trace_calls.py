@@ -34,7 +34,7 @@ class Trace:
     def note(self, frame: FrameType, event: str, _: object) -> None:
         """Note a call, as a profiler of Python."""
         code = frame.f_code
-        # A coroutine that goes on is no call of its own.
+        # A resumed coroutine is not a new call.
         if (
             event == "call"
             and self.way

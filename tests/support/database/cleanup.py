@@ -14,12 +14,11 @@ from django.test import TransactionTestCase
 
 from tests.support.running_form import CLUSTER
 
-# Django empties the tables of its own models only; these are another's, in an order that foreign
-# keys allow.
+# Tables of Procrastinate, in an order that foreign keys allow. Django empties only its own models.
 QUEUE = ("events", "periodic_defers", "jobs", "workers")
 
-# These say what there is in the code. Django makes them anew after each test, which takes longer
-# than most tests.
+# Tables that mirror the code. Django fills them again after each test, which takes longer than most
+# tests.
 KEPT = {"auth_permission", "django_content_type"}
 
 END_OTHERS = """
@@ -27,10 +26,10 @@ END_OTHERS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 
-# The connections of this process's threads, without those of Procrastinate's pool.
+# Database connections of this process, with their threads; Procrastinate's pool is left out.
 opened: dict[BaseDatabaseWrapper, threading.Thread] = {}
-# Threads behind `asyncio.to_thread` in the loop of a test, of asgiref, and of tests. Any other
-# thread, such as those of the product, closes what it opened before it ends.
+# Name prefixes of threads that may leave connections open: of `asyncio.to_thread` in a test's event
+# loop, of asgiref, and of tests. All other threads close their connections before they end.
 ORPHANED = ("asyncio_", "ThreadPoolExecutor-", "Thread-")
 
 
@@ -99,7 +98,8 @@ def _left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if not (mark or committed):
         yield
         return
-    # Before Django empties its tables, for which nobody may hold any of them.
+    # Set Django's fixture up first, so that its teardown comes last. The teardown empties the
+    # tables, on which nobody may hold a lock by then.
     request.getfixturevalue("_django_db_helper")
     yield
     close_orphans()

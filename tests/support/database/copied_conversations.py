@@ -9,7 +9,7 @@ from uuid import UUID
 
 Statement = tuple[str, tuple[object, ...]]
 
-# In the text of a row, whatever names the conversation, the run or the interaction is renamed.
+# Copies a row; in its text columns, the ids of conversation, run and interaction are replaced.
 COPY = """
     INSERT INTO {table} SELECT made.* FROM {table} one,
         (SELECT array_agg(id ORDER BY id) ids FROM auth_user WHERE username LIKE ?) owners,
@@ -44,7 +44,7 @@ def copy_statements(waiting: dict[str, UUID], count: int, *, owners: str) -> Ite
     `waiting`: its `conversation`, `run` and `interaction`. They belong to the users whose names
     are LIKE `owners`, in turn.
     """
-    # A connection that checked foreign keys while the tables were small scans them for each row.
+    # Drop plans: foreign-key checks planned for small tables would scan the tables for each row.
     yield "DISCARD PLANS", ()
     ids = [str(waiting[name]) for name in ("conversation", "run", "interaction")]
     for noun, changes, condition in TABLES:

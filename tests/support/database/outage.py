@@ -18,7 +18,7 @@ from sessions_app.storage.writer import writer
 from tests.support.database.cleanup import opened
 from tests.support.running_form import CLUSTER
 
-# The threads of the runtime that write and read, by the beginnings of their names.
+# Name prefixes of the runtime's threads that write and read.
 OURS = ("writer", "read")
 IMPATIENT = "PRAGMA busy_timeout=20"
 
@@ -27,7 +27,7 @@ IMPATIENT = "PRAGMA busy_timeout=20"
 async def database_away() -> AsyncIterator[None]:
     """Have each write fail within the block, and some reads."""
     away = _disconnect_postgresql() if CLUSTER else _lock_sqlite()
-    if not CLUSTER:  # or a write would wait for the lock for longer than it is held
+    if not CLUSTER:  # SQLite: let writes fail soon, or they would wait longer than the lock is held
         await writer.write(lambda tx: statements.execute(IMPATIENT, ()))
     await asyncio.to_thread(away.__enter__)
     try:

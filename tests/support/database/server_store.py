@@ -77,12 +77,12 @@ class SqliteStore(Store):
         """Do nothing: the directory goes with the test."""
 
 
-# Numbers for what one process of the tests makes; its id keeps them apart from those of others, and
-# so does, of the few that Redis has, its place among pytest's processes.
+# Numbers for databases that one process of the tests creates. The process id keeps the names apart
+# from those of other processes; Redis has few databases, so there the pytest-xdist number does it.
 _numbers = itertools.count()
 _place = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 PLACES = 8
-# Redis numbers its databases.
+# Number of databases of the Redis server, which have numbers instead of names.
 REDIS_DATABASES = 1024
 
 
@@ -98,7 +98,7 @@ class PostgresStore(Store):
         parameters = conninfo_to_dict(os.environ["DATABASE_URL"]) | {"dbname": self._name}
         self.url = f"postgresql:///?{urlencode(parameters)}"
         self.environment = {"DATABASE_URL": self.url, "REDIS_URL": redis_url}
-        # Copying files is the faster of the two ways here: nothing is written to the log.
+        # FILE_COPY is the faster strategy here, because nothing is written to the write-ahead log.
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         with _service() as connection:
             connection.execute(create.format(*map(sql.Identifier, (self._name, template))))

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 def statements_of(client: Client, path: str) -> int:
     """Return how many statements a page takes."""
-    client.get(path)  # stores when the session ends, once in a while
+    client.get(path)  # first request: may store a new expiry of the session
     with CaptureQueriesContext(connection) as queries:
         assert client.get(path).status_code == 200, path
     return len(queries)

@@ -11,7 +11,7 @@ INSTALLED_APPS = [
 ]
 ASGI_APPLICATION = "host.asgi.application"
 """
-# docs/testing-workflows.md has these two.
+# Settings that docs/testing-workflows.md tells projects to add.
 TEST_DATABASE = """
 DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}
 """
@@ -21,7 +21,7 @@ DJANGO_SETTINGS_MODULE = host.settings
 asyncio_mode = auto
 replay_histories = histories
 """
-# What projects have of their own.
+# Settings that a project may have of its own.
 OWN = """
 LOGIN_URL = "login"
 AUTH_USER_MODEL = "desk.Employee"
@@ -35,13 +35,13 @@ INSTALLED_APPS.insert(INSTALLED_APPS.index("sessions_app"), "procrastinate.contr
 DATABASES = {"default": postgresql(os.environ["DATABASE_URL"])}
 HITL = {"REDIS_URL": os.environ["REDIS_URL"]}
 """
-# Only where a test sets it: the apps need none of it.
+# Settings that a test passes in the environment; the applications need none of them.
 CHOSEN = """
 import json, os
 if "HITL" in os.environ:
     HITL = {**globals().get("HITL", {}), **json.loads(os.environ["HITL"])}
 """
-# What a project forgets: settings of their own, for a look at what it is told then.
+# Settings in which a project forgot a part of the installation, to check what it is told then.
 BARE = """
 from host.settings import *
 
@@ -76,7 +76,7 @@ application = with_chat(application)
 OWN_URLS = """
 urlpatterns += [path("door/", include("django.contrib.auth.urls"))]
 """
-# Neither `username` nor a column `is_active`, and nothing that the admin wants of a user.
+# A user model without `username`, without a column `is_active`, and without the admin's attributes.
 MODELS = """
 import uuid
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -98,7 +98,7 @@ async def greeting(message: Message, context: Context):
     answer = await context.ask(TextPrompt(text="What is your name?"))
     yield f"Hello, {answer.value}, {context.user.username}!"
 """
-# What a type checker is to see in a workflow, and in a wrong one: an error stands where it says so.
+# Code for a type checker. An error must be reported exactly at the lines that announce one.
 TYPED = """
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -241,7 +241,7 @@ FILES = {
     "templates/chat_app/parts/help.html": HELP,
     "templates/host.html": BASE,
 }
-# `manage.py makemigrations`, `migrate`, and a person; at once, for each costs a start.
+# Makes migrations, migrates and creates a user, in one process because each start takes long.
 SET_UP = """
 import os, django
 from django.core.management import call_command
@@ -254,7 +254,7 @@ ann = Employee(email="ann@host.example")
 ann.set_password("secret")
 ann.save()
 """
-# Fails where something is not so. The user gets what the admin asks of one, and its model has not.
+# Program that fails if an assertion fails. It gives the user the attributes that the admin needs.
 ANSWER_AND_LOOK = """
 from uuid import uuid4
 from django.test import Client

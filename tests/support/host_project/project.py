@@ -12,7 +12,7 @@ from tests.support.processes.environment import ROOT
 from tests.support.running_form import CLUSTER
 
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
-# What the package needs is there: it is installed for the tests.
+# pip installs no dependencies, because they are installed for the tests anyway.
 OFFLINE = ("--no-deps", "--no-index")
 
 

@@ -18,23 +18,23 @@ class Line:
     name: str
     settings: str = ""
     refused: str = ""
-    # The tables are not those of the other lines.
+    # True if the line needs a database with tables that other lines do not have.
     own_tables: bool = False
-    # What stands before all paths as browsers see them; the proxy takes it away.
+    # Path prefix of all pages in the browser; the proxy removes the prefix.
     prefix: str = ""
     mount: str = "/assistant"
     mailed_mount: str = ""
     admin: str = "/admin"
     scheme: str = "http"
     host: str = ""
-    # What the proxy adds.
+    # Headers that the proxy adds.
     headers: Mapping[str, str] = field(default_factory=dict)
     server: Literal["daphne", "uvicorn"] = "daphne"
     options: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     serves_static: bool = True
-    # It runs at each commit, the others now and then.
+    # True if the line is tested at each commit; the other lines are tested now and then.
     always: bool = False
 
 

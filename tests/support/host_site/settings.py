@@ -37,7 +37,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = f"{PACKAGE}.urls"
-# What the URLs read.
+# Settings that the URL configuration reads.
 CHAT_PATH, ADMIN_PATH = "assistant/", "admin/"
 ACCOUNT_URLS = "django.contrib.auth.urls"
 BY_LANGUAGE = OWN_ERROR_PAGES = False
@@ -45,7 +45,7 @@ ASGI_APPLICATION = f"{PACKAGE}.asgi.application"
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        # In the wheel the second is within the applications.
+        # The second folder is this repository's; in the wheel, the applications contain it.
         "DIRS": [HERE / "templates", ROOT / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
@@ -68,7 +68,7 @@ STATICFILES_DIRS = [ROOT / "static"]
 MEDIA_ROOT = DATA / "media"
 LOGIN_URL = "login"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# A password takes half a second else.
+# A fast hasher, because Django's default takes half a second for each password.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = DATA / "mails"

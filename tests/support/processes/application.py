@@ -14,7 +14,7 @@ from django.db import connections
 from django.urls import get_resolver
 
 REACTOR = "twisted.internet.reactor"
-# What answers are made with, which is else imported at the first; and what forgets old settings.
+# Modules that the first request would import otherwise, and the module that forgets old settings.
 MODULES = ("chat_app.application", "daphne.cli", "uvicorn.main", "django.test.signals")
 
 
@@ -31,12 +31,12 @@ def renew() -> None:
     the settings that the environment says now.
     """
     _renew_reactor()
-    lazy: Any = settings  # for checkers of types it is what it wraps
+    lazy: Any = settings  # type checkers see the wrapped settings object only
     before = vars(lazy._wrapped)
     for name in ("natproject.settings", "tests.support.settings"):
         importlib.reload(sys.modules[name])
     lazy._setup()
-    vars(connections).clear()  # none is open
+    vars(connections).clear()  # no connection is open
     connections.__init__()  # type: ignore[misc]
     for name, value in vars(lazy._wrapped).items():
         if name.isupper() and name != "DATABASES" and value != before.get(name):

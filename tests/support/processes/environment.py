@@ -18,7 +18,7 @@ NO_LIMITS = {
 }
 
 
-# What has the children of a process measure their part, where `coverage` measures it.
+# Variables that make child processes measure coverage, if this process is measured.
 COVERAGE = {name: text for name, text in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"}
 
 
@@ -33,19 +33,20 @@ def environment(data_dir: Path, **extra: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "HOST": HOST,
         "DATA_DIR": str(data_dir),
-        "FILES_DIR": str(data_dir / "files"),  # which processes of a cluster share
+        "FILES_DIR": str(data_dir / "files"),  # shared by all processes of a cluster
         "SECRET_KEY": "only-for-tests-" + "x" * 50,
         "WORKFLOWS_FILE": str(Path(__file__).with_name("workflows.yaml")),
         "PROBE_LOG": str(data_dir / "probe.log"),
-        # All clients of a test have one address, and a test's user does more than people do.
+        # Lift rate limits: a test's clients share an address, and its user does more than people
+        # do.
         **NO_LIMITS,
         **extra,
     }
 
 
-# What differs from server to server.
+# Variables that differ between servers.
 _OWN = {"DATA_DIR", "FILES_DIR", "PORT", "PROBE_LOG", "DATABASE_URL", "REDIS_URL"}
-# Read when they are needed, and not before.
+# Variables that the application reads only when it needs them.
 _LATER = {"PARK_AFTER", "MAX_BLOCKING"}
 
 

@@ -26,7 +26,7 @@ from typing import Any
 from tests.support.processes import application
 from tests.support.processes.environment import ROOT, is_usual
 
-# Of what the application imports, that which is slow, and reads no settings.
+# Slow imports of the application that read no settings.
 LIBRARIES = """
     twisted.internet.asyncioreactor twisted.internet.endpoints twisted.web.http
     autobahn.twisted.websocket django.db.models django.http django.core.handlers.asgi django.forms
@@ -36,7 +36,7 @@ LIBRARIES = """
     yaml servestatic msgspec tenacity csp.middleware filelock channels.routing daphne
     multiprocessing unittest.mock xml.sax wsgiref.simple_server
 """
-# The same of the servers of tests/nat, where that is installed.
+# Slow imports of the servers in tests/nat, if the toolkit is installed.
 if find_spec("nat"):
     LIBRARIES += "nat.runtime.loader langchain_core.language_models nat.plugins.langchain.register"
 
@@ -109,7 +109,7 @@ class _ForkServer:
         self._process.communicate()
 
 
-# By whether they have the application loaded, with the settings of the first that needed it.
+# Fork servers: without the application, and with it, loaded by the settings of the first request.
 _servers: dict[bool, _ForkServer] = {}
 
 
@@ -179,14 +179,15 @@ def run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the tests, which then end this
+    # Ctrl-C is for the tests, which then end this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for library in LIBRARIES.split():
         importlib.import_module(library)
     loaded = bool(sys.argv[1:])
     if loaded:
         application.load()
     gc.collect()
-    gc.freeze()  # what was imported is looked through by no collection of what is forked
+    gc.freeze()  # exempt all imported objects from garbage collection in the forked processes
     program = serve()
     if program is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
