@@ -37,7 +37,7 @@ from tests.support.hosting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-COMMUNICATOR: Any = ApplicationCommunicator  # it has no types
+COMMUNICATOR: Any = ApplicationCommunicator  # the class has no type annotations
 ADDRESS = "203.0.113.7"
 application = WithSocket(ASGIHandler())  # type: ignore[arg-type] # Django names the types otherwise
 
@@ -96,7 +96,7 @@ async def claim_on_a_socket(prompt: Interaction, by: Person) -> None:
 @pytest.mark.parametrize("door", ["http", "websocket", "together", "python", "admin"])
 async def test_who_comes_by_whatever_door_is_in_it_with_their_address(door: str) -> None:
     async with asking_people("boss", to=[user("ann"), user("boss")]) as (hosting, prompt, [boss]):
-        # The first two have it from the request.
+        # HTTP and WebSocket read the address from the request; the other cases set it.
         known = ADDRESS if door in ("together", "python", "admin") else ""
         token = audit.address.set(lambda: known)
         by = hosting.person if door == "http" else boss
@@ -183,7 +183,7 @@ async def test_entries_are_neither_changed_nor_deleted_and_outlive_all_else(sett
         ]
         await retention.clean()
         assert len(await reads.read(entries, prompt)) == 2
-        # As an operator of the database can, and nobody else.
+        # Bypass the model's guard: only an operator of the database can change an entry's time.
         old: models.QuerySet[AuditEntry] = models.QuerySet(AuditEntry).filter(action="opened")
         await reads.read(lambda: old.update(at=timezone.now() - timedelta(days=11)))
         set_hitl(settings, KEEP_AUDIT_DAYS=10)

@@ -55,13 +55,13 @@ def named_people() -> None:
         ("Car STO", ["cara", "carl"]),
         ("maria", ["cara"]),
         ("one", []),
-        ("bo", []),  # who asks
+        ("bo", []),  # "bo" is the asker himself
         ("ot", ["other"]),
         ("c", []),
-        ("", ["other"]),  # who may answer, without a name
+        ("", ["other"]),  # everybody who may answer, if no name is given
         ("ca\0", []),
         ("c ca car cara m s", ["cara"]),
-        ("c ca car cara m dean", ["cara"]),  # five words are looked for
+        ("c ca car cara m dean", ["cara"]),  # the search looks at the first five words only
         ("guest-", ["guest-house"]),
     ],
 )
@@ -101,7 +101,7 @@ async def test_only_candidates_are_found_where_several_must_agree() -> None:
         with pytest.raises(Invalid, match="no user"):
             await change("delegate", prompt, boss, to="Carl Stone")
         await give("yes", prompt, cora)
-        assert await usernames() == []  # who has voted
+        assert await usernames() == []  # people who have voted are not offered
         with pytest.raises(NotFound):
             await claims.find_people(str(prompt.pk), "bo", hosting.person)
 

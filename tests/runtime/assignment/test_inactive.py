@@ -101,7 +101,7 @@ async def test_a_claim_of_who_left_keeps_nobody_from_answering(*, claims: bool) 
             assert (await change("claim", prompt, other)).changed
         assert (await give("yes", prompt, other)).outcome == Outcome.ACCEPTED
         assert await reads.read(lost_claims, 9) == []
-        # Settled by another since it was found with a lost claim.
+        # Another person has settled the prompt since it was listed as a lost claim.
         await writer.write(lambda tx: release_lost(tx, prompt.pk))
         assert (await reads.read(actions, prompt))[-1] == ("answered", "other")
 

@@ -58,7 +58,7 @@ async def test_two_of_three_give_the_same_answer() -> None:
             prompt,
             (boss, "no", Outcome.VOTED),
             (other, "yes", Outcome.VOTED),
-            (boss, "yes", Outcome.ACCEPTED),  # a change of mind
+            (boss, "yes", Outcome.ACCEPTED),  # the boss votes again, differently
             (third, "no", Outcome.STALE),
         )
         both = "[('other', 'yes', 'test'), ('boss', 'yes', 'test')]"
@@ -83,10 +83,12 @@ async def test_a_vote_counts_for_its_own_prompt_alone() -> None:
         _, second = await hosting.submit_until_prompt(conversation="c2")
         on_first = answer_to(first)
         assert await vote(on_first, boss) == Outcome.VOTED
-        assert (await change("claim", second, boss)).changed  # has not voted there
+        # The boss has not voted on this prompt.
+        assert (await change("claim", second, boss)).changed
         on_second = replace(on_first, interaction=str(second.pk))
         assert await vote(on_second, boss) == Outcome.VOTED
-        await change("delegate", first, boss, to="other")  # which takes the vote on the first back
+        # The delegation takes the boss's first vote back.
+        await change("delegate", first, boss, to="other")
         await assert_outcomes(first, (other, "yes", Outcome.VOTED))
         await assert_outcomes(second, (third, "yes", Outcome.ACCEPTED))
 
@@ -138,7 +140,8 @@ async def test_a_vote_that_comes_again_after_the_decision_is_acknowledged(value:
             assert await vote(answer, boss) == outcome
             for person in (other, third):
                 await give("yes", prompt, person)
-        assert (await give(value, prompt, boss)).outcome == Outcome.STALE  # under another id
+        # the same vote again, with another answer id
+        assert (await give(value, prompt, boss)).outcome == Outcome.STALE
 
 
 async def test_votes_for_different_options_do_not_agree() -> None:

@@ -55,7 +55,8 @@ async def test_a_group_answers_and_nobody_else() -> None:
         [eve] = await reads.read(people, "eve")
         for stranger in (hosting.person, eve):
             assert (await give("yes", prompt, stranger)).outcome == Outcome.NOT_FOUND
-        assert (await hosting.answer("yes")).outcome == Outcome.NOT_FOUND  # the only one, not named
+        # The only prompt, answered without its name.
+        assert (await hosting.answer("yes")).outcome == Outcome.NOT_FOUND
         accepted = await give("yes", prompt, boss)
         assert (accepted.outcome, accepted.by) == (Outcome.ACCEPTED, "boss")
         assert await hosting.result(prompt.run_id) == "yes by boss: [('boss', 'yes', 'test')]"
@@ -186,7 +187,7 @@ async def test_joint_answers_are_all_refused_if_one_prompt_is_claimed_else_all_t
         await change("release", second, other)
         await answers.answer(by=boss, conversation_id=None, answer=both[0])
         await answers.answer_together(by=boss, conversation_id=None, answers=both)
-        assert await reads.read(pending) == 0  # one of them came again
+        assert await reads.read(pending) == 0  # the answer that was sent again changed nothing
 
 
 async def test_four_eyes_exclude_the_owner() -> None:
@@ -203,7 +204,7 @@ async def test_four_eyes_exclude_the_owner() -> None:
 
 async def test_a_deleted_conversation_asks_nobody() -> None:
     async with asking_people("boss", to=[user("ann"), user("boss")]) as (hosting, prompt, [boss]):
-        deleted = Conversation.objects.all()  # as `delete` does, but for what its runs do then
+        deleted = Conversation.objects.all()  # what `delete` does, except for stopping the runs
         await reads.read(lambda: deleted.update(deleted_at=timezone.now()))
         for person in (boss, hosting.person):
             assert (await give("yes", prompt, person)).outcome == Outcome.NOT_FOUND
@@ -228,7 +229,7 @@ async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> 
         stood = await reads.read(pending.get)
         assert stood.assignee_id is None
         assert stood.escalates_at is not None
-        # The next one is 60 seconds after this one.
+        # The next escalation follows 60 seconds after this one.
         assert 59 < (stood.escalates_at - stood.created_at).total_seconds() < 100
         for candidate in (boss, dora):
             assert await reads.read(inbox_of, candidate) == [prompt.pk]
@@ -321,7 +322,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "an escalation comes after the prompt",
     ),
     ({"prompt": WHY, "to": user("ann"), "due": 20}, "due=20 is after the prompt's timeout=10"),
-    ({"to": user("ann"), "due": 1e12}, "OverflowError"),  # only the write finds it out
+    # Only the database write finds the overflow.
+    ({"to": user("ann"), "due": 1e12}, "OverflowError"),
     ({"to": user("nobody")}, "user 'nobody', which does not exist"),
     ({"to": user("ann"), "four_eyes": True}, "needs the answers of 1 people, and 0 of those"),
     ({"to": group("nobodies")}, "group 'nobodies', which does not exist"),

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-# What one chunk adds to the answer.
+# The part of an answer that one chunk adds.
 Delta = dict[str, Any]
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
@@ -93,7 +93,7 @@ def serving() -> Iterator[ModelEndpoint]:
             for name, value in endpoint.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            with suppress(ConnectionError):  # the client may have read enough
+            with suppress(ConnectionError):  # the client may close the connection early
                 for chunk in endpoint.chunks():
                     self.wfile.write(chunk)
                     self.wfile.flush()

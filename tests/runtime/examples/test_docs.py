@@ -32,7 +32,7 @@ def load(code: str) -> dict[str, Any]:
 
 
 PAGES = ("writing-workflows", "prompts", "steps", "replay", "nat")
-# This page has a workflow, its test, and an agent that uses an MCP server.
+# Code of this page: a workflow, its test, and an agent that uses an MCP server.
 AGENT, AGENT_TEST, MCP_AGENT = blocks("docs/agents.md")
 CODE = blocks("README.md") + [code for page in PAGES for code in blocks(f"docs/{page}.md")]
 CODE.append(AGENT)
@@ -142,7 +142,7 @@ async def test_agent_in_the_document_is_hosted(
 async def test_agent_with_tools_of_an_mcp_server_in_the_document_is_hosted(
     host_workflow: NewHosting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(Path(__file__).parent)  # shop_server.py is there
+    monkeypatch.chdir(Path(__file__).parent)  # the folder contains shop_server.py
     load(MCP_AGENT)
     async with host_workflow("shop_helper") as hosting:
         output = await hosting.converse("Pay Eve back", {"Shop refund 17": "approve"})

@@ -28,7 +28,7 @@ def test_the_plan_adds_up() -> None:
     plan = compute(SavingsTerms())
     assert plan[-1].paid == 200 * 12 * 20
     assert sum(year.interest for year in plan) == plan[-1].balance - plan[-1].paid
-    # The closed formula, without the rounding to cents.
+    # Compare with the closed formula, which does not round to cents.
     rate = 0.035 / 12
     assert float(plan[-1].balance) == pytest.approx(200 * ((1 + rate) ** 240 - 1) / rate, abs=0.2)
 
@@ -77,7 +77,8 @@ class TestParallelReview:
         ("answers", "expected_text"),
         [
             ({"verdict": "change", "Which changes": "shorter"}, "**To be changed:** shorter"),
-            ({"Security": "reject", "verdict": "approve"}, "**Rejected.**"),  # one is enough
+            # One rejection is enough.
+            ({"Security": "reject", "verdict": "approve"}, "**Rejected.**"),
         ],
     )
     async def test_one_rejection_or_change_request_decides_the_review(

@@ -13,7 +13,7 @@ from natproject.settings.env import ROOT
 
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.M | re.S)
 NOT_CLONED = shutil.ignore_patterns(".*", "var", "__pycache__")
-# What the workflow says at each `make run` behind the first.
+# Output of the workflow at each `make run` after the first.
 SAYS = [
     "I look into it: The mug",
     "Order 1042 is a mug for 12.50 €. It is broken",

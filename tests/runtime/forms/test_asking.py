@@ -30,7 +30,7 @@ from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-assert probe  # importing it declares it
+assert probe  # the import declares the workflow
 
 
 @workflow(name="t_forms", title="Forms")
@@ -87,10 +87,11 @@ async def test_a_form_that_is_gone_is_found_while_it_waits(monkeypatch: pytest.M
         assert "asked:Small" in line["error"]
         row = await reads.read(Run.objects.get, pk=run)
         assert "asked:Small" in row.replay_problem
-        # Nobody can answer it; nothing else happens to it.
+        # The question cannot be answered while the form class is missing, but the run stays as it
+        # is.
         with pytest.raises(Invalid, match="does not work at the moment"):
             await hosting.answer('{"days": 1}', prompt)
-        # It is back, under the name that it had.
+        # Restore the form class under the same name.
         monkeypatch.setattr(asked, "Small", gone, raising=False)
         await hosting.answer('{"days": 1}', prompt)
         assert await hosting.result(run) == "Small(days=Decimal('1'))"

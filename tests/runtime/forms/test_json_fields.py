@@ -41,7 +41,7 @@ def test_json_that_cannot_be_stored_is_refused_at_its_field(prompt: Any, value: 
         prompt.check(answer)
     assert list(refused.value.details["errors"]) == ["more"]
     assert "Enter valid JSON" in prompt.make({"more": [value]}).as_div()
-    # A program sends it as text.
+    # Programs send the answer as text.
     text = f'{{"decision": "approve", "arguments": {{"more": {value}}}}}'
     if prompt.input_type == "form":
         text = f'{{"more": {value}}}'

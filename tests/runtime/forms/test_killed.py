@@ -40,6 +40,6 @@ async def test_a_file_of_a_form_outlasts_kills(server: Server) -> None:
     async with socket(server, "c", last_sequence=0) as last:
         await last.until_ended("completed")
         assert last.text().endswith(" taxi.csv b'1,2'")
-    # Else it would be deleted a day later, as one that nobody has sent.
+    # Without `taken_at`, the file would be deleted after a day, as one that was never sent.
     taken = "SELECT 1 FROM sessions_app_attachment WHERE taken_at IS NOT NULL"
     assert len(await asyncio.to_thread(server.rows, taken)) == 1

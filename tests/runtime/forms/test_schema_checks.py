@@ -35,7 +35,7 @@ def bomb(levels: int) -> Schema:
 
 
 BOMB = bomb(60)
-# A value that Python's engine would not end with.
+# Value for which Python's `re` would practically never end.
 HOSTILE: dict[str, Any] = {"x": "a" * 60 + "!"}
 PATTERN: Schema = {"anyOf": [{"type": "string", "pattern": "^(a+)+$"}]}
 TOO_MUCH_WORK = "takes too long to check"
@@ -72,7 +72,8 @@ def test_value_that_takes_too_much_work_is_refused_soon() -> None:
         {"properties": {"x": {"not": {"not": PATTERN}}}},
         {"patternProperties": {"^(x+)+$": PATTERN}},
         {"$defs": {"p": PATTERN}, "additionalProperties": {"$ref": "#/$defs/p"}},
-        {"properties": {"x": {"pattern": "^(?=a)(a+)+$"}}},  # a look-around: in bounded steps
+        # A look-ahead: checked in a limited number of steps.
+        {"properties": {"x": {"pattern": "^(?=a)(a+)+$"}}},
     ],
 )
 def test_patterns_are_linear_at_every_depth(schema: Schema) -> None:
@@ -152,7 +153,8 @@ async def test_event_loop_goes_on_during_a_check() -> None:
     with soon(25):
         checks = asyncio.gather(*(aargument_problems(BOMB, {"x": n}) for n in range(3)))
         assert await longest_standstill(checks) < 1
-    # None of them is refused for want of a free process: a replay finds the same.
+    # All checks take too long; none is refused because no process is free. A replay must find the
+    # same.
     assert all(TOO_MUCH_WORK in str(one[""]) for one in await checks)
     assert await acheck_schema({"type": "text"}) == check_schema({"type": "text"})
 

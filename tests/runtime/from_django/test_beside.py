@@ -16,8 +16,8 @@ from tests.support.server import ROOT, Server
 
 pytestmark = pytest.mark.slow
 
-# A run that nobody tells of its answer looks for it when it is parked, after a minute; it is to
-# hear of it long before that.
+# A parked run finds an answer that no message announced. Parking comes late here (in seconds),
+# because the run must be told of the answer much sooner.
 PARK_AFTER = "100"
 
 RunCommand = Callable[..., str]
@@ -138,9 +138,9 @@ def test_messages_sent_while_servers_are_killed_are_read_in_order(
             for number in numbers[first : first + 10]:
                 sender.ask("send", run, number, number)
             outcomes = [sender.answer() for _ in range(5)]
-            # A run that does not get on between three kills is suspended.
+            # Wait for progress: a run without progress between three kills would be suspended.
             until(partial(is_read, server, first + 1))
-            server.kill()  # some are read, some are not, and some are yet to come
+            server.kill()  # some values are read, some are stored only, and some are not sent yet
             outcomes += [sender.answer() for _ in range(5)]
             assert outcomes == ["accepted"] * 10
             server.start()

@@ -114,7 +114,7 @@ async def test_each_event_has_its_own_time_to_come() -> None:
         events = runs.events(run, timeout=0.3)
         while next(events).type != "interaction":
             pass
-        time.sleep(0.3)  # who follows has something to do meanwhile
+        time.sleep(0.3)  # time that the caller spends between two events
         began_at = time.monotonic()
         with pytest.raises(TimeoutError):
             list(events)

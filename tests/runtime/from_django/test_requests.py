@@ -138,7 +138,7 @@ async def test_a_start_with_the_same_key_gives_the_same_run() -> None:
         assert await hosting.in_thread(start, "hello", key="order-1", conversation="c") != first
         ben = await hosting.in_thread(make_user, "ben")
         assert await runs.astart("t_greet", "hello", user=ben, key="order-1") != first
-        # Two workflows are started by the number of the same order.
+        # The key of an order may start one run in each of two workflows.
         second = await runs.astart("t_greet_again", "hello", user=user, key="order-1")
         assert second != first
         assert (await runs.aresult(second, timeout=30)).text == "ann: hello"
@@ -178,7 +178,7 @@ async def test_a_refused_start_stores_nothing() -> None:
         with pytest.raises(Invalid, match="t_another"):
             await hosting.in_thread(start, "hello", conversation="c")
         assert await hosting.in_thread(Run.objects.count) == 1
-        ben = await hosting.in_thread(make_user, "ben")  # who has no conversation of this name
+        ben = await hosting.in_thread(make_user, "ben")  # ben has no conversation of this name
         await runs.astart("t_greet", "hello", user=ben, conversation="c")
 
 

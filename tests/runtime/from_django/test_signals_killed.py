@@ -11,7 +11,7 @@ from tests.support.polling import until
 from tests.support.running_form import CLUSTER
 from tests.support.server import Server
 
-# For the worker that is dead: how long it might have taken is no matter of this test.
+# Let the dead worker's signal be due now, because the test is not about how long others wait.
 LATER = "UPDATE sessions_app_pendingsignal SET due_at = CURRENT_TIMESTAMP"
 
 

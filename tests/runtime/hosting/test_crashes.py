@@ -139,7 +139,7 @@ async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, 
 
 @pytest.mark.slow
 async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Server) -> None:
-    # Long steps: the kill is to land within the third, on a busy machine too.
+    # Steps are long, so that the kill happens within the third, even on a busy machine.
     killed_socket = await killed_at(server, "step(count=4, seconds=1.5)", in_step_3)
     async with back(server, killed_socket) as client:
         resumed = await client.until(
@@ -155,8 +155,8 @@ async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> Non
     whole = "".join(f"2:{n} " for n in range(40))
     async with back(server, killed_socket) as client:
         prompt = await client.until("system_interaction_message")
-        assert client.text().endswith(whole)  # what was committed and not sent comes first
-        server.kill()  # it ended: from here on nothing makes the call again
+        assert client.text().endswith(whole)  # text that was committed before the crash comes first
+        server.kill()  # the stream has ended: from here on nothing repeats the call
         server.restart()
     async with back(server, client) as answering:
         await answering.answer("yes", prompt)
@@ -219,7 +219,8 @@ async def test_a_run_that_kills_its_process_is_set_aside_alone(server: Server) -
         await client.message("exit_process()", conversation_id="poison")
         await asyncio.to_thread(server.host.wait, 20)
     for _ in range(10):
-        # It is set aside at last; until then it kills its host, maybe before the server answers.
+        # Repeat until the run is set aside. Before that, it may kill its host even before the
+        # server answers.
         with suppress(Ended):
             server.restart()
         await asyncio.to_thread(until, lambda: is_over_or_dead(server), 120)

@@ -26,7 +26,7 @@ from tests.support.running_form import CLUSTER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# How often each of these is to meet a fault, and how often it was called.
+# Number of faults that each operation is to meet, and number of calls of each.
 faults: Counter[str] = Counter()
 calls: Counter[str] = Counter()
 gate: dict[str, asyncio.Event] = {}
@@ -105,7 +105,7 @@ async def test_a_run_with_repeated_database_faults_is_suspended_and_can_be_resum
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sessions_app.storage.writer.WRITE_PATIENCE", 0.2)
-    faults[place] = 1000  # it may be another database
+    faults[place] = 1000  # a lasting fault, possibly of another database than the runtime's
     async with Hosting("t_faulty") as hosting:
         row = await hosting.until_ended(await hosting.submit(place))
         assert row.status == "suspended"
@@ -192,7 +192,7 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
         async with database_away():
             gate["end"].set()
             await until_true(lambda: calls["long"])
-            await asyncio.sleep(0.3)  # so that it is to be stored
+            await asyncio.sleep(0.3)  # time for the attempt to store the result
         assert await hosting.result(run) == "its result"
 
 

@@ -61,7 +61,8 @@ async def test_reject_a_second_message_is_refused_and_not_stored_but_not_the_fir
         with pytest.raises(Busy):
             await hosting.submit("two")
         message_id = (await hosting.until_status(first, "waiting")).message_id
-        assert await hosting.submit("one", message_id=message_id) == first  # sent again
+        # A repetition of the first message.
+        assert await hosting.submit("one", message_id=message_id) == first
         await hosting.answer("x")
         await hosting.until_ended(first)
         await hosting.until_ended(await hosting.submit("echo"))
@@ -145,7 +146,7 @@ at_once = [0, 0]
 async def busy(message: Message, context: Context) -> AsyncGenerator[str, None]:
     at_once[0] += 1
     at_once[1] = max(at_once)
-    await asyncio.sleep(0.1)  # long enough for those behind it to begin, if they may
+    await asyncio.sleep(0.1)  # long enough for the next runs to begin, if they may
     at_once[0] -= 1
     yield "done"
 
@@ -291,7 +292,8 @@ async def test_a_replaced_host_writes_nothing_more() -> None:
         assert not accepted_names
         assert await hosting.events() == before
         await hosting.answer("x", prompt)
-        # The fenced host lets go; the key's next host goes on from the journal.
+        # The host with the lost lease gives up; the next host of the key continues from the
+        # journal.
         await hosting.without_hosts()
         await hosting.announce(row.key)
         assert await hosting.result(run) == "one=x"
@@ -478,7 +480,7 @@ async def test_a_run_is_set_aside_only_where_it_does_not_get_on_between_its_cras
 
 
 async def test_a_workflow_that_is_not_offered_any_more_suspends_its_runs() -> None:
-    # Those that wait for people, in other conversations of the same host, go on to wait.
+    # Runs of the same host that wait for people, in other conversations, continue to wait.
     async with asking("t_built", "ask") as (hosting, asks, prompt):
         await hosting.stop()
         run = await hosting.submit(conversation="other")

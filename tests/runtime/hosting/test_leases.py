@@ -21,7 +21,7 @@ def test_a_host_that_ends_in_good_order_takes_one_crash_off_its_runs_alone() -> 
     runs = [log.begin(crashes=crashes) for crashes in (0, 1, 2, 1)]
     tx = Transaction()
     lease = take_lease(tx, KEY)
-    let_go(tx, lease, [run.pk for run in runs[:3]])  # the last is of another host
+    let_go(tx, lease, [run.pk for run in runs[:3]])  # the last run belongs to another host
     crashes = [Run.objects.get(pk=run.pk).crashes for run in runs]
     assert crashes == [0, 0, 1, 1]
 
@@ -35,7 +35,7 @@ def test_a_released_lease_stays_as_the_record_of_its_key_alone() -> None:
     assert (rows[KEY].released_at, rows[KEY].evict_requested_at) == (tx.now, None)
     assert (rows[KEY].generation, rows[KEY].metrics) == (1, {})
     assert (rows[OTHER_KEY].released_at, rows[OTHER_KEY].metrics) == (None, {"ref_count": 1})
-    assert other.check(tx)  # an operator wants its builder closed
+    assert other.check(tx)  # true: an operator has requested that the builder be closed
 
 
 def test_the_only_process_releases_what_others_left_and_keeps_when_leases_ended() -> None:
@@ -60,7 +60,7 @@ def test_who_takes_a_key_again_replaces_its_own_lease_only() -> None:
     again = take_lease(tx, KEY)
     assert (first.generation, again.generation) == (1, 2)
     assert not again.check(tx)
-    assert not other.check(tx)  # as it was looked up in this transaction
+    assert not other.check(tx)  # cached since the first look in this transaction
     with pytest.raises(Fenced) as refusal:
         first.check(tx)
     assert refusal.value.args == Fenced(KEY, 1, 2).args

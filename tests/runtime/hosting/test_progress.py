@@ -20,7 +20,7 @@ from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-assert probe  # importing it declares it
+assert probe  # the import declares the workflow
 
 
 class NeighbourFailed(Exception):
@@ -42,7 +42,8 @@ async def test_progress_that_is_written_again_after_a_neighbour_failed_is_stored
     async with running("expense_approval", "Taxi 10") as (hosting, run):
         leased = await in_hand(await hosting.until_status(run, "waiting"), crashes=2)
         lane, gate = Lane(), threading.Event()
-        # The two after it gather meanwhile, and share a transaction, which is rolled back.
+        # The two writes behind the first one are queued meanwhile and share a transaction, which is
+        # rolled back.
         first = writer.write(lambda tx: gate.wait(10), Lane(order_of=lane))
         progress = writer.write(leased.reset_crashes, Lane(order_of=lane))
         neighbour = writer.write(fail, Lane(order_of=lane))

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.formless
 Status, Event = Run.Status, RunEvent
 ENDS = {RunState.COMPLETING, RunState.CANCELLING, RunState.FAILING, RunState.SUSPENDING}
 OVER = {*ENDS, RunState.ENDED, RunState.LEFT}
-# What takes a run out of memory, so that it never completes there.
+# Events that take a run out of memory, so that the run never completes there.
 LEAVES = [Event.PARK, Event.DRAIN, Event.LOST, Event.TOO_LONG, Event.TOO_MANY, Event.REPLAY]
 MISMATCH = partial(NonDeterminism, 1, "it differs", recorded_call="step a", new_call="step b")
 
@@ -68,7 +68,7 @@ class RunStates(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.words: asyncio.Queue[str] = asyncio.Queue()
         self.stubborn = False
-        # The events before the code was over, and the texts that it gave after it was thrown out.
+        # Events before the code ended, and texts that the code produced after its eviction.
         self.events: list[RunEvent] = []
         self.stored: list[str] = []
         self.late: set[str] = set()
@@ -78,10 +78,10 @@ class RunStates(RuleBasedStateMachine):
         self.has_met_fault = False
         self.patches = ExitStack()
         self.patches.enter_context(patch.multiple(writer, write=self.write, submit=self.submit))
-        # A rule, not the time, gives a stop up.
+        # A rule, not a timer, decides that a stop is given up.
         self.patches.enter_context(patch.object(run_task, "STANDS_AFTER", 10_000))
 
-    # --- what stands in the place of the pool, of the workflow and of the database
+    # --- stand-ins for the pool, the workflow and the database
 
     @asynccontextmanager
     async def open_pool(self, _request: object) -> AsyncIterator[Any]:
@@ -123,7 +123,7 @@ class RunStates(RuleBasedStateMachine):
         future.set_result(None)
         return future
 
-    # --- rules
+    # --- rules of the state machine
 
     def turn(self, call: Callable[[], object] = int) -> None:
         async def do() -> None:
@@ -146,7 +146,7 @@ class RunStates(RuleBasedStateMachine):
         if begins:
             self.turn(start)
             assert self.run.run.runner is not None
-        else:  # the next events come before its code has begun
+        else:  # the next events come before the run's code has begun
 
             async def do() -> None:
                 start()
@@ -220,7 +220,7 @@ class RunStates(RuleBasedStateMachine):
             work(tx)
             self.stored += [call.args[2].get("text", "") for call in tx.append.call_args_list]
 
-    # --- what always holds
+    # --- invariants
 
     @invariant()
     def nothing_that_thrown_out_code_gives_is_stored(self) -> None:
@@ -294,7 +294,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
 
 
 def test_a_run_in_memory_keeps_its_rules_whatever_comes() -> None:
-    # Without the search for a shorter example, which takes minutes.
+    # Skip shrinking, that is, the search for a shorter example: it takes minutes.
     run_state_machine_as_test(
         RunStates,
         settings=settings(max_examples=400, stateful_step_count=20, phases=[Phase.generate]),

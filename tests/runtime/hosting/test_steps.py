@@ -45,7 +45,7 @@ async def stutters() -> AsyncIterator[str]:
 async def test_a_step_that_takes_long_is_tried_again(step: Callable[..., Any]) -> None:
     async def impatient(context: Context) -> str:
         try:
-            # Long enough for a thread to begin with it, where others have the processors.
+            # Time enough for a thread to begin the step, even on a busy machine.
             return await context.step(step, 5, timeout=0.5, retry=Retry(attempts=2, wait=0))
         except StepFailed as error:
             return f"{error} {(await context.ask(TextPrompt(text='?'))).text}"
@@ -110,7 +110,7 @@ async def test_a_step_gets_all_of_what_can_be_read_only_once() -> None:
 
 
 def exits() -> str:
-    raise SystemExit("usage: exits")  # as a parser of arguments does
+    raise SystemExit("usage: exits")  # as argument parsers do
 
 
 async def exits_itself() -> str:
@@ -141,7 +141,7 @@ async def test_a_run_that_is_over_is_not_kept_by_its_own_functions() -> None:
     kept: list[weakref.ref[Any]] = []
 
     async def uses(context: Context) -> str:
-        data = asyncio.Event()  # or whatever the run has in memory
+        data = asyncio.Event()  # stands for any object that the run holds in memory
         kept.append(weakref.ref(data))
 
         def is_set() -> bool:
@@ -181,7 +181,7 @@ async def test_steps_side_by_side_all_end_before_their_process_stops() -> None:
 
 
 async def test_the_time_of_a_step_begins_when_it_has_a_thread() -> None:
-    async def many(context: Context) -> str:  # sixteen at once
+    async def many(context: Context) -> str:  # sixteen steps run at the same time
         results = await context.gather(*(context.step(blocks, 0.5, timeout=1) for _ in range(64)))
         return str(len(results))
 

@@ -196,7 +196,8 @@ async def test_reasoning_that_a_workflow_yields_is_shown_as_steps_and_not_in_the
 
     async with asking(hosting_of(thinks)) as (hosting, run, _):
         before = [e.payload["state"] for e in await hosting.events() if e.type == "step"]
-        assert before == ["in_progress", "complete"]  # while people are asked
+        # The step is complete while the question waits.
+        assert before == ["in_progress", "complete"]
         assert await hosting.complete(run, "yes", restart=True) == "yes, Looking."
         steps = [e.payload for e in await hosting.events() if e.type == "step"]
     ended = [(s["step_id"], s["payload"]) for s in steps if s["state"] == "complete"]

@@ -46,6 +46,7 @@ def test_a_key_that_is_queued_again_is_taken_over_where_a_retry_fails() -> None:
         return int(job)
 
     job = writer.write_now(put_and_lose)
-    with pytest.raises(UniqueViolation):  # where it does not fail, `TAKE_AWAY` may go
+    # If this ever succeeds, the statement `TAKE_AWAY` can be removed.
+    with pytest.raises(UniqueViolation):
         app.job_manager.retry_job_by_id(job, retry_at=timezone.now())
     assert writer.write_now(take_over.take_over) == 1

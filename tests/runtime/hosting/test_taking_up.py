@@ -97,7 +97,7 @@ async def test_an_answer_is_kept_for_a_run_whose_look_is_on_its_way() -> None:
         [host] = hosting.hosts
         gate = threading.Event()
 
-        def hold() -> None:  # what is queued until then is one transaction
+        def hold() -> None:  # all writes that are queued until then share one transaction
             gate.wait(10)
 
         held = writer.write(lambda tx: tx.after_commit.append(hold))

@@ -89,7 +89,7 @@ async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_beh
         assert await runs.aresume(failed_run, by=django_user("op"))
         await hosting.restart()
         echo = await hosting.submit("echo", conversation="other")
-        await hosting.until_ended(echo)  # by then a host has looked
+        await hosting.until_ended(echo)  # by then, the host has selected runs again
         assert await statuses(failed_run, active, queued) == ["queued", "waiting", "queued"]
         await hosting.answer("1")
         await hosting.prompts(failed_run)
@@ -104,7 +104,7 @@ async def test_a_child_has_its_turn_before_queued_messages(monkeypatch: pytest.M
         await hosting.prompts(first)
         behind = [await hosting.submit("echo") for _ in range(3)]
         await hosting.answer("1")
-        await hosting.prompts(parent)  # its child is over
+        await hosting.prompts(parent)  # the child run has ended
         await hosting.answer("2")
         await hosting.until_ended(behind[-1])
 

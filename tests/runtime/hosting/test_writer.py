@@ -67,7 +67,7 @@ async def test_a_write_that_may_be_committed_is_not_repeated(
     """The connection is lost when the commit of two writes has gone through, and nobody knows."""
     lane, done_names = Lane(), list[str]()
     held, gate = threading.Event(), threading.Event()
-    commit = vars(BaseDatabaseWrapper)["_commit"]  # which its types do not have
+    commit = vars(BaseDatabaseWrapper)["_commit"]  # the type stubs lack this method
 
     def lose(connection: BaseDatabaseWrapper) -> None:
         commit(connection)
@@ -90,7 +90,7 @@ async def test_a_write_that_may_be_committed_is_not_repeated(
         before = writer.write(hold, lane)
         await asyncio.to_thread(held.wait, 10)
         two = [writer.write(make(name), Lane(order_of=lane)) for name in ("a", "b")]
-        gate.set()  # they have gathered meanwhile, and share a transaction
+        gate.set()  # both writes were queued meanwhile, and share a transaction
         await before
         outcomes = await asyncio.gather(*two, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 2
@@ -113,7 +113,7 @@ async def test_writes_of_lanes_beside_each_other_are_made_in_the_order_queued() 
     def make(number: int) -> Work[None]:
         def work(tx: Transaction) -> None:
             if not number:
-                time.sleep(0.2)  # any that may overtake it does so meanwhile
+                time.sleep(0.2)  # time for later writes to overtake this one, if they could
             numbers.append(number)
 
         return work
@@ -188,7 +188,7 @@ async def test_values_come_back_from_postgresql_as_they_went() -> None:
     values = uuid4(), datetime.now(UTC), True, 2**40, -1, None, "%s 'ä' \\ $1", {"a": [1, "b"]}
     types = "uuid", "timestamptz", "bool", "bigint", "smallint", "int", "text", "jsonb"
     places = ", ".join(f"%s::{type_}" for type_ in types)
-    for _ in range(2):  # the second is prepared
+    for _ in range(2):  # the second query uses a prepared statement
         [(*read, document, literal)] = await fetch(f"SELECT {places}, '100 %%'", *values)
         assert (*read, sql.read_json(document), literal) == (*values, "100 %")
 
@@ -240,8 +240,8 @@ async def test_a_write_that_is_repeated_is_told_once() -> None:
     assert announced == [3]
 
 
-# A table in which the first two commits of a row fail. A sequence counts
-# what is rolled back too.
+# Statements for a table in which the first two commits of a row fail. A sequence counts them,
+# because a rollback does not undo its increments.
 COLLIDING = (
     "CREATE TABLE colliding (n int)",
     "CREATE SEQUENCE commits",

@@ -178,7 +178,7 @@ async def test_clock_names_a_deadline_that_cannot_be_settled(host_workflow: NewH
         run = await hosting.send("go")
         await hosting.advance(days=3, hours=1)
         row = await Interaction.objects.aget(run=run.id)
-        row.prompt["input_type"] = "gone"  # as of an application that is not installed any more
+        row.prompt["input_type"] = "gone"  # a prompt type whose application was uninstalled
         await row.asave()
         async with asyncio.timeout(10):
             with pytest.raises(AssertionError, match=r"'Still there\?' falls due .* the log"):

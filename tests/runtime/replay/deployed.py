@@ -7,7 +7,7 @@ from sessions_app.workflows import Context, Message, workflow
 from tests.support.hosting import Hosting
 
 Body = Callable[[Context], Awaitable[str]]
-# The code that is deployed; and what its steps were executed with.
+# `body` is the deployed code; `executed` has the arguments of executed steps.
 body: list[Body] = []
 executed: list[str] = []
 

@@ -128,7 +128,7 @@ async def test_an_answer_outlives_the_account_of_who_gave_it() -> None:
         assert await hosting.complete(run, "yes", restart=True) == "False yes"
 
 
-# By the alphabet, as by the length of the names, they would stand otherwise.
+# Keys in an order that neither the alphabet nor the length of the names gives.
 DETAILS: dict[str, Any] = {
     "table": {"zone": "eu", "id": 7, "area": "west"},
     "rows": 12,
@@ -203,7 +203,7 @@ async def works_twice(context: Context) -> str:
 
 
 async def by_other_functions(context: Context) -> str:
-    await context.step(Booking().work, "a")  # moved into a class
+    await context.step(Booking().work, "a")  # the function has moved into a class
     await context.step(renamed, "b", name="work")
     return f"{(await context.ask(text())).text} {await context.step(renamed, 'c')}"
 
@@ -221,9 +221,9 @@ THREE = where(*ROOMS, "green")
         (text(timeout=60), text(timeout=120), "yes", "timeout: 60.0 became 120.0"),
         (text(details={"S": 1}), text(details={"S": 2}), "yes", 'details: {"S":1} became {"S":2}'),
         (where(*ROOMS), THREE, "blue", '"value":"green"'),
-        # An option less: the answer is one to the prompt that was shown.
+        # One option was removed. The answer is checked against the prompt that was shown.
         (where(*ROOMS), where("red"), "blue", "options: "),
-        # Other controls for a choice of one.
+        # The controls for one choice differ.
         (BINARY, THREE, "red", 'input_type: "binary_choice" became "radio"'),
         (ONE_OR_TWO, TWO_OR_THREE, "1", "min_selected: 0 became 2"),
     ],
@@ -250,7 +250,7 @@ BEHIND = "the arguments differ behind their first 500 characters"
         (ONE_STEP, SIX, "yes", [ARGUMENTS, SHOWN], ["room 5"]),
         (BY_CHANCE, BY_CHANCE, "yes", ["the arguments: "], [ANY]),
         (LONG_5, LONG_6, "yes", [BEHIND], [ANY]),
-        # None of these is a difference.
+        # These cases have no difference.
         (ONE_STEP, ONE_STEP, "yes", [], ["room 5"]),
         (draws, draws, "yes", [], ["3"]),
         (goes_through, goes_through, "yes pears", [], ["pears", "figs"]),
@@ -284,7 +284,7 @@ async def test_a_difference_is_noted_once_however_often_it_is_replayed() -> None
 
 
 def test_the_order_of_a_set_is_no_difference() -> None:
-    # They collide in a small table: who came first is first.
+    # 0 and 8 collide in a small hash table, so the iteration order is the order of insertion.
     one, other = {0}, {8}
     one.add(8)
     other.add(0)

@@ -108,7 +108,8 @@ async def test_a_fork_keeps_and_shows_what_precedes_its_position() -> None:
         taken_up = next(payload for payload in mine if "replayed" in payload)
         assert taken_up["replayed"] == 5
         assert taken_up["trace_id"]
-        # What it shows is its own: news of it are none of the other run's.
+        # The steps of the fork have the fork's id, so their events are never taken for the source
+        # run's.
         steps = [payload["step_id"] for payload in mine if "step_id" in payload]
         assert steps
         assert all(step.startswith(f"{run}:") for step in steps)
@@ -155,7 +156,7 @@ async def test_a_fork_waits_anew_for_a_pending_call() -> None:
         await hosting.answer("one", first)
         await hosting.until_status(source, Run.Status.WAITING)
         run = await fork(hosting, source, 5)
-        # Its turn comes after the first one's end, as that of any message.
+        # The fork has to wait for the end of the source run, as any message would.
         await runs.asend(source, "payment", 5, id="p1")
         [second] = await hosting.prompts(source)
         await hosting.answer("two", second)
@@ -236,7 +237,8 @@ async def test_a_fork_evaluates_patches_after_its_position_again() -> None:
         assert (row.status, row.patches) == (Run.Status.COMPLETED, {"change": 1})
         assert executed == ["new", "b"]
         executed.clear()
-        # What was met before it is kept, as it decided which calls are.
+        # A patch that comes before the fork's position is kept, because it decided which calls
+        # exist.
         fork_id = await fork(hosting, run, 2)
         assert (await hosting.until_ended(fork_id)).patches == {"change": 1}
         assert executed == ["new", "b"]
@@ -285,7 +287,8 @@ async def test_a_fork_is_made_once_for_a_key_and_rolled_back_with_its_caller() -
 async def test_a_fork_is_to_the_policy_what_a_message_is() -> None:
     async with asking("t_forked") as (hosting, source, first):
         await hosting.answer("one", first)
-        await hosting.until_status(source, Run.Status.WAITING)  # and not for a person
+        # The source waits for an arrival, not for a person.
+        await hosting.until_status(source, Run.Status.WAITING)
         hosting.offer(second_message="reject")
         with pytest.raises(Busy):
             await fork(hosting, source, 2)

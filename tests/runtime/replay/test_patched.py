@@ -85,16 +85,18 @@ async def through(*codes: Body) -> tuple[Run, list[str]]:
 @pytest.mark.parametrize(
     ("codes", "ends", "steps"),
     [
-        # Runs that went by before go on without it, and others have it.
+        # Runs that had passed the place of the patch continue without the new call; others make the
+        # call.
         ((before, after, after), "completed", ["a", "later", "b"]),
         ((after, after, after), "completed", ["new", "a", "later", "b"]),
         ((before, before, after), "completed", ["a", "b"]),
-        # Once all runs have it, the question goes without harm; before, it does not.
+        # Once all runs have the patch, the call of `patched` can be removed; earlier removal is a
+        # mismatch.
         ((after, after, cleaned_up), "completed", ["new", "a", "later", "b"]),
         ((before, after, cleaned_up), "suspended", ["a", "later", "b"]),
-        # It comes too late for a run that has it from a later place on.
+        # A patch at an earlier place comes too late for a run that has passed that place.
         ((before, after, earlier), "completed", ["a", "later", "b"]),
-        # In a loop it holds for every turn or none.
+        # In a loop, a patch applies to all iterations or to none.
         ((loops, *[loops_with_work] * 3), "completed", []),
         ((*[loops_with_work] * 4,), "completed", ["0", "1", "2"]),
         ((at_once, at_once), "completed", ["0", "1", "2"]),

@@ -65,7 +65,7 @@ async def resume_to_end(hosting: Hosting, run: Run) -> Run:
 async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
     async with Hosting("t_deployed") as hosting:
         run = await failed_after_an_answer(hosting, wrong)
-        # A stop that came too late for it does not stop it now.
+        # An old stop request, which came too late, does not stop the resumed run.
         await Run.objects.filter(pk=run.id).aupdate(stop_requested_at=timezone.now())
         deploy(lambda context: asks(context, right))
         by = await reads.read(get_user_model().objects.get, pk=hosting.user)
@@ -76,7 +76,7 @@ async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
         assert executed == ["a", "b"]
         reasons = [event.payload.get("reason") for event in await hosting.events()]
         assert f"resumed by {by}" in reasons
-        # One that has completed is not resumed.
+        # A completed run cannot be resumed.
         assert not await runs.aresume(run.id, by=by)
         assert not await hosting.in_thread(runs.resume, run.id, by=by)
         with pytest.raises(NotFound):
@@ -95,7 +95,7 @@ async def test_a_stopped_run_whose_clean_up_failed_goes_on_with_it() -> None:
         await runs.acancel(run)
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
         rows = Run.objects.filter(pk=run)
-        await rows.aupdate(status=Run.Status.FAILED)  # as where the database took no more of it
+        await rows.aupdate(status=Run.Status.FAILED)  # as if the database had not stored the end
         assert (await resume_to_end(hosting, await rows.aget())).status == Run.Status.CANCELLED
         assert executed == ["cleaned"]
         assert not await Interaction.objects.filter(status="pending").aexists()
@@ -231,7 +231,7 @@ async def test_text_goes_on_where_it_failed(then: list[str], restarts: int) -> N
         types = [event.type for event in events]
         assert types.count(Event.Type.RESTART) == restarts
         assert Event.Type.TEXT not in types
-        # Who reads the log after the end, and knows no restarts, is not told it twice.
+        # Clients that read the log after the end, and ignore restarts, get no text twice.
         texts = [one.payload["text"] for one in events if one.type == Event.Type.MESSAGE]
         assert "".join(texts) == f"Hello. {''.join(then)}Done."
 
@@ -254,7 +254,7 @@ async def test_withdrawn_text_stays_withdrawn_through_resumptions() -> None:
         broken["now"] = False
         assert (await resume_to_end(hosting, run)).status == Run.Status.COMPLETED
         assert await hosting.output(run.id) == "Hello. four Done."
-        # An operator finds all that was ever shown.
+        # Discarded text is still readable for operators.
         assert await reads.read(gone) == ["one two ", "one three "]
 
 

@@ -71,7 +71,7 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
     def too_late(tx: Transaction, interaction: UUID) -> None:
         incoming = IncomingAnswer("a1", "test", TextAnswer("yes"), interaction=str(interaction))
         answer_result = answer_in_name(tx, by, check_in_name(interaction, incoming))
-        # A worker's own round may find it due beside this one.
+        # The worker's own maintenance may expire the prompt at the same time.
         assert answer_result.outcome in (Outcome.ACCEPTED, Outcome.DUPLICATE)
         expire(tx, interaction)
         expired.append(interaction)
@@ -101,7 +101,7 @@ async def test_a_late_answer_is_never_applied_to_the_next_prompt() -> None:
     async with asking("t_two") as (hosting, run, first):
         await hosting.answer("yes", first)
         [second] = await hosting.prompts(run)
-        # A plain client names the prompt by the id that it answers with.
+        # A plain client names the prompt by the id of its answer.
         incoming = IncomingAnswer(str(first.id), "test", TextAnswer("no"), names=[str(first.id)])
         late = await answers.answer(by=hosting.person, conversation_id="c", answer=incoming)
         assert late.outcome == Outcome.STALE
@@ -219,7 +219,7 @@ async def test_questions_that_were_answered_in_time_are_not_looked_at_when_it_is
             row.pk = uuid4()
         await Interaction.objects.abulk_create(settled)
         await Interaction.objects.filter(pk=prompt.pk).aupdate(expires_at=timezone.now())
-        async with asyncio.timeout(20):  # it would look for ever
+        async with asyncio.timeout(20):  # a failure would search without end
             await hosting.settle_due()
         assert (await Interaction.objects.aget(pk=prompt.pk)).status == "expired"
 
@@ -244,7 +244,8 @@ async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
     async with asking("t_close_deadline") as (hosting, run, prompt):
         row = Interaction.objects.filter(pk=prompt.pk)
         await reads.read(lambda: row.update(expires_at=timezone.now()))
-        answer_result = await hosting.answer("yes", prompt)  # before anything looks at deadlines
+        # Before the maintenance checks deadlines.
+        answer_result = await hosting.answer("yes", prompt)
         assert answer_result.outcome == Outcome.EXPIRED
         await hosting.until_ended(run)
         expired = await reads.read(row.get)

@@ -63,10 +63,10 @@ async def test_files_go_with_their_conversation(folder: Path, settings: Any) -> 
         await kept(hosting.user, "unsent")
         old = Conversation.objects.filter(conversation_id="old")
         await reads.read(lambda: old.update(updated_at=DAYS_AGO))
-        assert await retention.clean() == 2  # the conversation, and its file
+        assert await retention.clean() == 2  # the conversation and its file
         assert files(folder) == ["unsent", "young"]
         assert await reads.read(Attachment.objects.count) == 2
-        # Whoever else deletes one: it goes at the next cleaning.
+        # Rows may also be deleted by other code: the next cleaning then removes the file.
         await reads.read(lambda: User.objects.get(pk=hosting.user).delete())
         assert files(folder) == ["unsent", "young"]
         await retention.clean()
@@ -105,7 +105,7 @@ async def test_a_crash_leaves_no_file_without_a_row(
             raise Killed
 
         def refused(path: str) -> None:
-            raise RuntimeError("access denied")  # S3's are no OSErrors
+            raise RuntimeError("access denied")  # S3's errors are not OSErrors
 
         for place, name in ((attachments, "_complete"), (storages["default"], "save")):
             with monkeypatch.context() as patch:

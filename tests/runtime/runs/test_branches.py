@@ -67,7 +67,7 @@ async def test_unfinished_runs_are_not_in_the_history() -> None:
         await complete_message(hosting, "meanwhile")
         assert histories.pop("ask") == histories["meanwhile"] == ["one", "re one"]
         await hosting.complete(run, "yes", prompt, restart=True)
-    assert histories["ask"] == ["one", "re one"]  # as before, whatever was said since
+    assert histories["ask"] == ["one", "re one"]  # unchanged by later messages
 
 
 @pytest.mark.parametrize("branched", [False, True])
@@ -120,9 +120,9 @@ async def test_a_message_may_go_on_with_an_older_branch_which_is_the_newest_then
         await complete_message(hosting, "a2", replaces=first)
         await complete_message(hosting, "c", follows=first)
         await complete_message(hosting, "d")
-        # That it is not the last of its branch makes no branch of its own.
+        # A run that is not the last of its branch does not begin a new branch by that.
         run = await complete_message(hosting, "e", follows=first)
-        # A fork of an operator is a branch too.
+        # A fork by an operator begins a branch, too.
         by = await reads.read(lambda: Run.objects.get(pk=run).conversation.owner)
         await hosting.until_ended(await runs.afork(UUID(run), position=1, by=by))
         await complete_message(hosting, "f")

@@ -58,7 +58,7 @@ def test_a_prompt_is_the_same_after_it_was_stored() -> None:
         OAuthPrompt(text="https://example.org/", default="declined"),
     ]
     loaded_prompts = [load_prompt(json.loads(dump_prompt(prompt))) for prompt in prompts]
-    assert repr(loaded_prompts) == repr(prompts)  # as True equals 1
+    assert repr(loaded_prompts) == repr(prompts)  # compare texts, because True equals 1
 
 
 def test_a_prompt_is_stored_without_what_a_database_does_not_take() -> None:
@@ -83,7 +83,7 @@ def test_a_plain_value_is_an_option_with_that_value_id_and_label() -> None:
         (BINARY, "y", {"value": "y"}),
         (BINARY, "1", {"value": "y"}),
         (BINARY, "Yes", {"value": "y"}),
-        (CROSSED, "b", {"value": "b"}),  # a value wins over another's label
+        (CROSSED, "b", {"value": "b"}),  # a value takes precedence over another option's label
         (RADIO, ["pear"], {"value": "pear"}),
         (DROPDOWN, ["pear"], {"value": "pear"}),
         (NOTE, "whatever", {"value": "ok"}),

@@ -71,9 +71,9 @@ async def test_the_error_says_what_to_do(code: Body, advice: str) -> None:
         run = await hosting.until_ended(await hosting.submit())
         assert run.status == Run.Status.FAILED
         detail = problem(run)["detail"]
-        # Django's own advice, which is wrong in a workflow, must not stand above ours.
+        # Our advice must come first, because Django's own advice is wrong in a workflow.
         assert advice in (detail.splitlines()[0] if advice == ORM else detail)
-        assert advice not in problem(run)["message"]  # that is for people
+        assert advice not in problem(run)["message"]  # the message is for users, not for authors
 
 
 def work() -> str:
@@ -238,7 +238,7 @@ def test_two_workflows_of_one_name_are_refused_with_both_places() -> None:
         return message.text
 
     try:
-        for _ in range(2):  # an import of the module anew is none of two
+        for _ in range(2):  # importing a module again is not a second declaration
             workflow(name="t_twice", title="Twice")(first)
         line = first.__code__.co_firstlineno
         both = rf"second in {__file__}:{line + 3}: .* of that name already, in {__file__}:{line}\."

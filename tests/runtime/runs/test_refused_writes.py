@@ -53,7 +53,8 @@ async def test_a_message_refused_for_a_taken_file_leaves_no_run() -> None:
         await hosting.submit("first")
         refused_names: list[str] = []
         async with asyncio.timeout(60):
-            while not refused_names:  # chance may have one thread write both: then both are taken
+            # Repeat: if one thread writes both by chance, both are accepted.
+            while not refused_names:
                 refused_names = await send_two_with_one_file(hosting)
         [name] = refused_names
         refused_runs = Run.objects.filter(message_id=name)
@@ -115,7 +116,7 @@ async def test_a_refused_write_is_not_announced_but_others_are(
                 writer.write(say(text, refused=text == "no"), one)
                 for text, one in zip(("one", "no", "two"), lanes, strict=True)
             ]
-            gate.set()  # they have gathered meanwhile, and share a transaction
+            gate.set()  # the writes were queued meanwhile, and share a transaction
             await before
             outcomes = await asyncio.gather(*written, return_exceptions=True)
         assert [type(one) for one in outcomes] == [type(None), Refused, type(None)]

@@ -22,7 +22,7 @@ from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-assert probe  # importing it declares it
+assert probe  # the import declares the workflow
 
 
 @pytest.mark.parametrize(

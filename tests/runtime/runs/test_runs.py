@@ -145,7 +145,7 @@ async def test_several_prompts_are_answered_in_any_order_before_and_after_a_rest
         await hosting.answer("a2", third)
         await hosting.restart()
         await hosting.answer("a1", second)
-        # It is in memory, with the first answer or with both, and waits there for the other.
+        # The run is in memory with one or two answers, and waits there for the remaining one.
         await until(Event.objects.filter(run=run, payload__replayed__gte=1).exists)
         await hosting.answer("a0", first)
         assert await hosting.result(run) == "a0,a1,a2"

@@ -25,7 +25,8 @@ MODULES = [
     *("sessions_app.workflows.context", "sessions_app.workflows.context_variables"),
     "sessions_app.workflows.request_context",
 ]
-# Names of quantities, and a word of the docstring (its own or its class's) that gives the unit.
+# Patterns for names of quantities, and the unit that the docstring of the function or class must
+# name.
 UNITS = {
     r"_ms$": "millisecond",
     r"seconds?$": "second",

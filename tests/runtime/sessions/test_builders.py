@@ -56,7 +56,7 @@ async def test_a_request_that_is_cancelled_while_it_waits_takes_no_build_from_ot
 
 async def test_a_build_that_nobody_waits_for_is_given_up_and_the_next_request_builds() -> None:
     async with managing_with_log(own) as (manager, log):
-        log.hold("ann")  # it hangs
+        log.hold("ann")  # the build hangs
         session = asyncio.create_task(say(manager, user_id="ann"))
         await log.until("ann building")
         session.cancel()
@@ -71,7 +71,8 @@ async def test_a_builder_is_entered_and_left_in_one_task_outside_of_the_request(
     @asynccontextmanager
     async def build(user: Person, options: BaseModel) -> AsyncIterator[str]:
         tasks_and_users.append((asyncio.current_task(), None))
-        async with asyncio.timeout(60):  # like a cancel scope: it must end in its own task
+        # Fails if entered and left in different tasks, like a cancel scope.
+        async with asyncio.timeout(60):
             yield "x"
         tasks_and_users.append((asyncio.current_task(), manager._get_user_id_from_context()))
 
@@ -90,7 +91,7 @@ async def test_a_request_during_an_eviction_waits_for_the_close_and_builds_anew(
         eviction = asyncio.create_task(manager._pool.user_builders.evict("ann"))
         await log.until("ann closing")
         session = asyncio.create_task(say(manager, user_id="ann"))
-        other = await say(manager, user_id="ben")  # waits for nobody
+        other = await say(manager, user_id="ben")  # ben does not wait for ann's closing
         assert other == "ben has ben#1"
         assert log.entries.count("ann building") == 1
         gate.set()
@@ -104,7 +105,7 @@ async def test_an_eviction_waits_for_a_close_that_another_began() -> None:
         gate = log.hold("ann closing")
         idle = asyncio.create_task(manager._pool.user_builders.evict_idle(0))
         await log.until("ann closing")
-        # That of a host, which gives the user's key to others then.
+        # The eviction by a host, which gives the user's key to other workers afterwards.
         eviction = asyncio.create_task(manager._pool.user_builders.evict("ann"))
         await turns()
         assert not eviction.done()
@@ -182,7 +183,7 @@ async def test_shutdown_waits_for_a_session_and_a_cancelled_one_goes_on_shutting
         assert "ann closed" not in log.entries
         async with session.run("x") as runner:
             assert await runner.result() == "ann has ann#1"
-    await turns()  # nobody waits for it, and so many were enough before
+    await turns()  # nothing awaits the closing; these turns of the loop suffice for it
     assert "ann closed" in log.entries
     await manager.shutdown()
 

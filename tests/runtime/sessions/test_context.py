@@ -103,7 +103,7 @@ def check_ids(values: dict[str, Any]) -> None:
     assert values["trace"] == TRACE_ID
     assert values["parent"] == ("p7", "caller")
     assert values["send"]["traceparent"].startswith(f"00-{TRACE_ID}-")
-    assert values["send"]["traceparent"] != TRACEPARENT  # a span of its own
+    assert values["send"]["traceparent"] != TRACEPARENT  # a new span in the same trace
     assert values["send"]["tracestate"] == "vendor=1"
 
 
@@ -355,7 +355,7 @@ async def test_nothing_is_kept_after_the_run_ended() -> None:
             with pytest.raises(RunEnded):
                 _ = context.builder
             del context
-        await asyncio.sleep(0)  # the loop lets go of what woke this task last
+        await asyncio.sleep(0)  # the event loop drops its last reference to this task's waker
         gc.collect()
         assert [one() for one in alive] == [None] * 4
         assert not manager._pool._opened

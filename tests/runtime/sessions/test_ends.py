@@ -48,7 +48,7 @@ async def test_a_close_that_hangs_is_cut_off_though_who_waited_for_it_is_cancell
         eviction.cancel()
         async with asyncio.timeout(10):
             assert await say(manager, user_id="ann") == "ann#2"
-        assert log.made[0].closed is False  # it was cut off in the middle
+        assert log.made[0].closed is False  # the closing was cancelled in the middle
         log.gates.clear()
 
 
@@ -99,14 +99,14 @@ async def test_a_builder_that_hangs_holds_up_no_shutdown(*, ignores_its_end: boo
     try:
         async with asyncio.timeout(10):
             await manager.shutdown()
-        if not ignores_its_end:  # it is cut off
+        if not ignores_its_end:  # the close is cut off
             await until_true(lambda: closed_names == ["two", "one"])
     finally:
         free.set()
     await until_true(lambda: not manager._pool.user_builders._closing)
 
 
-# --- shutdown
+# --- shutdown of a manager
 
 
 class Used:
@@ -274,7 +274,7 @@ async def test_a_run_that_does_not_end_is_left_behind(monkeypatch: pytest.Monkey
     await asyncio.wait([running])
 
 
-# --- a callback's own errors, and the clean-up's
+# --- errors of callbacks, and of their clean-up
 
 
 async def test_a_callbacks_own_timeout_is_no_deadline() -> None:

@@ -22,7 +22,7 @@ from tests.support.hosting import Hosting, make_user, until_true
 from tests.support.sessions import declare, free, managing, say, turns
 from tests.support.workflows import probe
 
-assert probe  # importing it declares it
+assert probe  # the import declares the workflow
 
 USERS = "abc"
 
@@ -60,7 +60,7 @@ async def test_the_next_free_place_is_for_the_user_who_has_the_fewest() -> None:
     limits = {"max_concurrency": 3, "max_concurrency_per_user": 3}
     async with managing(declare(work.run), **limits) as manager:
         tasks = await begin_runs(manager, "ann", 6)
-        assert work.began == ["ann0", "ann1", "ann2"]  # who is alone may have all
+        assert work.began == ["ann0", "ann1", "ann2"]  # a single user may have all slots
         tasks += await begin_runs(manager, "ben", 2) + await begin_runs(manager, "eve", 1)
         assert len(work.began) == 3
         for _ in range(9):
@@ -101,7 +101,7 @@ async def test_a_waiter_that_leaves_keeps_no_place(leaves: str) -> None:
     slot = Slot(places, "ben")
     if leaves == "closed":
         waiter = places.acquire("ben")
-        waiter.send(None)  # as far as the wait
+        waiter.send(None)  # advance to the wait for a slot
         waiter.close()
         places.release("ann")
     else:
@@ -149,7 +149,7 @@ def test_half_of_the_threads_of_steps_are_kept_for_others_who_may_come() -> None
         await until_true(lambda: len(began) == MOST // 2)
         tasks += [asyncio.create_task(call(threads, "ben"))]
         await until_true(lambda: "ben" in began)
-        tasks[0].cancel()  # it leaves its thread to itself, and what waits goes on in another
+        tasks[0].cancel()  # the abandoned call keeps its thread; the next call gets another one
         await until_true(lambda: began.count("ann") == MOST // 2 + 1)
         go.set()
         await asyncio.wait(tasks)
@@ -186,7 +186,8 @@ def test_no_place_is_lost_or_doubled(runs: list[tuple[str, int, bool]], per_user
             await asyncio.sleep(0)
             if cancelled:
                 task.cancel()
-        for _ in range(200):  # turns of the loop, more than all can take: a lost slot never comes
+        # More turns of the event loop than needed: only a lost slot keeps a task waiting.
+        for _ in range(200):
             await asyncio.sleep(0)
         assert all(task.done() for task in tasks)
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)

@@ -142,7 +142,7 @@ async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversa
         assert len(set(runs.values())) == 2
         await ben.prompts(runs[ben])
         await ann.prompts(runs[ann])
-        # The only prompt of the conversation "c" that is hers.
+        # The answer is for the only prompt of ann's conversation "c".
         assert (await ann.answer("a")).outcome == "accepted"
         others = str(runs[ben])
         with pytest.raises(NotFound):
@@ -164,14 +164,14 @@ async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
         pool = hosting.hosts._pools["t_context"]
         assert not pool._opened
         assert free(pool.limit) == pool.config.max_concurrency
-        await until_true(lambda: not kept(row.id))  # the writer's thread may be at its end
+        await until_true(lambda: not kept(row.id))  # the writer's thread may still hold a reference
         assert await reads.read(output, row.id)
 
 
 def kept(run: UUID) -> list[Context | RunTask]:
     """Return what garbage collection leaves of the run."""
     gc.collect()
-    # `isinstance` would evaluate other tests' lazy objects, which may raise.
+    # Use `type`, because `isinstance` would evaluate lazy objects of other tests, which may raise.
     all_kept = [one for one in gc.get_objects() if issubclass(type(one), Context | RunTask)]
     return [
         one for one in all_kept if run == (one.id if isinstance(one, RunTask) else UUID(one.run_id))

@@ -56,7 +56,7 @@ class Interleavings(RuleBasedStateMachine):
         self.infos: list[PerUserBuilderInfo] = []
         self.tasks: list[asyncio.Task[Any]] = []
         self.wrong: list[str] = []
-        self.free = False  # builds and closings wait for nothing any more
+        self.free = False  # True: builds and closings no longer wait
         workflow = declare(self.use, per_user_builder=self.build)
         config = WorkflowConfig(max_concurrency=2, per_user_idle=1e-9)
         self.manager = self.loop.run_until_complete(
@@ -64,9 +64,9 @@ class Interleavings(RuleBasedStateMachine):
         )
         cleanup = self.manager._per_user_builders_cleanup_task
         assert cleanup is not None
-        cleanup.cancel()  # it is a rule here
+        cleanup.cancel()  # a rule calls the clean-up instead
 
-    # --- what is run
+    # --- the hosted code
 
     @asynccontextmanager
     async def build(self, user: Person, options: BaseModel) -> AsyncIterator[Thing]:
@@ -118,7 +118,7 @@ class Interleavings(RuleBasedStateMachine):
 
         self.loop.run_until_complete(turns())
 
-    # --- rules
+    # --- rules of the state machine
 
     @rule(target=visits, user=USERS)
     def session(self, user: str) -> Visit:
@@ -165,7 +165,7 @@ class Interleavings(RuleBasedStateMachine):
     def go_on(self, times: int) -> None:
         self.turn(times)
 
-    # --- what holds
+    # --- invariants
 
     @invariant()
     def one_builder_of_a_user_is_alive(self) -> None:

@@ -56,7 +56,7 @@ def assert_unhurt(server: Server, neighbours: int) -> None:
         text = (json.loads(payload) if isinstance(payload, str) else payload)["text"]
         texts[str(row["run_id"])] = texts.get(str(row["run_id"]), "") + text
     assert list(texts.values()) == [WHOLE] * neighbours
-    # One is counted where a run is taken up; with two it would be a suspect.
+    # Taking a run up counts one crash in advance; with two crashes, the run would be a suspect.
     assert not server.rows("select 1 from sessions_app_run where crashes > 1")
 
 
@@ -99,7 +99,7 @@ async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -
         await ann.message('block("loop", seconds=600)', conversation_id="blocker")
         await ann.until("system_response_message")
         server.host.process.send_signal(signal.SIGTERM)
-        # uvicorn lets go in good order too, and then ends by the signal.
+        # uvicorn also stops gracefully, and then ends itself by the signal.
         assert server.host.process.wait(30) in (0, -signal.SIGTERM)
 
 
@@ -117,18 +117,19 @@ async def test_a_dispatcher_that_was_not_started_can_be_stopped() -> None:
     await LocalDispatcher(park_after=60).stop()
 
 
-@pytest.mark.timeout(60, method="thread")  # the other method has the alarm to itself
+@pytest.mark.timeout(60, method="thread")  # the other method would use the alarm itself
 async def test_an_alarm_ends_no_process_that_has_stopped_to_watch() -> None:
     watchdog = LocalDispatcher(park_after=60)._watchdog
     watchdog.start()
     await until_true(lambda: signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0))
     watchdog.stop()
-    left = signal.setitimer(signal.ITIMER_REAL, 0)  # or it would end the process of the tests
+    # Stop the alarm, which would end the test process.
+    left = signal.setitimer(signal.ITIMER_REAL, 0)
     assert left == (0.0, 0.0)
 
 
-# Each look is one at which garbage is collected, whose finalizers let another thread run; and that
-# starts and ends threads.
+# Program whose every look collects garbage, with finalizers that let another thread run, while
+# other threads start and end.
 LOOKS = """
 import gc, threading, time
 import django

@@ -20,7 +20,7 @@ from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-assert probe  # importing it declares it
+assert probe  # the import declares the workflow
 
 QUEUED = "SELECT 1 FROM sessions_app_run WHERE status = 'queued'"
 
@@ -57,7 +57,7 @@ async def test_a_run_that_begins_to_wait_once_room_is_asked_for_is_parked() -> N
 @pytest.mark.cluster_only(reason="one process has no bound of hosts")
 async def test_a_worker_full_of_runs_that_wait_serves_the_next(new_server: NewServer) -> None:
     server = new_server(worker_options=("--concurrency", "20"))
-    for half in range(2):  # one socket does not follow so many
+    for half in range(2):  # one socket follows fewer conversations than needed
         async with WsClient(server, workflow="probe") as ann:
             for number in range(50):
                 await ann.message("ask()", conversation_id=f"{half}-{number}")
@@ -77,7 +77,7 @@ async def six_at_once(message: Message, context: Context) -> str:
 async def test_each_of_many_answers_may_bring_a_run_back_only_to_wait_for_the_next() -> None:
     async with running(Hosting("six_at_once", park_after=0.02)) as (hosting, run):
         for number, prompt in enumerate(await hosting.prompts(run, 6)):
-            await hosting.until_status(run, Run.Status.WAITING)  # again: as it was parked
+            await hosting.until_status(run, Run.Status.WAITING)  # parked again
             await hosting.answer_any(str(number), prompt)
         assert await hosting.result(run) == "0|1|2|3|4|5"
 
@@ -94,7 +94,7 @@ async def test_a_second_user_gets_the_next_that_is_free(new_server: NewServer) -
         ben = await stack.enter_async_context(WsClient(server, "b", user="ben", workflow="probe"))
         await ben.message('echo("hello")')
         await ben.until_ended("completed")
-        assert len(server.rows(QUEUED)) >= 5  # ann's
+        assert len(server.rows(QUEUED)) >= 5  # the runs of ann
 
 
 woken: list[int] = []
@@ -122,6 +122,6 @@ async def test_the_shorter_of_two_sleeps_wakes_the_run(text: str) -> None:
             await hosting.settle_due()
             await until_true(lambda: woken == [10])
             await hosting.until_status(run, "waiting")
-            # Of another process, which looked when it was due and comes late.
+            # A late call, as from another process that saw the first sleep when it was due.
             await writer.write(partial(due.wake_run, run=first_sleep))
             assert (await Run.objects.aget(pk=run)).status == "waiting"

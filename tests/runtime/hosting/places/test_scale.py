@@ -18,7 +18,7 @@ from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-assert probe  # importing it declares it
+assert probe  # the import declares the workflow
 
 COUNT = 10_000
 

@@ -39,13 +39,13 @@ pytestmark = [
     pytest.mark.cluster_only(reason="PostgreSQL says what it has examined"),
 ]
 
-assert probe  # importing it declares it
+assert probe  # the import declares the workflow
 
 COUNT = 20_000
 OWNERS = 400
 OWN = COUNT // OWNERS
-# Rows that may be read for one conversation, with all that belongs to it, and for nothing at all:
-# versions of rows that are gone count too.
+# Maximum number of rows read for one conversation and everything in it, or for no work at all. Dead
+# row versions count, too.
 FEW = 60
 
 TABLES = [
@@ -58,7 +58,7 @@ EXAMINED = """
 NOW = "pg_stat_xact_user_tables"
 EVER = "pg_stat_user_tables"
 HOST_JOBS = "SELECT 1 FROM procrastinate_jobs WHERE task_name = 'host'"
-# Jobs that end well are deleted, and their events with them; when they are due stays.
+# Completed jobs are deleted together with their events; the time of the last deferral stays.
 MAINTAINED = "SELECT 1 FROM procrastinate_periodic_defers WHERE task_name = 'maintain'"
 
 
@@ -84,7 +84,7 @@ def multiply(run: UUID) -> None:
     waiting = {"conversation": conversation, "run": run, "interaction": interaction}
     for statement, parameters in copy_statements(waiting, COUNT, owners="copied%"):
         sql.execute(statement.replace("?", "%s"), parameters)
-    # Without those of the whole server, as another worker of the tests may do the same.
+    # Leave shared tables out: another worker of the tests may vacuum them at the same time.
     tables = connection.introspection.table_names()
     sql.execute(f"VACUUM ANALYZE {', '.join(tables)}", ())
     say_what_was_read()
@@ -190,5 +190,5 @@ async def test_a_worker_loads_none_of_those_that_wait_and_an_answer_wakes_one() 
         await answers.answer(by=by, conversation_id=None, answer=answer)
         assert (await hosting.until_ended(interaction.run_id)).status == Run.Status.COMPLETED
         assert hosting.hosted() == [interaction.run.key]
-    # Those who have read have closed their connections, and said how much.
+    # The readers have closed their connections, and so reported their counts to the statistics.
     assert 0 < await reads.read(examined, EVER) - before < COUNT // 10

@@ -17,14 +17,14 @@ pytestmark = [
     pytest.mark.cluster_only("one process has no other whose places were free"),
 ]
 
-PLACES = 4  # of each of the two workers
-LONG_RUNS = 2 * PLACES - 1  # all places but one
+PLACES = 4  # slots of each of the two workers
+LONG_RUNS = 2 * PLACES - 1  # all slots but one
 WORKFLOWS = f"""
 default: probe
 workflows:
   probe: {{max_concurrency: {PLACES}, max_concurrency_per_user: {PLACES}}}
 """
-# They have their places: they have said something.
+# Runs that have a slot: they have produced output.
 WORKING = """
     SELECT run.id FROM sessions_app_run run JOIN sessions_app_event event ON event.run_id = run.id
     WHERE run.status = 'running' AND event.type = 'text' GROUP BY run.id
@@ -73,7 +73,7 @@ async def test_an_answered_run_does_not_wait_behind_a_full_worker(server: Server
         for client in clients:
             await client.message("ask()")
         prompts = [await client.until("system_interaction_message") for client in clients]
-        await fill(server)  # the runs that wait for ben are in the memory of either worker
+        await fill(server)  # both workers hold some of the waiting runs in memory
         for client, prompt in zip(clients, prompts, strict=True):
             await client.answer("yes", prompt)
         for client in clients:
@@ -110,7 +110,7 @@ async def test_no_echo_waits_beside_slow_runs_on_three_workers(new_server: NewSe
         alone = await asyncio.gather(*map(echo, clients[echoes:]))
         await fill(server, long_runs)
         beside = await asyncio.gather(*map(echo, clients[:echoes]))
-    # On a machine that is busy with other things, the same echoes take as long without slow runs.
+    # Compare with echoes beside no slow runs, because a busy machine slows those down equally.
     assert max(beside) < max(at_most, 2 * max(alone)), f"{max(alone):.2f}, {max(beside):.2f}"
     assert len(server.rows(WORKING)) == long_runs
 

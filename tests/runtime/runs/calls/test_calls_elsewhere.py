@@ -128,7 +128,7 @@ async def assert_refused(agent: Body, error: type[Exception]) -> None:
         assert ADVICE[error] in problem(row)["detail"]
         assert not await hosting.count_prompts(row.id)
         journal = await HostedRun(row.id, hosting.person).journal()
-        in_a_step = error is CalledInStep  # which itself has begun
+        in_a_step = error is CalledInStep  # the journal has an entry of the step, which has begun
         assert [entry for entry in journal if entry.finished or not in_a_step] == []
         assert executed == []
 

@@ -201,7 +201,7 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
     ("text", "expected_text", "child_text", "step_titles"),
     [
         ("go", "It said: GO", "GO", ["Child"]),
-        ("quote", "book 9", "", ["Quote"]),  # read back by its annotation
+        ("quote", "book 9", "", ["Quote"]),  # the result is read by the step's annotation
         ("deep 3", "Well. Well. Well. It said: DEEP 0", None, ["Parent"]),
         ("fail", "t_child failed: Step fail failed: ValueError.", "", []),
     ],
@@ -330,7 +330,8 @@ async def test_a_child_that_ends_once_its_time_is_over_changes_nothing_of_the_ti
         await hosted.advance(seconds=61)
         [one] = await run.children()
         assert await one.status() == Run.Status.CANCELLED
-        await run.answer("yes", to="Sure?")  # it is replayed, by what its journal says
+        # The run is replayed by the journal, which has the timeout.
+        await run.answer("yes", to="Sure?")
         assert await run.result() == "timeout"
 
 
@@ -349,7 +350,7 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
         await hosted.until_status(first.id, Run.Status.CANCELLED)
         await resume(run)
         assert len(await run.children()) == 2
-        # One that ends late does not end the wait for the one in its place.
+        # The late end of a replaced child run does not end the wait for its replacement.
         late = await reads.read(lambda: Run.objects.get(pk=first.id))
         parent_call = ParentCall(run.id, late.parent_position or 0)
         end = partial(child_runs.end, return_value=None, reason="")
@@ -361,9 +362,9 @@ async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_re
 @pytest.mark.parametrize(
     ("text", "how", "status", "result", "count"),
     [
-        # One that is suspended has the same child.
+        # A parent run that was suspended keeps the same child run.
         ("race", [WITH_CHILD, CALLS_CONTEXT], Run.Status.SUSPENDED, "Tell me. EVE", 1),
-        # One that its child failed runs it anew.
+        # A parent run that failed because of its child starts a new child run.
         ("other t_child mend", [AT_ONCE], Run.Status.FAILED, "", 2),
     ],
 )
@@ -401,7 +402,7 @@ async def test_a_child_about_to_begin_leaves_its_parent_failed(
         run = await hosted.send("race")
         await hosted.until_status(run.id, Run.Status.FAILED)
         assert await asyncio.to_thread(child_was_found.wait, 20)
-        for _ in range(5):  # what was about to begin has come to its write
+        for _ in range(5):  # time for the write of a run that is about to begin
             await writer.write(lambda tx: None)
         await hosted.until_status(run.id, Run.Status.FAILED)
         await resume(run)
@@ -464,7 +465,7 @@ async def test_a_failure_among_gathered_calls_waits_for_the_others() -> None:
 
 
 async def test_a_crash_of_both_loses_and_doubles_nothing() -> None:
-    async with hosting() as hosted:  # the keys of a dead worker take seconds each
+    async with hosting() as hosted:  # taking over a dead worker's keys takes seconds each
         run = await hosted.send("ask me")
         await run.rest()
         await hosted.crash()

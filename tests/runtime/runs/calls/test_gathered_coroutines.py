@@ -90,7 +90,7 @@ async def test_a_working_coroutine_keeps_the_run_from_being_parked() -> None:
     gates[:] = [asyncio.Event()]
 
     async def works(context: Context) -> str:
-        await gates[0].wait()  # such as a model's answer
+        await gates[0].wait()  # stands for a model's answer
         return (await context.ask(TextPrompt(text="b?"))).text
 
     async def code(context: Context) -> str:
@@ -99,7 +99,7 @@ async def test_a_working_coroutine_keeps_the_run_from_being_parked() -> None:
     async with send_to_hosted(code) as (_, run):
         pending_prompts = Interaction.objects.filter(run_id=run.id, status="pending")
         await until(pending_prompts.exists)
-        await asyncio.sleep(0.2)  # in which it would be parked
+        await asyncio.sleep(0.2)  # time in which the run could be parked
         gates[0].set()
         assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
 
@@ -173,7 +173,7 @@ async def pending_or_over(hosted: Hosting, run: HostedRun) -> Any:
         return [one.prompt["text"] for one in row.interactions.filter(status="pending")]
 
     while not (result := await reads.read(look)):
-        await hosted.settle_due()  # parked sleeps
+        await hosted.settle_due()  # wakes parked runs whose sleep is over
         await asyncio.sleep(0.01)
     return result
 
@@ -305,7 +305,8 @@ async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: 
     async with send_to_hosted(two_tools) as (hosted, run):
         await run.prompts()
         deploy(changed)
-        await hosted.crash()  # or the run may still be in memory, and go on with its code
+        # Otherwise the run may still be in memory, and continue with the old code.
+        await hosted.crash()
         await run.answer("yes", to="a?")
         assert await run.status() == Run.Status.SUSPENDED
         assert problem(await reads.read(Run.objects.get, pk=run.id))["code"] == "NonDeterminism"
@@ -314,7 +315,7 @@ async def test_changed_code_is_found_out_and_goes_on_once_it_is_mended(changed: 
         assert await runs.aresume(run.id, by=django_user("an operator"))
         await run.answer("no", to="b?")
         assert await run.result() == SAID
-        # A step that the end of the others cut is done again.
+        # A step that was cut off by the end of the other coroutines is executed again.
         assert set(executed) == set(ALL)
         assert executed.count("b done") == executed.count("a prepared") == 1
 

@@ -15,7 +15,7 @@ from tests.support.hosting import running
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-# What a model might choose, each with the name of an option.
+# Arguments that a model might choose, each named like an option of `step`.
 CHOSEN: dict[str, Any] = {"title": "Lamp", "name": None, "retry": "no", "timeout": 5}
 
 
@@ -117,7 +117,7 @@ ALL_CHOSEN = partial(say_any, **CHOSEN, reasoning="high", show="all")
     ("call", "expected_output"),
     [
         (lambda context: streamed(context, ALL_CHOSEN, show=False), "['Lamp None no 5 high all']"),
-        # The function has no such parameter, or what comes before has filled it.
+        # Here, the function has no such parameter, or an argument before has filled the parameter.
         (lambda c: c.step(make_ticket, "a", "b", "c", title="One", name="one"), "a b c 3"),
         (lambda context: context.step(DESK.make, "d", title="Two"), "d "),
         (lambda context: context.step(Desk.make, DESK, "e", title="Three"), "e "),

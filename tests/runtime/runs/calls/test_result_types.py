@@ -261,7 +261,7 @@ def test_annotated_result_that_would_lose_something_is_refused(
         (list[Incomparable], [Incomparable()]),
         (Any, {"a": [1, 2.5, True, None, "x", {"b": []}]}),
         (Any, Counter("aab")),
-        (Any, Tone.DARK),  # a text, and equal to what comes back
+        (Any, Tone.DARK),  # the member is a string, and equal to the loaded value
         (dict[str, Any], {"a": [1, {"b": "c"}]}),
         (Sequence[int], (1, 2)),
         (tuple[int, str], (1, "a")),

@@ -115,7 +115,7 @@ async def test_nobody_ever_sees_what_it_writes_without_its_journal_entry() -> No
         await hosting.until_ended(run)
         counts = [look.result() for look in looks]
         assert counts
-        # It may commit between the two counts.
+        # The transaction may commit between the two counts.
         assert all(written <= recorded for written, recorded in counts)
 
 

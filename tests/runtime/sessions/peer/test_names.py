@@ -13,7 +13,7 @@ from sessions_app.workflows.concurrency import limit_of
 from sessions_app.workflows.request_context import RequestMetadata
 from tests.support.sessions import declare, managing
 
-# What the toolkit's page of nat.runtime.session names: with arguments, and without.
+# Names on the toolkit's page about nat.runtime.session: those with arguments, then those without.
 ARGUMENTS: dict[str, dict[str, str]] = {
     "SessionManager": {
         "SessionManager": "config shared_builder entry_function shared_workflow max_concurrency"
@@ -67,7 +67,7 @@ CLASSES: dict[str, Any] = {
     "Context": Context,
     "RequestMetadata": RequestMetadata,
 }
-# A row has several names that do the same; a private one may name its class.
+# A row lists names with the same effect; a private name may have the name of its class before it.
 ROW = re.compile(r"\| (`.+`) \| (same|better|other|left out) \| (.*?) ?\|")
 NAME = re.compile(r"`(?:(\w+)\.)?(\w+)(?:\(([^)]*)\))?`")
 OWNERS = {"Private names": "SessionManager"}

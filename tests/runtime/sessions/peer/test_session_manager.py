@@ -110,7 +110,7 @@ async def test_clean_up_closes_idle_builders_that_are_not_in_use() -> None:
     async with manager.session(user_id="user123"):
         pass
     for ago in (timedelta(0), timedelta(seconds=10)):
-        # The toolkit's times have no zone: they are local.
+        # The toolkit's times are local and have no time zone.
         local = datetime.now() - ago  # noqa: DTZ005 - as scripts for it do
         manager._per_user_builders["user123"].last_activity = local
         async with manager.session(user_id="user123"):
@@ -178,7 +178,8 @@ async def test_a_session_in_another_is_of_the_same_user_and_asks_the_same_person
             assert user_input_callback.get() is answer
             assert outer._get_user_id_from_context() == "5"
             assert await runner.result() == "ann yes"
-            async with inner.session() as nested:  # beside the run, in the same session
+            # A session beside the run, within the outer session.
+            async with inner.session() as nested:
                 assert nested.user_id == "5"
             async with inner.session("6") as nested:
                 assert nested.user_id == "6"
@@ -213,14 +214,14 @@ async def test_sessions_after_setting_metadata_belong_to_the_requests_user() -> 
             assert session.user_id == str(pk + 1)
         async with manager.session("ann"):
             await manager.set_metadata_from_http_request(request)
-            async with manager.session() as session:  # the session's user stands before
+            async with manager.session() as session:  # the user of the session takes precedence
                 assert session.user_id == "ann"
             request.user = User(pk=9, username="u9")
             async with manager.session(None, None, request) as session:
                 assert session.user_id == "9"
 
     async with managing(per_user()) as manager:
-        for pk in (1, 7):  # the next request of the same task is not the first one's
+        for pk in (1, 7):  # the second request of the same task must not get the first one's user
             await serve(pk)
 
 
@@ -233,7 +234,8 @@ async def test_a_websocket_is_set_with_cookies_that_were_read_before() -> None:
             "query_string": b"a=1",
             "headers": [
                 (b"host", b"chat.example:8443"),
-                *((b"cookie", b"nat-session=raw"), (b"cookie", b"b=2")),  # as HTTP/2 may have them
+                # HTTP/2 may send several cookie headers.
+                *((b"cookie", b"nat-session=raw"), (b"cookie", b"b=2")),
                 *((b"accept", b"text/plain"), (b"accept", b"text/html")),
             ],
             "client": ("10.0.0.1", 1234),
