@@ -60,7 +60,7 @@ class Console:
     waiting: list[Request] = field(default_factory=list)  # requests without a response so far
 
     def allow(self, pattern: str) -> None:
-        """Say that a complaint which this regular expression finds is part of the test."""
+        """Expect complaints that the regular expression finds."""
         self.expected.append(pattern)
 
     def watch(self, context: BrowserContext) -> None:
@@ -73,7 +73,7 @@ class Console:
         context.on("weberror", lambda error: self.complaints.append(f"uncaught: {error.error}"))
 
     def unexpected(self) -> list[str]:
-        """Return the complaints that no one allowed."""
+        """Return the complaints that the test has not allowed."""
         return [
             complaint
             for complaint in self.complaints
@@ -82,8 +82,8 @@ class Console:
         ]
 
     def shown(self) -> str:
-        """Return what the pages show now, and which requests have no answer: for a test that
-        failed.
+        """Return the contents of all pages and the unanswered requests, for the report of a failed
+        test.
         """
         pages = [page for context in self.contexts for page in context.pages]
         waiting = [f"no answer: {request.method} {request.url}" for request in self.waiting]
@@ -112,7 +112,7 @@ OpenPage = Callable[..., Page]
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Have the report of a test that failed say what its pages showed."""
+    """Add to the report of a failed test what its pages showed."""
     report = yield
     console = getattr(item, "funcargs", {}).get("console")
     if call.when == "call" and report.failed and console is not None:
@@ -135,7 +135,7 @@ def _launch_chromium(playwright: Playwright) -> Browser:
 
 
 def _launch_firefox(playwright: Playwright) -> Browser:
-    """Launch a Firefox as Mozilla makes it, by WebDriver BiDi; Playwright's own is another one."""
+    """Launch Mozilla's own Firefox by WebDriver BiDi, instead of Playwright's patched one."""
     if path := firefox():
         return playwright.firefox.launch(channel="moz-firefox", executable_path=path)
     pytest.fail("Firefox is missing: apt-get install firefox-esr, or FIREFOX=/path/to/firefox")
@@ -147,10 +147,10 @@ Lend = Callable[[Launch], AbstractContextManager[Browser]]
 
 @pytest.fixture(scope="session")
 def _lend() -> Iterator[Lend]:
-    """Return a function that lends a browser, one of each for all tests of a process.
+    """Return a function that lends a browser, one of each kind for all tests of a process.
 
-    Playwright leaves its event loop marked as running in this thread, which would make every
-    asynchronous test after it fail. So the mark is there only while a test holds a browser.
+    Playwright leaves its event loop marked as running in this thread, which would make every later
+    asynchronous test fail. So the mark is set only while a test holds a browser.
     """
     playwright = sync_playwright().start()
     loop = asyncio.get_running_loop()
@@ -176,21 +176,21 @@ def _lend() -> Iterator[Lend]:
 
 @pytest.fixture
 def browser(_lend: Lend) -> Iterator[Browser]:
-    """Chromium: where tests are of another browser, they have a fixture of this name."""
+    """Return Chromium. Tests for another browser override this fixture."""
     with _lend(_launch_chromium) as browser:
         yield browser
 
 
 @pytest.fixture
 def firefox_browser(_lend: Lend) -> Iterator[Browser]:
-    """Firefox, for tests whose file has it as its `browser`."""
+    """Return Firefox, for test files that use it as their fixture `browser`."""
     with _lend(_launch_firefox) as browser:
         yield browser
 
 
 @pytest.fixture
 def console(server: Server) -> Iterator[Console]:
-    """Collect the problems of the test's pages; at its end, fail the test for those not allowed."""
+    """Collect the problems of a test's pages; fail the test at its end for unexpected ones."""
     console = Console(server)
     yield console
     if unexpected := console.unexpected():
@@ -201,7 +201,7 @@ def console(server: Server) -> Iterator[Console]:
 def open_page(browser: Browser, server: Server, console: Console) -> Iterator[OpenPage]:
     """Return a function that opens a page: `open_page("/", user="ben", color_scheme="dark")`.
 
-    Each call is a browser profile of its own; `page.context.new_page()` is another tab of one.
+    Each call has its own browser profile; `page.context.new_page()` is another tab of a profile.
     `user=None` is signed out; other arguments go to Playwright's `new_context`.
     """
     contexts: list[BrowserContext] = []

@@ -1,4 +1,4 @@
-"""Messages that are calls, as Python writes them: `stream(tokens=600, delay=0.001)`."""
+"""Messages that contain a function call in Python's notation: `stream(tokens=600, delay=0.001)`."""
 
 import ast
 import re
@@ -17,12 +17,12 @@ class Call(NamedTuple):
 
 
 def is_call(text: str) -> bool:
-    """Return whether the text begins as a call does: with a name and a parenthesis."""
+    """Return whether the text begins like a call: with a name and a parenthesis."""
     return re.match(r"\s*[A-Za-z]\w*\(", text) is not None
 
 
 def parse(text: str) -> Call:
-    """Return the call that the text writes.
+    """Return the call that the text contains.
 
     Raises:
         ValueError: the text is no call with literal arguments.

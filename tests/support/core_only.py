@@ -1,4 +1,4 @@
-"""The choice of a run with none of the optional applications: `make suite-core`."""
+"""The selection of applications for a run without the optional ones: `make suite-core`."""
 
 import os
 from collections.abc import Sequence
@@ -9,5 +9,5 @@ OPTIONAL = ("sessions_app.contrib.", "chat_app.contrib.", "tests.contrib.")
 
 
 def choose(applications: Sequence[str]) -> list[str]:
-    """Return those of INSTALLED_APPS that this run has."""
+    """Return the applications to install: without the optional ones if CORE_ONLY is set."""
     return [one for one in applications if not (CORE_ONLY and one.startswith(OPTIONAL))]

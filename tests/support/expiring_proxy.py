@@ -1,4 +1,4 @@
-"""A proxy that signs people in, as oauth2-proxy does: once that has expired, it lets nothing in."""
+"""A proxy that signs people in, like oauth2-proxy, and refuses all requests after the expiry."""
 
 import socket
 import threading
@@ -11,7 +11,7 @@ from tests.support.server import HOST, Server, free_port
 
 
 class ExpiringProxy(ThreadingTCPServer):
-    """The proxy in front of a server. `status` is how it refuses; 0 while it lets everything in."""
+    """The proxy in front of a server. `status` is that of a refusal; 0 while everything passes."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -28,7 +28,7 @@ class ExpiringProxy(ThreadingTCPServer):
         return f"http://{HOST}:{self.server_address[1]}"
 
     def expire(self, status: int) -> None:
-        """Refuse each request from now on, and end the connections that are open."""
+        """Refuse each new request from now on, and close the open connections."""
         self.status = status
         for connection in list(self.connections):
             with suppress(OSError):
@@ -40,7 +40,7 @@ class _Handler(BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        """Pass on what comes, either way, or refuse the first request."""
+        """Pass data on in both directions, or refuse the first request."""
         self.server.connections.add(self.request)
         if self.server.status:
             self._refuse(HTTPStatus(self.server.status))
@@ -74,7 +74,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def expiring_proxy(server: Server) -> Iterator[ExpiringProxy]:
-    """Serve a proxy in front of the server."""
+    """Serve an expiring proxy in front of the server."""
     with ExpiringProxy(server) as proxy:
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         yield proxy

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def bomb(megabytes: int) -> bytes:
-    """Return a megabyte of spaces, so many times, as gzip."""
+    """Return so many megabytes of spaces, compressed by gzip."""
     compressor = zlib.compressobj(9, wbits=31)
     pieces = [compressor.compress(b" " * 2**20) for _ in range(megabytes)]
     return b"".join([*pieces, compressor.flush()])
@@ -16,7 +16,7 @@ def bomb(megabytes: int) -> bytes:
 
 @contextmanager
 def little_memory(megabytes: int) -> Iterator[None]:
-    """Check that the block takes no more memory at once than that."""
+    """Check that the block needs at most so many megabytes of memory at any time."""
     gc.collect()
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""The applications' settings, changed for a test."""
+"""Changes of the applications' `HITL` settings for a test."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""The kit for projects, with what our own tests need beside it: rows, keys and hosts.
+"""The public test kit, extended for this project's own tests: rows, keys and hosts.
 
-In the form of many processes the test's event loop is a worker's, which takes its keys from the
-queue.
+In the form of many processes, the test's event loop acts as a worker, which acquires its keys from
+the queue.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ SentTo = Callable[..., AbstractAsyncContextManager[tuple[hosting.Hosting, Hosted
 
 
 class Hosting(hosting.Hosting):
-    """`async with Hosting("name of a workflow") as hosting:`; runs stay in memory for a minute."""
+    """A host of runs: `async with Hosting("workflow") as hosting:`. Runs park after a minute."""
 
     def __init__(self, workflow: str, *, park_after: float = 60, **config: Any) -> None:
         super().__init__(workflow, park_after=park_after, **config)
@@ -76,7 +76,7 @@ class Hosting(hosting.Hosting):
     async def answer(
         self, value: str | list[str], interaction: Interaction | None = None, **fields: Any
     ) -> answers.AnswerResult:
-        """Answer as the user; without an interaction the only pending one of conversation "c"."""
+        """Answer as the user; by default, answer the only pending prompt of conversation "c"."""
         answer = answers.IncomingAnswer(
             fields.pop("answer_id", uuid4().hex),
             "test",
@@ -87,14 +87,14 @@ class Hosting(hosting.Hosting):
         return await answers.answer(by=self.person, conversation_id="c", answer=answer)
 
     async def answer_any(self, value: str, interaction: Interaction) -> answers.AnswerResult:
-        """Answer a question of whatever conversation."""
+        """Answer a question of any conversation."""
         answer = answers.IncomingAnswer(
             uuid4().hex, "test", TextAnswer(value), interaction=str(interaction.id)
         )
         return await answers.answer(by=self.person, conversation_id=None, answer=answer)
 
     async def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call what an operator calls."""
+        """Call a function in a thread, as an operator's command does."""
         return await asyncio.to_thread(function, *args, **kwargs)
 
     async def until_status(self, run: UUID, *wanted: str) -> Run:
@@ -106,7 +106,7 @@ class Hosting(hosting.Hosting):
         return await self.until_status(run, *Run.FINISHED, Run.Status.SUSPENDED)
 
     async def prompts(self, run: UUID, count: int = 1) -> list[Interaction]:
-        """Wait until so many prompts of the run are pending; in the order of asking."""
+        """Wait until so many prompts of the run are pending; return them in the order of asking."""
 
         def pending() -> list[Interaction] | None:
             rows = list(Interaction.objects.filter(run=run, status="pending").order_by("position"))
@@ -118,7 +118,7 @@ class Hosting(hosting.Hosting):
     async def submit_until_prompt(
         self, text: str = "go", **fields: Any
     ) -> tuple[UUID, Interaction]:
-        """Send a message; return its run and the one prompt that this asks."""
+        """Send a message; return its run and the only prompt of the run."""
         run = await self.submit(text, **fields)
         [prompt] = await self.prompts(run)
         return run, prompt
@@ -132,21 +132,21 @@ class Hosting(hosting.Hosting):
     async def complete(
         self, run: UUID, value: str, prompt: Interaction | None = None, *, restart: bool = False
     ) -> str:
-        """Answer as `answer` does, after a restart if so; return the text of the completed run."""
+        """Answer as `answer` does, after a restart if `restart`; return the completed text."""
         if restart:
             await self.restart()
         await self.answer(value, prompt)
         return await self.result(run)
 
     async def reply_to(self, text: str = "go", **fields: Any) -> str:
-        """Send a message; return the text of its run, once this has completed."""
+        """Send a message; return the text of its run, once the run has completed."""
         return await self.result(await self.submit(text, **fields))
 
     async def count_prompts(self, run: UUID) -> int:
         return await reads.read(lambda: Interaction.objects.filter(run=run).count())
 
     async def output(self, run: UUID) -> str:
-        """Return the run's text, as a reader of the log puts it together."""
+        """Return the run's text as a reader of the log composes it."""
         return await reads.read(output, run)
 
     async def events(self, conversation: str = "c") -> list[EventRecord]:
@@ -165,12 +165,12 @@ class Hosting(hosting.Hosting):
         await until_true(lambda: not self.hosted())
 
     async def settle_due(self) -> None:
-        """Do once what the maintenance loop does each second."""
+        """Do once the work that the maintenance loop does each second."""
         await settle_due()
 
 
 def make_members(group: str, *names: str) -> list[Any]:
-    """Make users of these names, in the group."""
+    """Create users of these names in the group."""
     users = [make_user(name) for name in names]
     Group.objects.get_or_create(name=group)[0].user_set.add(*users)
     return users
@@ -180,7 +180,7 @@ def make_members(group: str, *names: str) -> list[Any]:
 async def running(
     hosting: Hosting | str, text: str = "go", **fields: Any
 ) -> AsyncIterator[tuple[Hosting, UUID]]:
-    """Host a workflow, and send it a message; give the run."""
+    """Host a workflow, and send a message; yield the hosting and the run."""
     async with Hosting(hosting) if isinstance(hosting, str) else hosting as hosted:
         yield hosted, await hosted.submit(text, **fields)
 
@@ -189,7 +189,7 @@ async def running(
 async def asking(
     hosting: Hosting | str, text: str = "go", **fields: Any
 ) -> AsyncIterator[tuple[Hosting, UUID, Interaction]]:
-    """Host a workflow, and send it a message; give the run, and the one prompt that this asks."""
+    """Host a workflow, and send a message; yield the hosting, the run and its only prompt."""
     async with running(hosting, text, **fields) as (hosted, run):
         [prompt] = await hosted.prompts(run)
         yield hosted, run, prompt
@@ -203,7 +203,7 @@ def problem(run: Run) -> dict[str, str]:
 
 
 def output(run: UUID) -> str:
-    """Return the run's output, less what it took back by a restart."""
+    """Return the run's output without the parts that a restart took back."""
     pieces: list[tuple[int, str]] = []
     for event in Event.objects.filter(run=run).order_by("sequence"):
         if event.type == Event.Type.RESTART:
@@ -215,7 +215,7 @@ def output(run: UUID) -> str:
 
 
 def django_user(person: Person | str) -> User:
-    """Return Django's user of a person, or one of that name who is not stored."""
+    """Return the Django user of a person or, for a name, an unsaved user."""
     if isinstance(person, str):
         return User(username=person)
     return User(pk=person.id, username=person.username, first_name=person.name)

@@ -38,5 +38,5 @@ def report(length: int) -> str:
 
 
 def tokens(text: str, size: int = 4) -> list[str]:
-    """Return the text in pieces such as a model gives."""
+    """Return the text in pieces as a model produces them."""
     return [text[start : start + size] for start in range(0, len(text), size)]

@@ -1,4 +1,4 @@
-"""nginx in front of a server, with the configuration that docs/deployment.md has."""
+"""nginx in front of a server, with the configuration in docs/deployment.md."""
 
 import os
 import re
@@ -51,7 +51,7 @@ LOCATION = "    location / { proxy_pass http://chat; }\n"
 
 
 def documented(part: str = "") -> str:
-    """Return the configuration in the document, as it stands there; with a part that has a word."""
+    """Return the documented configuration; with `part`, the alternative location with it."""
     text = PAGE.read_text(encoding="utf-8")
     whole, *parts = re.findall(r"^```nginx\n(.*?)^```$", text, re.M | re.S)
     assert whole.count(LOCATION) == 1
@@ -78,7 +78,7 @@ class Nginx:
     process: subprocess.Popen[bytes] | None = None
 
     def write(self, configuration: str) -> None:
-        """Write a configuration, with the ports of this test in it."""
+        """Write the configuration with the ports of this test."""
         for documented_port, port in self.ports.items():
             assert f"127.0.0.1:{documented_port}" in configuration
             configuration = configuration.replace(f":{documented_port}", f":{port}")
@@ -92,12 +92,12 @@ class Nginx:
         (self.directory / "nginx.conf").write_text(frame)
 
     def start(self) -> None:
-        """Start, and wait until it listens."""
+        """Start nginx, and wait until it listens."""
         self.process = subprocess.Popen([program(), *self._arguments], stderr=subprocess.DEVNULL)
         until(self._listens, otherwise=lambda: self.log)
 
     def reload(self) -> None:
-        """Have new processes serve what comes from now on; the old ones end with their sockets."""
+        """Let new processes serve new connections; the old ones end with their sockets."""
         assert self.process is not None
         before = self._workers()
         self.process.send_signal(signal.SIGHUP)
@@ -123,7 +123,7 @@ class Nginx:
 
     @contextmanager
     def browse(self, browser: Browser) -> Iterator[Browser]:
-        """Start a browser that finds the site's name here."""
+        """Start a browser that resolves the site's name to this nginx."""
         hosts = f"MAP {NAME}:443 {HOST}:{self.port}, MAP {NAME}:80 {HOST}:{self.plain_port}"
         flags = [*FLAGS, f"--host-resolver-rules={hosts}", "--ignore-certificate-errors"]
         own = browser.browser_type.launch(executable_path=chromium(), args=flags)
@@ -149,7 +149,7 @@ class Nginx:
 
 @contextmanager
 def nginx(directory: Path, ports: Mapping[str, int], configuration: str) -> Iterator[Nginx]:
-    """Run nginx with a configuration, in whose upstreams ports are replaced by those named."""
+    """Run nginx with a configuration, and replace its ports by the named ports of the test."""
     directory.mkdir()
     _make_certificate(directory)
     proxy = Nginx(directory, ports)

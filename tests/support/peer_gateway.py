@@ -1,7 +1,7 @@
-"""The gateway of the peer's web UI, and what its page shows of what came by (docs/protocol.md).
+"""The gateway of NAT's web UI, and the page's view of the responses (docs/protocol.md).
 
-What a browser asks of the UI goes on to the backend with another `Host`, and with the browser's
-`Origin` and cookies.
+Requests of the browser reach the backend through the gateway, with another `Host`, and with the
+browser's `Origin` and cookies.
 """
 
 import json
@@ -41,7 +41,7 @@ class PeerGateway:
         self._http = Http(server, None, workflow=None, headers=headers)
 
     def say(self, text: str, mode: str) -> Shown:
-        """Send what was typed, and read all of the answer."""
+        """Send a typed message, and read the whole answer."""
         if mode.endswith("/stream"):
             with self.stream(text, mode) as (_, looks):
                 return list(looks)[-1]
@@ -50,8 +50,9 @@ class PeerGateway:
 
     @contextmanager
     def stream(self, text: str, mode: str) -> Iterator[tuple[str, Iterator[Shown]]]:
-        """Send, and have the run's id and what is shown after each line. To leave it is to press
-        Stop: the request is aborted.
+        """Send a message; yield the run's id, and the page's view after each line.
+
+        Leaving the block is like pressing Stop.
         """
         with self._http.stream(mode, _payload(text, mode), **self._ids()) as stream:
             yield stream.headers["execution-id"], _stream(stream)
@@ -64,7 +65,7 @@ class PeerGateway:
         return {"conversation_id": self.conversation_id, "user_message_id": str(uuid4())}
 
     def tools(self) -> Any:
-        """Return the page's list of MCP clients; its server asks, without the browser's cookies."""
+        """Return the page's MCP clients, which the UI's server requests without cookies."""
         return Http(self._http.server, None, workflow=None).get("/mcp/client/tool/list").json()
 
 
@@ -77,9 +78,7 @@ def _payload(text: str, mode: str) -> Json:
 
 
 def _show_refusal(answer: Response) -> Shown:
-    """Return what the page shows of a refusal: an answer for a 422 of the peer's form, else a
-    toast.
-    """
+    """Return the page's view of a refusal: an answer for a 422 in NAT's format, else a toast."""
     if answer.status == 422 and (text := _workflow_error(answer.text)):
         return Shown(text)
     return Shown(toast=f"{answer.status}")
@@ -97,7 +96,7 @@ def _single(answer: Response, mode: str) -> Shown:
 
 
 def _stream(stream: Stream) -> Iterator[Shown]:
-    """Line by line, as the gateway does; what begins with a brace is shown as it is."""
+    """Yield the page's view after each line of the stream."""
     if stream.status != 200:
         yield _show_refusal(Response(stream.status, stream.headers, "\n".join(stream.lines())))
         return
@@ -126,7 +125,7 @@ def _piece(data: Json) -> str:
 
 
 def _workflow_error(text: str) -> str:
-    """Return how the page words an error of the peer's form; an empty text for any other."""
+    """Return the page's words for an error in NAT's format; an empty text for any other."""
     error = json.loads(text)
     if not all(isinstance(error.get(name), str) for name in WORKFLOW_ERROR):
         return ""

@@ -1,4 +1,4 @@
-"""A stand-in for the peer's web UI: a plain client that fails at what the real page cannot show.
+"""A stand-in for NAT's web UI: a plain client that fails where the real page shows an error.
 
 The page knows five types of message; any other, or one without a conversation, is a red toast. It
 has controls for three types of prompt, and one place for them. Its own gateway sends the origin.
@@ -24,7 +24,7 @@ CONTROLS = ("text", "binary_choice", "radio")
 
 
 class PeerUi(WsClient):
-    """A browser tab with the peer's page. `query` is its gateway's query, origin and settings."""
+    """A browser tab with NAT's page. `query` has the gateway's query, origin and settings."""
 
     def __init__(self, server: Server, conversation_id: str | None = None, **query: Any) -> None:
         conversation_id = conversation_id or str(uuid4())
@@ -40,7 +40,7 @@ class PeerUi(WsClient):
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Close the tab, and look at what the page was to show."""
+        """Close the tab, and check the messages that the page received."""
         await super().__aexit__(*error)
         for frame in self.frames:
             check(frame)
@@ -67,7 +67,7 @@ class PeerUi(WsClient):
         await self.until(lambda _: text in self.answer_text)
 
     async def asked(self, text: str = "") -> str:
-        """Wait for a prompt with this text in it; return the control that it is shown by."""
+        """Wait for a prompt that contains the text; return the type of its control."""
 
         def asks(frame: Frame) -> bool:
             content = frame["content"]
@@ -86,7 +86,7 @@ class PeerUi(WsClient):
         )
 
     async def reply(self, text: str) -> None:
-        """Answer the prompt, which closes, by its thread and parent."""
+        """Answer the open prompt, named by its thread and parent; the page closes the prompt."""
         content = self.prompt["content"]
         if content["input_type"] != "text":
             assert text in [option["value"] for option in content["options"]]
@@ -95,7 +95,7 @@ class PeerUi(WsClient):
         await self.answer(text, **names)
 
     async def ended(self) -> str:
-        """Return the text below the person's last message, once it is whole."""
+        """Return the text below the person's last message, once the answer is complete."""
 
         def is_end(frame: Frame) -> bool:
             if frame["type"] != "system_response_message" or frame["status"] != "complete":
@@ -107,17 +107,17 @@ class PeerUi(WsClient):
         return self.answer_text
 
     async def leave(self) -> None:
-        """Lose the connection; what is shown stays."""
+        """Lose the connection; the page keeps its contents."""
         await super().__aexit__()
 
     async def come_back(self) -> None:
-        """Connect again, by itself or as the page is loaded anew."""
+        """Connect again: automatically, or because the page was reloaded."""
         self.close_code = None
         await self.__aenter__()
 
 
 def check(frame: Frame) -> None:
-    """Fail where the page would show a red toast, or nothing."""
+    """Fail if the page would show a red toast, or nothing, for the frame."""
     content = frame.get("content") or {}
     if content.get("input_type") == "oauth_consent":
         return  # the page opens a window, and ignores the rest of the frame

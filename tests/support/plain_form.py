@@ -1,4 +1,4 @@
-"""The data that a browser sends of a form which it has been shown, by the rules of HTML."""
+"""The data that a browser sends for a form, by the rules of HTML."""
 
 import re
 from datetime import date, datetime, time
@@ -11,7 +11,7 @@ DATES = {"date": date, "time": time, "datetime-local": datetime}
 
 
 def as_browser(form: forms.BaseForm) -> dict[str, list[str]]:
-    """Return what a browser sends of the form as it is shown, without the prefix of names."""
+    """Return the data that a browser sends for an unchanged form, without the prefix of names."""
     # Browsers convert all line ends in HTML to "\n".
     html = form.as_div().replace("\r\n", "\n").replace("\r", "\n")
     reader = _Reader()

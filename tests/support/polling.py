@@ -1,4 +1,4 @@
-"""Waiting for what other processes do; in an event loop there is the test kit's `polling`."""
+"""Waiting for other processes. In an event loop, tests use `polling` of the test kit instead."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def until(
     *,
     otherwise: Callable[[], object] = lambda: "",
 ) -> T:
-    """Look again and again until what comes is true, and return it. Blocks; times are in seconds.
+    """Call a function repeatedly until its result is true, and return the result. Blocks.
 
     Raises:
         AssertionError: nothing came in time; `otherwise` says what there was.

@@ -1,4 +1,4 @@
-"""The frames that a client of the wire protocol was sent, and how a test waits for one."""
+"""The frames that a client of the wire protocol has received, and the wait for a certain frame."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ Wanted = str | Callable[[Frame], bool]
 
 
 class ReceivedFrames:
-    """`frames` holds all that has arrived, in order; `close_code` is there once it is closed."""
+    """The received frames in order; `close_code` is set once the socket is closed."""
 
     def __init__(self, name: str) -> None:
         self.frames: list[Frame] = []
@@ -23,11 +23,11 @@ class ReceivedFrames:
         self._news = asyncio.Condition()
 
     async def until(self, wanted: Wanted, timeout: float = PATIENCE) -> Frame:
-        """Return the next frame of a type, or that a predicate accepts.
+        """Return the next frame of a type, or the next that a predicate accepts.
 
-        Next means: after the one that the last `until` returned; those between are passed over.
-        Replies to what this client sent (`for`) and events are looked at apart, since a reply may
-        come before the events that it caused, or after them.
+        The search begins after the frame that the last `until` returned, and skips others. Replies
+        to this client (`for`) and events are searched separately, because a reply may come before
+        the events that it caused, or after them.
         """
         looked = [0, 0]
         try:
@@ -43,7 +43,7 @@ class ReceivedFrames:
         return await self.until(lambda frame: frame.get("for") == message_id)
 
     async def until_ended(self, status: str | None = None, timeout: float = PATIENCE) -> Frame:
-        """Return the next update of a run that is over, or has this status."""
+        """Return the next update of a run that has ended, or has this status."""
 
         def tells(frame: Frame) -> bool:
             if frame["type"] != "run_update_message":
@@ -58,7 +58,7 @@ class ReceivedFrames:
         return [frame for frame in self.frames if frame["type"] in names]
 
     def text(self) -> str:
-        """Return the output that has arrived, put together."""
+        """Return all output that has arrived, joined."""
         frames = self.of_type("system_response_message")
         return "".join(frame["content"].get("text", "") for frame in frames)
 
@@ -75,8 +75,8 @@ class ReceivedFrames:
             self._news.notify_all()
 
     def _take(self, wanted: Wanted, looked: list[int]) -> Frame | None:
-        """Take the next frame that is wanted, if it is there; `looked` counts those of each kind
-        passed over.
+        """Take the next wanted frame, if it has arrived; `looked` counts the skipped frames by
+        kind.
         """
         for kind, frames in enumerate(self._next):
             for place in range(looked[kind], len(frames)):

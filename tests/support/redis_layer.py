@@ -1,4 +1,4 @@
-"""Settings of servers whose channel layer is one of channels-redis: the one that LAYER names."""
+"""Settings of servers with a layer of channels-redis: the one that LAYER names."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""The running form that this process tests (one process or many), and which web server serves.
+"""The running form under test (one process or many processes), and the web server in use.
 
-The environment says it: `python -m tests.services pytest` names a PostgreSQL and a Redis, and then
-it is the form of many processes; WEB_SERVER=uvicorn has another web server than Daphne.
+The environment selects the form: `python -m tests.services pytest` names a PostgreSQL and a Redis
+for many processes. WEB_SERVER=uvicorn replaces Daphne.
 """
 
 import os
@@ -37,7 +37,7 @@ OWN_TO_CLUSTER = (
 def fits(item: pytest.Item) -> bool:
     """Return whether the running form could change the result of the test.
 
-    One process under Daphne is the form that has all tests but those of many processes.
+    One process under Daphne runs all tests, except those that need many processes.
     """
     if not (CLUSTER or UVICORN):
         return "cluster_only" not in _marks(item)
@@ -45,7 +45,7 @@ def fits(item: pytest.Item) -> bool:
 
 
 def is_own(item: pytest.Item) -> bool:
-    """Return whether the test is about what this form has of its own."""
+    """Return whether the test is about something that only this form has."""
     if not CLUSTER:
         return True
     return item.nodeid.startswith(OWN_TO_CLUSTER) or bool(
@@ -54,7 +54,7 @@ def is_own(item: pytest.Item) -> bool:
 
 
 def _fits_cluster(item: pytest.Item) -> bool:
-    """A test that needs neither the database nor a server has the same result in both forms."""
+    """Return whether the test uses the database or a server, as only these differ by form."""
     marks, fixtures = _marks(item), _fixtures(item)
     if "cluster_only" in marks:
         return True
@@ -66,7 +66,7 @@ def _fits_cluster(item: pytest.Item) -> bool:
 
 
 def _fits_uvicorn(item: pytest.Item) -> bool:
-    """Sockets and requests are all that another web server changes."""
+    """Return whether the test uses sockets or requests, which depend on the web server."""
     marks, fixtures = _marks(item), _fixtures(item)
     if fixtures & BROWSED or marks & {"formless", "daphne_only", "cluster_only"}:
         return False

@@ -1,7 +1,7 @@
-"""A real server for a test, with a database of its own.
+"""A real server for a test, with its own database.
 
-In the form of one process that is Daphne (or uvicorn) in a child process; in the form of many it is
-a web process and a worker, or as many workers as the test wants.
+In the form of one process, the server is Daphne (or uvicorn) in a child process. In the form of
+many processes, it is a web process with one worker, or as many as the test wants.
 """
 
 import http.client
@@ -51,10 +51,10 @@ USERS = ["admin", "ann", "ben", *(f"user{n}" for n in range(20))]
 
 
 def free_port() -> int:
-    """Return a port that nobody else is given by chance as long as this process lives.
+    """Return a port that no other process gets by chance while this process lives.
 
-    A server may take seconds before it listens at its port, and again between two starts. What
-    keeps the port is bound to it, and does not listen: who is told the port may.
+    A server may take seconds until it listens, also between two starts. Meanwhile a socket is bound
+    to the port without listening; a process that knows the port may still listen.
     """
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -65,7 +65,7 @@ def free_port() -> int:
 
 
 def health(port: int, path: str = "/health") -> tuple[int, str]:
-    """Return the status and the text of a web process's health, or 0 where nobody answers."""
+    """Return status and text of a web process's health page; status 0 without an answer."""
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     try:
         connection.request("GET", path)
@@ -78,12 +78,12 @@ def health(port: int, path: str = "/health") -> tuple[int, str]:
 
 
 class Ended(AssertionError):
-    """The server ended before it answered."""
+    """The error that the server ended before it answered."""
 
 
 @dataclass
 class Response:
-    """The answer of a server: redirects are not followed."""
+    """The response of a server; redirects are not followed."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -95,7 +95,7 @@ class Response:
 
 @dataclass
 class Template:
-    """A migrated store with users and their sessions, which servers begin with a copy of."""
+    """A migrated store with users and their sessions, copied for each new server."""
 
     store: Store
     cookies: dict[str, str]
@@ -107,7 +107,7 @@ class Template:
 
 
 def seed(data_dir: Path, users: list[str], **store: str) -> dict[str, str]:
-    """Migrate a store, which variables name, and make users; return their session cookies."""
+    """Migrate the store that the variables name, and create users; return their session cookies."""
     process = run(
         "-m",
         "tests.support.database.migrate_and_seed",
@@ -121,9 +121,9 @@ def seed(data_dir: Path, users: list[str], **store: str) -> dict[str, str]:
 
 @dataclass
 class Server:
-    """A server with its data. It keeps both over `kill` and `restart`.
+    """A server and its data, which survive `kill` and `restart`.
 
-    `web` and `workers` are its processes; where one process does all, there are no workers.
+    `web` and `workers` are its processes; a single process does the work of both, without workers.
     """
 
     data_dir: Path
@@ -157,9 +157,9 @@ class Server:
         workflows: str = "",
         **env: str,
     ) -> "Server":
-        """Make a server, not started, that begins with a copy of the template's rows.
+        """Create a server, not started, with a copy of the template's rows.
 
-        `workflows` are the YAML of those that it offers, in the place of what tests mostly offer.
+        `workflows` is a workflows file in YAML that replaces the usual one of the tests.
         """
         data_dir.mkdir()
         if workflows:
@@ -173,7 +173,7 @@ class Server:
 
     @classmethod
     def empty(cls, data_dir: Path) -> "Server":
-        """Make a server without tables and users, not started."""
+        """Create a server without tables and users, not started."""
         return cls(data_dir, {}, empty_store(data_dir))
 
     @property
@@ -182,12 +182,12 @@ class Server:
 
     @property
     def host(self) -> Child:
-        """Return the process that hosts the runs: of several workers the first."""
+        """Return the process that hosts runs; of several workers the first."""
         return self.workers[0] if self.workers else self.web
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the whole environment of a process of it."""
+        """Return the whole environment of one of the server's processes."""
         here = self.store.environment | {"PORT": str(self.port)}
         return environment(self.data_dir, **(here | self.env))
 
@@ -197,11 +197,11 @@ class Server:
 
     @property
     def log(self) -> str:
-        """Return all that the server has printed, over all its starts."""
+        """Return the output of the server since its first start."""
         return "".join(child.log for child in self.children)
 
     def start(self, timeout: float = PATIENCE) -> None:
-        """Start, and wait until it answers. Workers may be up a moment later: work waits."""
+        """Start the server, and wait until it answers. Workers may take a moment longer."""
         for child in self.children:
             child.start(self.environment)
 
@@ -214,13 +214,13 @@ class Server:
         until(answers, timeout, otherwise=self.log_tail)
 
     def until_workers(self, timeout: float = PATIENCE) -> None:
-        """Wait until all workers take jobs."""
+        """Wait until all workers accept jobs."""
         if self.workers:
             count = len(self.workers)
             until(lambda: len(self.rows(ALIVE)) >= count, timeout, otherwise=self.log_tail)
 
     def kill(self) -> None:
-        """Kill all of it with SIGKILL, as `kill -9` does."""
+        """Kill all processes of the server with SIGKILL, as `kill -9` does."""
         for child in self.children:
             child.kill()
         self.was_killed = True
@@ -228,33 +228,33 @@ class Server:
             self._age()
 
     def stop(self) -> None:
-        """Ask all of it to stop with SIGTERM, and wait until it has."""
+        """Stop all processes with SIGTERM, and wait for their end."""
         for child in self.children:
             child.stop()
         self.was_killed = True
 
     def restart(self, **env: str) -> None:
-        """Start again on the same port and data, killed before if still running."""
+        """Start again on the same port and data; kill the running processes first."""
         if any(child.started for child in self.children):
             self.kill()
         self.env |= env
         self.start()
 
     def drop(self) -> None:
-        """Kill it, and remove what it stored. Where coverage is measured, it may write its part."""
+        """Kill the server, and remove its data; if coverage is measured, let it write its part."""
         if COVERAGE and all(child.started for child in self.children):
             self.stop()
         self.kill()
         self.store.drop()
 
     def create_users(self, count: int, prefix: str = "many") -> list[str]:
-        """Make users `many0`… with sessions, also while the server runs; return their names."""
+        """Create users `many0`… with sessions, even while the server runs; return their names."""
         names = [f"{prefix}{n}" for n in range(count)]
         self.cookies |= seed(self.data_dir, names, **self.store.environment)
         return names
 
     def get(self, path: str, user: str | None = None) -> Response:
-        """GET a path, as a user if one is named."""
+        """Request a path with GET, optionally as a user."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
         cookie = {"Cookie": f"sessionid={self.cookies[user]}"} if user else {}
         try:
@@ -265,7 +265,7 @@ class Server:
             connection.close()
 
     def sign_out(self, user: str) -> float:
-        """End the user's session, as the page's button does; return the seconds that it took."""
+        """End the user's session, as the page's button does; return the seconds that this took."""
         token = "x" * 32
         headers = {
             "Cookie": f"sessionid={self.cookies[user]}; csrftoken={token}",
@@ -281,15 +281,15 @@ class Server:
         return time.monotonic() - began
 
     def rows(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
-        """Return what a query reads from the server's store, whether it runs or not."""
+        """Return the rows of a query on the server's store, even while the server is down."""
         return self.store.rows(sql, *parameters)
 
     def execute(self, sql: str, *parameters: object) -> None:
-        """Change the server's store, as somebody else's hand would."""
+        """Change the server's store, as somebody with access to the database would."""
         self.store.execute(sql, *parameters)
 
     def story(self) -> str:
-        """Return the rows that say what goes on, or why they cannot be read."""
+        """Return rows that describe the current activity, or the reason why they cannot be read."""
         try:
             rows = [
                 row
@@ -306,9 +306,9 @@ class Server:
         )
 
     def _age(self) -> None:
-        """Let time pass for a server that is all dead: its workers have been silent for long.
+        """Let a dead server's workers seem silent for long, so that no take-over has to wait.
 
-        How long others wait before they take over from a dead worker is for tests that kill one.
+        Tests that kill a single worker measure how long others wait for it.
         """
         self.execute(
             "UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '1 hour'"

@@ -1,4 +1,4 @@
-"""Sessions without a server: workflows that are not registered, and builders that tell a log."""
+"""Sessions of unregistered workflows without a server, with builders that keep a log."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ from sessions_app.workflows.registry import NoOptions, Workflow, declared_workfl
 
 
 def declare(function: Callable[..., Any], **fields: Any) -> Workflow:
-    """Declare a workflow for this test only."""
+    """Declare a workflow for one test."""
     declared: dict[str, Any] = {
         "name": function.__name__,
         "title": "T",
@@ -36,7 +36,7 @@ def declare(function: Callable[..., Any], **fields: Any) -> Workflow:
 async def managing(
     workflow: Workflow, *, shared_builder: Any = None, **config: Any
 ) -> AsyncIterator[SessionManager]:
-    """Create a manager of the workflow and shut it down at the end."""
+    """Create a manager of the workflow, and shut it down at the end."""
     manager = await SessionManager.create(
         WorkflowConfig(**config), shared_builder, entry_function=workflow
     )
@@ -47,13 +47,13 @@ async def managing(
 
 
 async def in_script(workflow: str, text: str = "x", **callbacks: Any) -> Any:
-    """Return the result of a declared workflow's run in a script, where there is no server."""
+    """Return the result of a workflow's run in a script without a server."""
     async with managing(declared_workflows()[workflow]) as manager:
         return await say(manager, text, **callbacks)
 
 
 async def say(manager: SessionManager, text: str = "x", **session: Any) -> Any:
-    """Return what a run of a session of its own comes to."""
+    """Run the workflow in a new session, and return the result."""
     async with manager.run(text, **session) as runner:
         return await runner.result()
 
@@ -70,14 +70,14 @@ class Made:
 async def managing_with_log(
     function: Callable[..., Any], **config: Any
 ) -> AsyncIterator[tuple[SessionManager, "Log"]]:
-    """Create a manager of a per-user workflow; yield it with the log of its builders."""
+    """Create a manager of a per-user workflow; yield the manager and the log of its builders."""
     log = Log()
     async with managing(declare(function, per_user_builder=log.build), **config) as manager:
         yield manager, log
 
 
 class Log:
-    """Builds, and writes down what is built and closed; a step that is held waits at its gate."""
+    """Builder functions with a log of each build and closing; a held step waits at its gate."""
 
     def __init__(self) -> None:
         self.entries: list[str] = []
@@ -87,7 +87,7 @@ class Log:
         self._news = asyncio.Condition()
 
     def hold(self, name: str, *, error: Exception | None = None) -> asyncio.Event:
-        """Have the user's next build wait until the event is set, and then raise the error.
+        """Hold the user's next build until the returned event is set; then raise the error, if any.
 
         `"<user> closing"` holds the closing.
         """
@@ -97,7 +97,7 @@ class Log:
 
     @asynccontextmanager
     async def build(self, user: Person, options: BaseModel) -> AsyncIterator[Made]:
-        """Build for one user, as a per-user builder."""
+        """Build for one user: a per-user builder function."""
         name = user.username
         self._counts[name] = self._counts.get(name, 0) + 1
         await self._note(f"{name} building")
@@ -116,7 +116,7 @@ class Log:
 
     @asynccontextmanager
     async def build_shared(self, options: BaseModel) -> AsyncIterator[Made]:
-        """Build for all users, as a shared builder."""
+        """Build for all users: a shared builder function."""
         yield Made("shared")
         await self._note("shared closed")
 
@@ -140,12 +140,12 @@ class Log:
 
 
 async def turns(count: int = 100) -> None:
-    """Let the loop turn so often: more than what waits for nothing needs to come to its end."""
+    """Let the event loop turn often enough for everything that waits for nothing to end."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 def free(limit: Limit) -> int:
-    """Return how many slots are free under the limit."""
+    """Return the number of free slots under the limit."""
     assert isinstance(limit, asyncio.Semaphore)
     return limit._value

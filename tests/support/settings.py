@@ -1,6 +1,4 @@
-"""Settings of the servers that tests and benchmarks start: the project's own, with the workflows
-that they drive.
-"""
+"""Settings of servers in tests and benchmarks: the project's own, with other workflows."""
 
 from natproject.settings import *  # noqa: F403 - the project's, and what is changed here
 from natproject.settings import HITL, INSTALLED_APPS

@@ -1,4 +1,4 @@
-"""A browser without scripts, which signs in by a printed link."""
+"""A client without scripts that signs in by a printed link."""
 
 import re
 from http.cookiejar import CookieJar
@@ -6,18 +6,18 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 
 def browse(jar: CookieJar | None = None) -> OpenerDirector:
-    """Return a client that follows redirects and keeps cookies, in that jar."""
+    """Return a client that follows redirects, with cookies in that jar."""
     return build_opener(HTTPCookieProcessor(jar))
 
 
 def page_text(client: OpenerDirector, url: str) -> tuple[str, str]:
-    """Return the URL where a GET ended, and the page there."""
+    """Return the final URL of a GET, and the text of the page."""
     with client.open(url, timeout=20) as answer:
         return answer.url, answer.read().decode()
 
 
 def press(client: OpenerDirector, link: str) -> tuple[str, str]:
-    """Return the URL where the button of a sign-in link leads, and the page there."""
+    """Press the button of a sign-in link's page; return the next URL and page."""
     where, page = page_text(client, link)
     if where != link:
         return where, page

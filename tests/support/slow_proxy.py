@@ -1,4 +1,4 @@
-"""A proxy far away from its clients."""
+"""A proxy that delays all data, as over a long distance."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,9 +12,9 @@ SIZE = 64 * 1024
 
 @asynccontextmanager
 async def slow_proxy(server: Server, delay: float) -> AsyncGenerator[Server, None]:
-    """Yield the server as it is behind a proxy that passes on everything `delay` seconds later.
+    """Yield the server as seen through a proxy that passes all data on `delay` seconds later.
 
-    The clients must be gone at the end.
+    The clients must be disconnected before the end of the block.
     """
     connections = set[asyncio.Task[None] | None]()
 
@@ -35,7 +35,7 @@ async def slow_proxy(server: Server, delay: float) -> AsyncGenerator[Server, Non
 async def _pass_on(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float
 ) -> None:
-    """Pass on what comes, and at last that it has ended."""
+    """Pass data on, and finally the end of the connection."""
     with suppress(OSError):
         while data := await reader.read(SIZE):
             asyncio.get_running_loop().call_later(delay, writer.write, data)

@@ -1,7 +1,7 @@
-"""The ways of a message, a prompt and an answer, counted: calls, functions, files, folders.
+"""A count of the calls that a message, a prompt and an answer cause, by function, file and folder.
 
-Run by hand: `python -m pytest -s tests/support/trace_calls.py`. It counts calls of functions of the
-product, in all threads of one process, the second time that each way is gone.
+Run by hand: `python -m pytest -s tests/support/trace_calls.py`. Counted are calls of functions of
+the product, in all threads of one process, when each path is taken for the second time.
 """
 
 import sys
@@ -25,14 +25,14 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.local_only("i
 
 
 class Trace:
-    """The calls of the product's functions on the way that is open, in order."""
+    """The calls of the product's functions on the current path, in order."""
 
     def __init__(self) -> None:
         self.way = ""
         self.calls: dict[str, list[tuple[str, str]]] = {}
 
     def note(self, frame: FrameType, event: str, _: object) -> None:
-        """Note a call, as a profiler of Python."""
+        """Record a call; Python's profiler hook calls this."""
         code = frame.f_code
         # A resumed coroutine is not a new call.
         if (
@@ -45,12 +45,12 @@ class Trace:
             self.calls[self.way].append((file, code.co_qualname))
 
     def open(self, way: str) -> None:
-        """Begin a way anew, and end the one before."""
+        """Begin a path, and end the previous one."""
         self.calls[way] = []
         self.way = way
 
     def report(self) -> str:
-        """Return a line for each way."""
+        """Return a line of counts for each path."""
         lines = [f"{'way':10}{'calls':>8}{'functions':>12}{'files':>8}{'changes of folder':>20}"]
         for way, calls in self.calls.items():
             files = [file for file, _ in calls]

@@ -21,11 +21,11 @@ SAME_ORIGIN = "same"
 
 
 class WsClient(ReceivedFrames):
-    """A socket of a user on a conversation: `async with WsClient(server, "c1") as client:`.
+    """A user's socket on a conversation: `async with WsClient(server, "c1") as client:`.
 
-    `frames` holds all that has arrived, in order. `user=None` is signed out; `origin=None` sends no
-    Origin, as a client that is not a browser. `extended=None` is a plain client. `url` is what a
-    page has for it. `query`: `last_sequence`, `workflow`, `session`, …
+    `frames` contains all received frames in order. `user=None` is signed out; `origin=None` sends
+    no Origin, like a client other than a browser. `extended=None` makes a plain client. `url` is
+    the URL that a page has for the socket. `query`: `last_sequence`, `workflow`, `session`, …
     """
 
     def __init__(
@@ -70,30 +70,30 @@ class WsClient(ReceivedFrames):
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Close, and wait until all is read."""
+        """Close the socket, and wait until all frames are read."""
         await self._socket.close()
         await self._reader
 
     async def send(self, frame: Frame | str | bytes) -> None:
-        """Send a frame, or any text or bytes as they are."""
+        """Send a frame as JSON, or a text or bytes unchanged."""
         await self._socket.send(json.dumps(frame) if isinstance(frame, dict) else frame)
 
     async def message(self, text: str, *, message_id: str | None = None, **fields: Any) -> str:
-        """Send a user message; return its id. `fields` are added to the frame or replace."""
+        """Send a user message; return its id. `fields` are added to the frame or replace others."""
         message_id = message_id or uuid4().hex
         frame: Frame = {"type": "user_message", "schema_type": "chat_stream", "id": message_id}
         await self.send({**frame, **self._content(text), **fields})
         return message_id
 
     async def message_until_prompt(self, text: str, **fields: Any) -> Frame:
-        """Send a user message; return the prompt that comes of it."""
+        """Send a user message; return the prompt that its run asks."""
         await self.message(text, **fields)
         return await self.until("system_interaction_message")
 
     async def answer(self, text: str, prompt: Frame | None = None, **fields: Any) -> str:
-        """Answer a prompt's frame, or the only pending one; return the answer's id.
+        """Answer a prompt's frame, or the only pending prompt; return the answer's id.
 
-        `fields` are added to the frame or replace: `id`, `interaction_id`, `values`, …
+        `fields` are added to the frame or replace others: `id`, `interaction_id`, `values`, …
         """
         frame: Frame = {"type": "user_interaction_message", "id": uuid4().hex}
         frame |= self._content(text)
@@ -126,9 +126,9 @@ class WsClient(ReceivedFrames):
 
 
 def upgrade(server: Server, path: str, user: str = "ann", *, on_the_way: int = 0) -> socket.socket:
-    """Open a WebSocket by hand, and read nothing of it.
+    """Open a WebSocket without reading from it.
 
-    `on_the_way`: bytes that the client's kernel takes, in the place of what it likes.
+    `on_the_way` limits the bytes that the client's kernel buffers.
     """
     stream = socket.socket()
     if on_the_way:

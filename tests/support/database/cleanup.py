@@ -51,9 +51,9 @@ def _empty_tables(_: TransactionTestCase) -> None:
 
 
 def _deletions(tables: list[str]) -> list[str]:
-    """Return what empties the tables once nobody writes to them, whatever their triggers say.
+    """Return the SQL that empties the tables, without their triggers, when nobody writes to them.
 
-    Django's TRUNCATE makes all their files anew, which takes longer than most tests.
+    Django's TRUNCATE creates new files for all tables, which takes longer than most tests.
     """
     names = [connection.ops.quote_name(name) for name in tables]
     deletions = [f"DELETE FROM {name}" for name in names]  # noqa: S608 - names of the schema
@@ -65,7 +65,7 @@ TransactionTestCase._fixture_teardown = _empty_tables  # type: ignore[attr-defin
 
 
 def close_orphans() -> None:
-    """Close the connections of threads that have ended: of event loops, and of the test client."""
+    """Close connections of ended threads, such as those of event loops and the test client."""
     for one, thread in list(opened.items()):
         if thread.is_alive():
             continue
@@ -77,9 +77,7 @@ def close_orphans() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """Close all connections before the database is dropped: readers keep theirs, and pools make new
-    ones in threads of their own.
-    """
+    """Close all connections before the database is dropped: threads and pools keep theirs open."""
     yield
     for one in opened:
         if one.connection is not None:

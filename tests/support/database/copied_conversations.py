@@ -1,7 +1,7 @@
-"""Many conversations that wait, made in the database: copies of one that the application made.
+"""Many waiting conversations, made in the database as copies of one that the application made.
 
-So they are as consistent as that one is. The SQL is PostgreSQL's; `?` marks a parameter, as in
-`stores`.
+The copies are therefore as consistent as the original. The SQL is PostgreSQL's; `?` marks a
+parameter, as in `server_store`.
 """
 
 from collections.abc import Iterator
@@ -39,10 +39,10 @@ TABLES = (
 
 
 def copy_statements(waiting: dict[str, UUID], count: int, *, owners: str) -> Iterator[Statement]:
-    """Statements that copy a conversation, whose one run waits for one answer, so often.
+    """Yield statements that copy a conversation with one waiting run `count` times.
 
-    `waiting`: its `conversation`, `run` and `interaction`. They belong to the users whose names
-    are LIKE `owners`, in turn.
+    `waiting` has the ids of its `conversation`, `run` and `interaction`. The copies belong, in
+    turn, to the users whose names are LIKE `owners`.
     """
     # Drop plans: foreign-key checks planned for small tables would scan the tables for each row.
     yield "DISCARD PLANS", ()

@@ -1,4 +1,4 @@
-"""A database with a page that was overwritten on its disk."""
+"""A database of which one page was overwritten on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +12,9 @@ ROOT = "SELECT rootpage AS number, page_size AS size FROM sqlite_master, pragma_
 
 
 def overwrite(data_dir: Path, rows: Callable[..., list[dict[str, Any]]], table: str) -> None:
-    """Overwrite the first page of a table with rows, which nobody may have in memory.
+    """Overwrite the first page of a table with rows, while no process has the page in memory.
 
-    `data_dir` has SQLite's file, and `rows` reads from the database.
+    `data_dir` contains SQLite's file, and `rows` reads from the database.
     """
     if CLUSTER:
         [row] = rows(FILE, table)

@@ -23,7 +23,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def make_users(names: list[str]) -> dict[str, str]:
-    """Make missing users ("admin" is an administrator) and a session of each, in bulk."""
+    """Create missing users ("admin" is an administrator) and a session of each, in bulk."""
     users = [
         User(username=name, password="!", is_staff=admin, is_superuser=admin)
         for name in names

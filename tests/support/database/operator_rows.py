@@ -1,4 +1,4 @@
-"""Rows as operators meet them: processes, conversations with runs, jobs."""
+"""Rows for tests of the operators' pages: processes, conversations with runs, jobs."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,7 +41,7 @@ def process(name: str, kind: str, *, silent: float = 0, **fields: Any) -> Proces
 
 
 def run(status: str, *, at: datetime | None = None, workflow: str = "probe", **fields: Any) -> Run:
-    """Insert a run with a conversation of its own, last updated at `at`."""
+    """Insert a run in a new conversation, last updated at `at`."""
     at = at or timezone.now()
     owner, _ = get_user_model().objects.get_or_create(username="ann")
     conversation = Conversation.objects.create(
@@ -69,7 +69,7 @@ def job(key: str, status: str = "todo", *, queue: str = "default", by: int | Non
 
 
 def maintenance_job(task: str, status: str, *, at: int) -> int:
-    """Insert a job of maintenance that was due at `at`; return its id."""
+    """Insert a maintenance job that was due at `at`; return its id."""
     return _insert(MAINTENANCE_JOB, task, at, status)
 
 

@@ -1,4 +1,4 @@
-"""A database that is away for a while, under what runs in the test's own process."""
+"""A database outage for code that runs in the test's own process."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ IMPATIENT = "PRAGMA busy_timeout=20"
 
 @asynccontextmanager
 async def database_away() -> AsyncIterator[None]:
-    """Have each write fail within the block, and some reads."""
+    """Let each write fail within the block, and some reads."""
     away = _disconnect_postgresql() if CLUSTER else _lock_sqlite()
     if not CLUSTER:  # SQLite: let writes fail soon, or they would wait longer than the lock is held
         await writer.write(lambda tx: statements.execute(IMPATIENT, ()))
@@ -38,9 +38,7 @@ async def database_away() -> AsyncIterator[None]:
 
 @contextmanager
 def _lock_sqlite() -> Iterator[None]:
-    """Keep SQLite's write lock on another connection. After a failed write the writer
-    reconnects.
-    """
+    """Hold SQLite's write lock elsewhere. After a failed write, the writer reconnects."""
     other = sqlite3.connect(_name(), isolation_level=None, check_same_thread=False)
     with (
         closing(other),
@@ -53,9 +51,9 @@ def _lock_sqlite() -> Iterator[None]:
 
 @contextmanager
 def _disconnect_postgresql() -> Iterator[None]:
-    """Break every connection to PostgreSQL and let no new one in.
+    """Break every connection to PostgreSQL, and refuse new ones.
 
-    The tests' own connections are spared: nothing would restore them before the next test.
+    The tests' own connections are spared, because nothing would restore them before the next test.
     """
     theirs = [one.connection for one, thread in opened.items() if not thread.name.startswith(OURS)]
     spared = [one.info.backend_pid for one in theirs if one is not None and not one.closed]

@@ -1,6 +1,6 @@
-"""The stores of the servers of tests: for each a file of SQLite or a database of PostgreSQL.
+"""The stores of test servers: each is an SQLite file or a PostgreSQL database.
 
-Both take SQL with `?` for its parameters, and give UUIDs as 32 hex digits and JSON as text.
+Both kinds take SQL with `?` for its parameters, and return UUIDs as 32 hex digits and JSON as text.
 """
 
 import itertools
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 class Store(ABC):
-    """The place where one server keeps its rows; `environment` has a process use it."""
+    """The place where one server keeps its rows; `environment` makes a process use the store."""
 
     environment: dict[str, str]
 
@@ -40,20 +40,20 @@ class Store(ABC):
         """Return the rows of a query."""
 
     def execute(self, statement: str, *parameters: object) -> None:
-        """Change it, as somebody else's hand would."""
+        """Execute a statement, as somebody with access to the database would."""
         self.execute_many(statement, [parameters])
 
     @abstractmethod
     def execute_many(self, statement: str, many: Iterable[tuple[object, ...]]) -> None:
-        """Change it, in one transaction."""
+        """Execute statements in one transaction."""
 
     @abstractmethod
     def drop(self) -> None:
-        """Remove it."""
+        """Remove the store."""
 
 
 class SqliteStore(Store):
-    """The file in the server's directory."""
+    """A store in an SQLite file in the server's directory."""
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "db.sqlite3"
@@ -74,7 +74,7 @@ class SqliteStore(Store):
             database.executemany(statement, many)
 
     def drop(self) -> None:
-        """Do nothing: the directory goes with the test."""
+        """Do nothing, because the directory is removed after the test."""
 
 
 # Numbers for databases that one process of the tests creates. The process id keeps the names apart
@@ -87,7 +87,7 @@ REDIS_DATABASES = 1024
 
 
 class PostgresStore(Store):
-    """A database on the PostgreSQL of the tests, and a number on their Redis."""
+    """A store in the tests' PostgreSQL, with a database number on the tests' Redis."""
 
     def __init__(self, template: str = "template1") -> None:
         number = next(_numbers)
@@ -117,7 +117,7 @@ class PostgresStore(Store):
             cursor.executemany(_marks(statement), many)
 
     def drop(self) -> None:
-        """Drop the database, and with it the connections to it."""
+        """Drop the database, and close all connections to it."""
         with _service() as connection:
             name = sql.Identifier(self._name)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))

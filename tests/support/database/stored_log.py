@@ -1,4 +1,4 @@
-"""Conversations made of rows by hand: a log as the runtime would have left it, without a run."""
+"""Conversations made of hand-written rows, without a run: a log as the runtime leaves it."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from sessions_app.storage.run_text import fold
 
 
 class StoredLog:
-    """A conversation of one user, with methods that store what happens in it."""
+    """A conversation of one user, with methods that store the events of its runs."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class StoredLog:
 
     @property
     def last(self) -> int:
-        """Return the last sequence given out."""
+        """Return the last sequence in the log."""
         return self.conversation.last_sequence
 
     def append(self, run: Run, type_: str, payload: dict[str, Any]) -> int:
@@ -58,9 +58,7 @@ class StoredLog:
     def message(
         self, text: str = "hello", *, replaces: Run | None = None, follows: Run | None = None
     ) -> Run:
-        """Store a user message and its working run; with `replaces` or `follows` it begins a
-        branch.
-        """
+        """Store a user message and its working run; `replaces` or `follows` begins a branch."""
         if replaces or follows:
             self.conversation.branched = True
         place = {"forked_from": replaces, "fork_position": 1 if replaces else None}
@@ -71,7 +69,7 @@ class StoredLog:
         return run
 
     def begin(self, **fields: Any) -> Run:
-        """Store a working run, such as that of a child, without a message of its own."""
+        """Store a working run without a message, such as a child run."""
         return Run.objects.create(
             conversation=self.conversation,
             key=f"conversation:{self.conversation.id}:{self.conversation.workflow}",
@@ -96,7 +94,7 @@ class StoredLog:
         return self.append(run, Event.Type.STEP, content)
 
     def ask(self, run: Run, prompt: AnyPrompt) -> Interaction:
-        """Store a prompt; the run waits for it."""
+        """Store a prompt, for which the run then waits."""
         now = timezone.now()
         interaction = Interaction.objects.create(
             run=run,
@@ -122,7 +120,7 @@ class StoredLog:
         by: Any = None,
         via: str = "websocket",
     ) -> int:
-        """Give the prompt its final status; the run goes on."""
+        """Settle the prompt with its final status; the run continues."""
         Interaction.objects.filter(pk=interaction.pk).update(
             status=status,
             version=2,
@@ -136,7 +134,7 @@ class StoredLog:
         return self.append(interaction.run, Event.Type.INTERACTION_UPDATE, content)
 
     def end(self, run: Run, status: str = "completed", reason: str = "") -> int:
-        """End the run and fold its text."""
+        """End the run, and fold its text into one row."""
         error = {"code": "error", "message": reason} if reason else None
         sequence = self.append(run, Event.Type.RUN, {"status": status, "error": error})
         Run.objects.filter(pk=run.pk).update(status=status, error=error)

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 
 def statements_of(client: Client, path: str) -> int:
-    """Return how many statements a page takes."""
+    """Return the number of database statements for a page."""
     client.get(path)  # first request: may store a new expiry of the session
     with CaptureQueriesContext(connection) as queries:
         assert client.get(path).status_code == 200, path
@@ -19,12 +19,12 @@ def statements_of(client: Client, path: str) -> int:
 
 
 def work_done(look: Callable[[], object]) -> int:
-    """Return the measure of the database in use; compare only figures of one database."""
+    """Return the work that a function causes; compare only figures of the same database."""
     return steps_taken(look) if connection.vendor == "sqlite" else rows_read(look)
 
 
 def rows_read(look: Callable[[], object]) -> int:
-    """Return how many rows all parts of PostgreSQL's plans gave or left out."""
+    """Return the number of rows that all nodes of PostgreSQL's plans returned or filtered out."""
     count = 0.0
     for plan in _explain(look, "EXPLAIN (ANALYZE, FORMAT JSON) "):
         for node in _nodes(json.loads(plan) if isinstance(plan, str) else plan):
@@ -34,13 +34,13 @@ def rows_read(look: Callable[[], object]) -> int:
 
 
 def whole_tables(look: Callable[[], object]) -> list[str]:
-    """Return the tables, or their aliases in a query, that SQLite reads without any index."""
+    """Return the tables (or their aliases) that SQLite scans in the query without an index."""
     plans = _explain(look, "EXPLAIN QUERY PLAN ")
     return [scan[1] for line in plans if (scan := re.fullmatch(r"SCAN (\w+)", line))]
 
 
 def steps_taken(look: Callable[[], object]) -> int:
-    """Return how many tens of steps SQLite's machine took; each row takes some."""
+    """Return how often SQLite's virtual machine took ten steps; each row takes several steps."""
     count = 0
 
     def step() -> int:
@@ -57,7 +57,7 @@ def steps_taken(look: Callable[[], object]) -> int:
 
 
 def _explain(look: Callable[[], object], explain: str) -> Iterator[Any]:
-    """Yield the last column of each row that explains one of the queries."""
+    """Yield the last column of each row of the query plans."""
     with CaptureQueriesContext(connection) as queries:
         look()
     with connection.cursor() as cursor:
@@ -68,7 +68,7 @@ def _explain(look: Callable[[], object], explain: str) -> Iterator[Any]:
 
 
 def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
-    """Yield the nodes of a plan that were executed, with their parts."""
+    """Yield the executed nodes of a query plan, child nodes included."""
     if isinstance(plan, list):
         for one in plan:
             yield from _nodes(one)

@@ -1,1 +1,1 @@
-"""A project of somebody else that installs the package, as docs/install.md says."""
+"""Another project, into which the package is installed by the steps of docs/install.md."""

@@ -1,4 +1,4 @@
-"""The files of the project beside those of `startproject`: docs/install.md has the same."""
+"""The project's files in addition to those of `startproject`, as in docs/install.md."""
 
 APPLICATIONS = """
 INSTALLED_APPS = [

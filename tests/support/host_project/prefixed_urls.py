@@ -1,4 +1,4 @@
-"""URLs of a project that has the chat under a prefix, and neither an admin nor a sign-out."""
+"""URLs of a project with the chat under a prefix, and without an admin and a sign-out page."""
 
 from django.contrib.auth.views import LoginView
 from django.urls import include, path

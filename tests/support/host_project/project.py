@@ -41,7 +41,7 @@ class Project:
 
     @classmethod
     def begin(cls, directory: Path, python: str) -> "Project":
-        """Start one, take the documented steps, migrate, and sign `ann` up."""
+        """Create a project, follow the documented steps, migrate, and create the user `ann`."""
         (home := directory / "host").mkdir()
         project = cls(home, directory / "packages", empty_store(home), python)
         project.run("-m", "django", "startproject", "host", ".")
@@ -70,7 +70,7 @@ class Project:
             path.write_text(text)
 
     def run(self, *arguments: str, **env: str) -> str:
-        """Run Python in it, to a good end; what was printed."""
+        """Run Python in the project, and return its output; fail if its exit status is not 0."""
         return _run(self.directory, self.environment | env, *arguments, python=self.python)
 
     def start(self, log: Path, *arguments: str, **env: str) -> "subprocess.Popen[bytes]":

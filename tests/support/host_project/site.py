@@ -1,5 +1,5 @@
-"""The project served, as its documents say: by a web server, and a worker where there are several
-processes.
+"""A served project, as the documents describe: a web server and, in the form of many processes, a
+worker.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ HEALTH = "/assistant/health"
 
 @dataclass
 class Site:
-    """A running project. It has the names of a `Server` that a browser needs."""
+    """A running project. Attributes that a browser needs are named as those of `Server`."""
 
     project: Project
     kind: str
@@ -35,7 +35,7 @@ class Site:
 
     @property
     def command(self) -> list[str]:
-        """Return the plainest way to start the server."""
+        """Return the simplest command that starts the server."""
         application = "host.bare_asgi:application" if self.bare else "host.asgi:application"
         port = str(self.port)
         return {
@@ -49,7 +49,7 @@ class Site:
 def serve(
     project: Project, kind: str, log_file: Path, env: dict[str, str], *, bare: bool = False
 ) -> Iterator[Site]:
-    """Serve the project until the end of the block; `bare`: by Django's own ASGI application."""
+    """Serve the project until the end of the block; `bare` uses Django's own ASGI application."""
     site = Site(project, kind, log_file, bare)
     commands = [site.command, *([["manage.py", "worker"]] if CLUSTER and not bare else [])]
     env = env | ({"DJANGO_SETTINGS_MODULE": "host.bare"} if bare else {})

@@ -1,1 +1,1 @@
-"""A project of somebody else, whose settings one line of `lines.py` changes."""
+"""A project with exchangeable settings: one line of `lines.py` changes them."""

@@ -1,4 +1,4 @@
-"""The ASGI application of the project. It shows what `manage.py check` shows, in one start."""
+"""The project's ASGI application, which also prints the output of `manage.py check`."""
 
 from django.core.management import call_command
 

@@ -1,4 +1,4 @@
-"""The lines of the matrix: settings of projects, and what becomes of each."""
+"""The lines of the matrix: settings of projects, and their expected results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ DJANGO = "django.contrib.auth.backends.ModelBackend"
 
 @dataclass(frozen=True)
 class Line:
-    """A setting, middleware or mount. `settings` is what a project writes into its settings.py.
+    """A setting, middleware or mount; `settings` is the text for the project's settings.py.
 
-    `refused` is the id of the check that refuses it; without one all of the chat works.
+    `refused` is the id of the check that refuses it. Without one, all of the chat works.
     """
 
     name: str

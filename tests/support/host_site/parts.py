@@ -1,4 +1,4 @@
-"""Parts that projects write themselves: middlewares, a router, a storage, pages of errors."""
+"""Parts that projects write themselves: middlewares, a router, a storage, error pages."""
 
 from collections.abc import Callable
 
@@ -18,17 +18,17 @@ def sync_only(get_response: Callable[[HttpRequest], HttpResponse]) -> object:
 
 
 class ProxyUser(RemoteUserMiddleware):
-    """The user whom the proxy names in each request."""
+    """A middleware that signs in the user whom a proxy names in each request."""
 
     header = "HTTP_X_AUTH_REQUEST_USER"
 
     async def aprocess_request(self, request: HttpRequest) -> None:
-        """Do as Django does without async: else views see who was signed in before."""
+        """Call the synchronous method in a thread, so that views see the right user."""
         await sync_to_async(self.process_request)(request)
 
 
 class Router:
-    """Keeps contenttypes and sessions in the second database too, and all else in the first."""
+    """A router that creates content types and sessions in both databases, all else in one."""
 
     def db_for_read(self, _: object, **__: object) -> str:
         return "default"
@@ -40,7 +40,7 @@ class Router:
 
 
 class RemoteStorage(InMemoryStorage):
-    """A storage whose files have no path here, and whose addresses are signed: as S3's."""
+    """A storage like S3's: its files have no local path, and its URLs are signed."""
 
     def url(self, name: str | None) -> str:
         return f"https://bucket.example/{name}?signature=x"

@@ -1,4 +1,4 @@
-"""Run as a program with a line's environment: migrates, makes `ann`, and prints a key of hers."""
+"""A program, run with a line's environment: migrates, creates `ann`, prints her API key."""
 
 import sys
 

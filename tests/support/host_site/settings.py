@@ -1,4 +1,4 @@
-"""The settings of `startproject`, with the steps of docs/install.md; then those of one line."""
+"""The settings of `startproject`, then the steps of docs/install.md, then those of one line."""
 
 import os
 from pathlib import Path

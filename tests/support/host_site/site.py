@@ -1,4 +1,4 @@
-"""The project in a process: Daphne, with a copy of a database that was made once."""
+"""The project in a Daphne process, with a copy of a database that is prepared only once."""
 
 import os
 import shutil
@@ -97,7 +97,7 @@ def serve(line: Line, template: Path, key: str, data: Path) -> Iterator[Site]:
 
 
 class Ended(AssertionError):
-    """The server ended before it answered."""
+    """The error that the server ended before it answered."""
 
 
 def _start(site: Site) -> "Forked | subprocess.Popen[bytes]":

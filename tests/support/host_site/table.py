@@ -1,4 +1,4 @@
-"""The list of docs/install.md, made of the lines. Run as a program it writes the list."""
+"""The table of docs/install.md, made of the lines. Run as a program, it writes the table."""
 
 import re
 import textwrap

@@ -1,4 +1,4 @@
-"""The URLs of the project, as its settings have them."""
+"""The URLs of the project, according to its settings."""
 
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""A person with a browser that runs no script, and a program with a key."""
+"""A person with a browser without scripts, and a program with an API key."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ MOST_REDIRECTS = 8
 
 
 class Page(HTMLParser):
-    """A page, with its forms: their address and their fields with values."""
+    """A page and its forms: the URL of each, and its fields with their values."""
 
     def __init__(self, url: str, status: int, text: str, headers: http.client.HTTPMessage) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Visitor:
     def request(
         self, method: str, url: str, body: str | None = None, headers: Mapping[str, str] = {}
     ) -> Page:
-        """Make a request, and follow where it leads."""
+        """Make a request, and follow redirects."""
         url = urljoin(self.base, url)
         for _ in range(MOST_REDIRECTS):
             page = self._once(method, url, body, headers)
@@ -98,7 +98,7 @@ class Visitor:
         return Page(url, response.status, text, response.headers)
 
     def sign_in(self, path: str) -> Page:
-        """Go to a page, sign in where it leads, and return the page."""
+        """Open a page, sign in on the page to which it redirects, and return the page."""
         door = self.get(path)
         url, fields = door.form("password")
         [name] = {"username", "login", "email"} & fields.keys()
@@ -108,7 +108,7 @@ class Visitor:
     def program(
         self, method: str, path: str, body: object = None, *, key: bool = True
     ) -> tuple[int, Any]:
-        """Ask as a program does; the status and the JSON of the answer."""
+        """Make a request as a program does; return the status and the JSON of the response."""
         visitor = Visitor(self.site)
         visitor.base = self.base
         headers = {"Authorization": f"Bearer {self.site.key}"} if key else {}
@@ -123,7 +123,7 @@ class Visitor:
 
 
 async def converse(visitor: Visitor, url: str, conversation: str) -> str:
-    """Greet by a socket, as the page's script does, and answer; return the text that comes."""
+    """Greet on a socket as the page's script does, and answer; return the run's text."""
     site: Any = visitor.site
     path = url.removeprefix(site.line.prefix)
     async with WsClient(

@@ -1,5 +1,5 @@
-"""The application in the process that servers are forked from: imported and set up once, with the
-settings of the first; each that is forked then takes its own.
+"""The application in a fork server: imported and set up once; each forked process takes new
+settings.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ MODULES = ("chat_app.application", "daphne.cli", "uvicorn.main", "django.test.si
 
 
 def load() -> None:
-    """Import the application, and all that its pages and sockets need."""
+    """Import the application, and everything that its pages and sockets need."""
     django.setup()
     for name in MODULES:
         importlib.import_module(name)
@@ -27,8 +27,8 @@ def load() -> None:
 
 
 def renew() -> None:
-    """Be as a process that has just imported it: with an event loop that no other shares, and with
-    the settings that the environment says now.
+    """Make this forked process like a freshly started one: new event loop, settings of its
+    environment.
     """
     _renew_reactor()
     lazy: Any = settings  # type checkers see the wrapped settings object only

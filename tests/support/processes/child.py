@@ -1,4 +1,4 @@
-"""The processes of a server: each can be killed, frozen and started again on its own."""
+"""The processes of a server, each of which can be killed, frozen and restarted separately."""
 
 import signal
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.support.processes.fork_server import Forked
 
 
 class Child:
-    """A Python program in the project's root, which writes to a log over all its starts."""
+    """A Python program in the project's root, which appends to one log at all its starts."""
 
     def __init__(self, log: Path, *arguments: str) -> None:
         self._log = log
@@ -26,7 +26,7 @@ class Child:
 
     @property
     def started(self) -> bool:
-        """Return whether it was started, and neither killed nor stopped since."""
+        """Return whether the process was started, and not killed or stopped since."""
         return self._process is not None
 
     @property
@@ -38,15 +38,15 @@ class Child:
         self._process = Forked(list(self._arguments), env, self._log)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, without waiting: SIGSTOP freezes it, SIGCONT lets it go on."""
+        """Send a signal, without waiting: SIGSTOP freezes the process, SIGCONT resumes it."""
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """Kill with SIGKILL, as `kill -9` does."""
+        """Kill the process with SIGKILL, as `kill -9` does."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ask to stop with SIGTERM, and wait until it has."""
+        """Stop the process with SIGTERM, and wait for its end."""
         self._end(signal.SIGTERM)
 
     def wait(self, timeout: float) -> int:

@@ -1,4 +1,4 @@
-"""Programs of the project that run to their end."""
+"""Commands of the project that run until they end."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from tests.support.processes.environment import ROOT
 def run(
     *arguments: str, env: Mapping[str, str], stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python with the arguments in the project's folder, for at most 100 s."""
+    """Run Python with the arguments in the project's root, for at most 100 s."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,

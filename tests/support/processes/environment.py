@@ -23,7 +23,7 @@ COVERAGE = {name: text for name, text in os.environ.items() if name == "COVERAGE
 
 
 def environment(data_dir: Path, **extra: str) -> dict[str, str]:
-    """Return the whole environment of a child process; nothing of a developer's gets in."""
+    """Return the environment of a child process, without a developer's variables."""
     return {
         **COVERAGE,
         **({"CORE_ONLY": "1"} if CORE_ONLY else {}),
@@ -51,7 +51,7 @@ _LATER = {"PARK_AFTER", "MAX_BLOCKING"}
 
 
 def is_usual(env: Mapping[str, str]) -> bool:
-    """Return whether a process in this environment imports and sets up what nearly all do."""
+    """Return whether a process in this environment can be forked from the loaded application."""
     form = {bool(env.get(name)) for name in ("DATABASE_URL", "REDIS_URL")}
     return form == {CLUSTER} and _shared_variables(env) == _shared_variables(environment(ROOT))
 

@@ -1,10 +1,10 @@
-"""A process that has the libraries imported, and forks the processes of servers: it saves most of
-what a start costs. Another has the application imported too, for those with the usual settings.
+"""A process that imports the libraries and forks server processes, to make their start fast.
 
-Run as a program it reads requests, a number and an object as JSON in a line each, and answers each
-with its number: to start a program, or to say whether one has ended. It kills what it started when
-its input ends, so that nothing outlives the tests. All that it forks has the same seed for the
-hashes of strings.
+A second one also imports the application, for servers with the usual settings. Run as a program, it
+reads requests, each a line with a number and a JSON object, and answers each with its number: to
+start a program, or to tell whether one has ended. When its input ends, it kills all started
+programs, so that nothing outlives the tests. All forked processes have the same seed for the hashes
+of strings.
 """
 
 import gc
@@ -42,7 +42,7 @@ if find_spec("nat"):
 
 
 class Forked:
-    """A process that the fork server has started; it is used as one of `subprocess`."""
+    """A process started by the fork server, with the interface of a `subprocess` process."""
 
     def __init__(self, arguments: list[str], env: Mapping[str, str], log: Path) -> None:
         request = {"start": arguments, "env": dict(env), "log": str(log)}
@@ -51,13 +51,13 @@ class Forked:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Return its status if it has ended, else None: negative is the signal that ended it."""
+        """Return the exit status (negative: a signal) if the process has ended, else None."""
         if self.returncode is None:
             self.returncode = self._server.ask({"status": self.pid})
         return self.returncode
 
     def wait(self, timeout: float) -> int:
-        """Wait for its end; return the status.
+        """Wait for the end of the process; return the status.
 
         Raises:
             subprocess.TimeoutExpired: it has not ended.
@@ -70,13 +70,13 @@ class Forked:
         return status
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the process has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
 
 class _ForkServer:
-    """The process, as those see it who have it start others."""
+    """The fork server, as seen by the process that lets it start others."""
 
     def __init__(self, env: Mapping[str, str] | None) -> None:
         self._lock = threading.Lock()
@@ -91,7 +91,7 @@ class _ForkServer:
         )
 
     def ask(self, request: dict[str, Any]) -> Any:
-        """Return the answer to a request. One whose test was cut short leaves its own unread."""
+        """Return the answer to a request; skip answers that an interrupted test has not read."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None
         assert answers is not None
@@ -105,7 +105,7 @@ class _ForkServer:
                     return answer
 
     def close(self) -> None:
-        """End it, and all that it has started."""
+        """End the fork server, and all processes that it has started."""
         self._process.communicate()
 
 
@@ -128,7 +128,7 @@ def close() -> None:
 
 
 def serve() -> list[str] | None:
-    """Answer requests; in a child that was forked, return the program to run."""
+    """Answer requests; in a forked child, return the program to run."""
     started: set[int] = set()
     for line in sys.stdin:
         number, request = json.loads(line)
@@ -151,8 +151,8 @@ def serve() -> list[str] | None:
 
 
 def _become(request: dict[str, Any]) -> None:
-    """Have the environment, the input and the output of a process of its own. OUTPUT names a file
-    that takes what it prints in the place of its log.
+    """Take over the environment, input and output of the new process. OUTPUT names a file for
+    stdout.
     """
     os.environ.clear()
     os.environ.update(request["env"])
@@ -169,7 +169,7 @@ def _become(request: dict[str, Any]) -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """Run a program as `python` does: a file, or after `-m` a module."""
+    """Run a program as `python` does: a file, or a module after `-m`."""
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""The settings of a project without logs of its own. STRUCTLOG_PRINTS has structlog print."""
+"""The settings of a project that configures no logs. STRUCTLOG_PRINTS makes structlog print."""
 
 import os
 

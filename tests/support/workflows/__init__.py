@@ -1,4 +1,4 @@
-"""The workflows that tests and benchmarks drive. Not for people."""
+"""The workflows with which tests and benchmarks drive a server, not meant for people."""
 
 from tests.support.workflows import per_user, probe, signals
 

@@ -1,4 +1,4 @@
-"""Functions that ask the user."""
+"""Functions that ask the user, called by messages."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.support.workflows.registry import Chunks, by_message
 
 @by_message
 async def ask(context: Context, delay: float = 0) -> Chunks:
-    """Ask one text prompt after so many seconds; say the answer."""
+    """Ask one text prompt after so many seconds; output the answer."""
     if delay:
         await asyncio.sleep(delay)
     answer = await context.ask(TextPrompt(text="prompt-1"))
@@ -31,7 +31,7 @@ async def ask(context: Context, delay: float = 0) -> Chunks:
 
 @by_message
 async def prompt(context: Context, kind: str) -> Chunks:
-    """Ask the prompt of that kind (a key of `PROMPTS`); say the value of the answer."""
+    """Ask a prompt by its key in `PROMPTS`; output the value of the answer."""
     answer = await context.ask(PROMPTS[kind])
     if isinstance(answer, ToolCallResponse):
         yield f"{answer.value} {json.dumps(answer.arguments)} {answer.note}"
@@ -47,7 +47,7 @@ async def prompt(context: Context, kind: str) -> Chunks:
 
 @by_message
 async def ask_tool_call(context: Context, fields: JsonObject) -> Chunks:
-    """Ask about a tool call with these fields of the prompt; say how many the answer changed."""
+    """Ask about a tool call with these fields; output how many arguments were changed."""
     values: dict[str, Any] = {**fields}
     answer = await context.ask(ToolCallPrompt(text="May I do this?", tool="run", **values))
     yield f"{answer.value} {len(answer.changed)}"
@@ -55,7 +55,7 @@ async def ask_tool_call(context: Context, fields: JsonObject) -> Chunks:
 
 @by_message
 async def ask_destructive(context: Context) -> Chunks:
-    """Ask about a deed that cannot be undone, due in less than a minute."""
+    """Ask about an action that cannot be undone, with a deadline in less than a minute."""
     yield (await context.ask(DESTRUCTIVE)).value
 
 
@@ -73,7 +73,7 @@ async def approve(context: Context, count: int = 1, delay: float = 0) -> Chunks:
 
 @by_message
 async def ask_two(context: Context) -> Chunks:
-    """Ask two text prompts that wait at once."""
+    """Ask two text prompts at the same time."""
     answers = await context.ask_all([TextPrompt(text="one?"), TextPrompt(text="two?")])
     yield "|".join(answer.value for answer in answers)
 
@@ -88,7 +88,7 @@ async def ask_together(context: Context) -> Chunks:
 
 @by_message
 async def ask_with_long_words(context: Context, together: bool = False) -> Chunks:
-    """Ask prompts of all kinds with words wider than a small screen; together, some on one card."""
+    """Ask prompts of all kinds with words wider than a small screen, some on one card."""
     kinds = TOGETHER if together else tuple(PROMPTS)
     forms = long_words.FORMS[:1] if together else long_words.FORMS
     prompts = [long_words.widen(one) for one in (*(PROMPTS[kind] for kind in kinds), *forms)]
@@ -98,7 +98,7 @@ async def ask_with_long_words(context: Context, together: bool = False) -> Chunk
 
 @by_message
 async def describe_files(context: Context) -> Chunks:
-    """Say what came with the message: names, sizes, and the beginnings of the contents."""
+    """Output the name, size and beginning of each file of the message."""
     for file in context.files:
         content = await file.read()
         yield f"{file.name} {file.content_type} {len(content)} {content[:20]!r}\n"

@@ -1,4 +1,4 @@
-"""A function that asks other people than the user."""
+"""A function that asks other people than the user, called by a message."""
 
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ async def ask_others(  # noqa: PLR0913 - what a question to others can have
     due: float | None = None,
     escalate: str = "",
 ) -> Chunks:
-    """Ask about days off; `to` has groups, and users behind @, with commas between them."""
+    """Ask about days off; `to` lists groups, and users with an @, separated by commas."""
     names = to.split(",")
     rules: dict[str, Any] = {
         "to": [user(name[1:]) if name.startswith("@") else group(name) for name in names],

@@ -1,4 +1,4 @@
-"""A function that blocks the event loop, which a workflow must not do."""
+"""A function that blocks the event loop, which workflows must not do."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ How = Literal["loop", "sleep", "task", "regex", "loop_then_wait", "c_call"]
 
 @by_message
 async def block(context: Context, how: How, seconds: float = 0) -> Chunks:
-    """Block the event loop for so many seconds; by a regular expression for ever."""
+    """Block the event loop for so many seconds or, by a regular expression, for ever."""
     yield "block "
     await asyncio.sleep(0.1)
     match how:
@@ -41,12 +41,12 @@ async def block(context: Context, how: How, seconds: float = 0) -> Chunks:
 
 
 def spin(seconds: float) -> None:
-    """Loop in Python."""
+    """Block in a loop of Python code."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
 
 
 async def spin_async(seconds: float) -> None:
-    """Loop as a coroutine."""
+    """Block in a coroutine's loop, without a wait."""
     spin(seconds)

@@ -1,6 +1,6 @@
-"""The diary of the probes, of what they did and when: tests hold the log against it.
+"""A diary of the test workflows' actions and times, to which tests compare the event log.
 
-A line is `WHAT SUBJECT PROCESS SECONDS`, by the clock that all processes of a machine share.
+A line is `WHAT SUBJECT PROCESS SECONDS`; all processes of a machine share the clock.
 """
 
 import os
@@ -8,7 +8,7 @@ import time
 
 
 def note(event: str, subject: str) -> None:
-    """Append a line to the file named by PROBE_DIARY; one write, so that lines stay whole."""
+    """Append a line to the file PROBE_DIARY in a single write, so that lines are never mixed."""
     path = os.environ.get("PROBE_DIARY")
     if not path:
         return

@@ -1,4 +1,4 @@
-"""Effects outside of the database, which tests count: lines in the file named by PROBE_LOG."""
+"""Effects outside of the database, which tests count: lines in the file PROBE_LOG."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from tests.support.workflows.diary import note
 
 
 def append_line(line: str) -> None:
-    """Append a line to the file named by PROBE_LOG, where there is one."""
+    """Append a line to the file PROBE_LOG, if configured."""
     if path := os.environ.get("PROBE_LOG"):
         with Path(path).open("a") as log:
             log.write(f"{line}\n")
@@ -21,7 +21,7 @@ def count_lines(text: str) -> int:
 
 
 def execute(line: str, seconds: float) -> None:
-    """Take so many seconds, and append a line; the diary has a line before and after."""
+    """Take so many seconds, then append a line; note the begin and the end in the diary."""
     execution = line.replace(" ", ":")
     note("step.begin", execution)
     time.sleep(seconds)

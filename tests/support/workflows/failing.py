@@ -1,4 +1,4 @@
-"""Functions that fail, or make their process fail."""
+"""Functions that fail, or that end their process, called by messages."""
 
 import asyncio
 import ctypes
@@ -15,7 +15,7 @@ UNSTORABLE = {"nul": "a\0b", "surrogate": "a\ud800b"}
 
 @by_message
 async def fail(context: Context, text: str = "so far ") -> Chunks:
-    """Say the text, then raise an error whose own text nobody must see."""
+    """Output the text, then raise an error whose message must not be shown to people."""
     if text:
         yield text
     raise ValueError("internal secret")
@@ -23,7 +23,7 @@ async def fail(context: Context, text: str = "so far ") -> Chunks:
 
 @by_message
 async def ignore_stop(context: Context, seconds: float) -> Chunks:
-    """Wait so many seconds, and go on if the run is stopped meanwhile."""
+    """Wait so many seconds, even if the run is stopped in the meantime."""
     with suppress(asyncio.CancelledError):
         await asyncio.sleep(seconds)
     yield "so there"
@@ -35,7 +35,7 @@ async def use_unstorable_text(
     way: Literal["say", "show", "raise", "step", "title"],
     kind: Literal["nul", "surrogate"],
 ) -> Chunks:
-    """Use a text that no database stores, in that way."""
+    """Pass a text that no database stores to a part of the runtime."""
     text = UNSTORABLE[kind]
     match way:
         case "show":
@@ -51,7 +51,7 @@ async def use_unstorable_text(
 
 @by_message
 async def exit_process(context: Context) -> Chunks:
-    """End the process at once, as a crash does."""
+    """End the process immediately, like a crash."""
     yield "exit"
     await asyncio.sleep(0)
     os._exit(1)
@@ -59,7 +59,7 @@ async def exit_process(context: Context) -> Chunks:
 
 @by_message
 async def kill_threads(context: Context, name: str) -> Chunks:
-    """Kill the threads of that name in this process, each at its next line of Python."""
+    """End the threads of that name in this process, each at its next line of Python."""
     yield "kill"
     for thread in threading.enumerate():
         if thread.name == name:

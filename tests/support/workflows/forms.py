@@ -1,4 +1,4 @@
-"""Forms of prompts: some of Django's, and a pydantic model."""
+"""Forms for prompts: Django forms and a pydantic model."""
 
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,7 @@ KINDS = [("holiday", "Holiday"), ("care", "Care of a child")]
 
 
 class LeaveForm(forms.Form):
-    """A few days off."""
+    """The form for a few days off."""
 
     kind = forms.ChoiceField(choices=KINDS, widget=forms.RadioSelect)
     start = forms.DateField(label="First day")
@@ -36,21 +36,21 @@ class LeaveForm(forms.Form):
         return start
 
     def clean(self) -> None:
-        """Refuse half days of care, as an error of no single field."""
+        """Refuse half days of care, with an error that belongs to no single field."""
         super().clean()
         if self.cleaned_data.get("kind") == "care" and self.cleaned_data.get("half"):
             raise forms.ValidationError("Care is for whole days.")
 
 
 class ReceiptForm(forms.Form):
-    """The form of somebody who wants money back."""
+    """The form for a refund of expenses."""
 
     euro = forms.DecimalField(min_value=0)
     receipt = forms.FileField(help_text="A table.")
     other = forms.FileField(required=False)
 
     def clean_receipt(self) -> Any:
-        """Refuse all but a table."""
+        """Refuse all files but tables."""
         receipt = self.cleaned_data["receipt"]
         if b"," not in receipt.read():
             raise forms.ValidationError("That is no table.")

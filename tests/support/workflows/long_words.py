@@ -1,4 +1,4 @@
-"""Prompts that are wider than a small screen, wherever people read them."""
+"""Prompts with texts wider than a small screen, for every place where people read prompts."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ DETAILS: dict[str, Any] = {
 
 
 class LongWordsForm(forms.Form):
-    """A field of each look, with long words about it."""
+    """A form with one field of each appearance, and long words in the labels."""
 
     kind = forms.ChoiceField(choices=[(WORD, WORD)], widget=forms.RadioSelect, label=WORD)
     place = forms.ChoiceField(choices=[(WORD, WORD)], help_text=COMMAND)
@@ -39,7 +39,7 @@ FORMS = (
 
 
 def widen(prompt: AnyPrompt) -> AnyPrompt:
-    """Return the prompt with words that no line has room for."""
+    """Return the prompt with words too long for a line."""
     changes: dict[str, Any] = {"text": f"{WORD}?\n{COMMAND}", "details": DETAILS}
     match prompt.input_type:
         case "oauth_consent":

@@ -1,4 +1,4 @@
-"""The probe with a builder for each user, which takes its time and keeps a diary."""
+"""The probe with a builder for each user, which takes some time and writes to the diary."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -13,7 +13,7 @@ from tests.support.workflows.probe import probe
 
 
 class Options(BaseModel, extra="forbid"):
-    """Seconds that building and closing take."""
+    """The seconds that building and closing take."""
 
     build_seconds: float = 0
     close_seconds: float = 0
@@ -21,14 +21,14 @@ class Options(BaseModel, extra="forbid"):
 
 @dataclass
 class Belongings:
-    """The things that are built for a user."""
+    """The objects that are built for a user."""
 
     open: bool = True
 
 
 @asynccontextmanager
 async def belongings(user: Person, options: Options) -> AsyncIterator[Belongings]:
-    """Build, and close; the diary has a line before and after each."""
+    """Build the objects, and close them; note begin and end of both in the diary."""
     note("builder.begin", user.username)
     user_belongings = Belongings()
     try:
@@ -50,7 +50,7 @@ async def belongings(user: Person, options: Options) -> AsyncIterator[Belongings
     per_user_builder=belongings,
 )
 async def probe_per_user(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Do what `probe` does, with what was built for the user."""
+    """Do the same as `probe`, with the objects that were built for the user."""
     async for chunk in probe(message, context):
         if not context.builder.open:
             raise RuntimeError("The builder was closed while it was in use.")

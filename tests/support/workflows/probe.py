@@ -1,4 +1,4 @@
-"""The workflow that tests and benchmarks drive. Not for people."""
+"""The workflow with which tests and benchmarks drive a server, not meant for people."""
 
 from collections.abc import AsyncGenerator
 
@@ -24,10 +24,10 @@ from tests.support.workflows.registry import call
     takes_files=True,
 )
 async def probe(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Call the function that the message names; of a message without text, describe its files.
+    """Call the function that the message names; describe the files of a message without text.
 
-    Hostile tests send any text, which is answered with a sentence. A call that is wrong fails the
-    run, or a test with a mistyped message would pass.
+    Hostile tests send any text, which is answered with a sentence. A wrong call fails the run;
+    otherwise a test with a mistyped message would pass.
     """
     text = message.text or "describe_files()"
     if not is_call(text):

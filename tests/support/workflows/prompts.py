@@ -1,4 +1,4 @@
-"""The prompts that tests ask for by kind."""
+"""The prompts that tests select by a key."""
 
 from sessions_app.prompts import AnyPrompt
 from sessions_app.workflows import (

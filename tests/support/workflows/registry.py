@@ -1,4 +1,4 @@
-"""The functions that a message can call by their names."""
+"""The functions that messages can call by name."""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
@@ -18,20 +18,20 @@ CONFIG = ConfigDict(strict=True, arbitrary_types_allowed=True)
 
 
 class WrongCall(SessionsError):
-    """A message calls a function that is not there, or with wrong arguments.
+    """The error that a message calls an unknown function, or has wrong arguments.
 
-    It fails the run, and clients are sent its text, as they are of each error of this kind.
+    The error fails the run. Clients see its text, as with each error of this kind.
     """
 
 
 def by_message(function: F) -> F:
-    """Have messages call the function, with arguments of the types that it declares."""
+    """Make the function callable by messages, with arguments of its declared types."""
     FUNCTIONS[function.__name__] = validate_call(config=CONFIG)(function)
     return function
 
 
 def call(context: Context, text: str) -> Chunks:
-    """Call what the message writes; return its chunks.
+    """Call the function that the message names; yield its chunks.
 
     Raises:
         WrongCall: there is no such function, or an argument is wrong.

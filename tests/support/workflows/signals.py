@@ -1,7 +1,7 @@
-"""Receivers of the signals, for tests: connected where PROBE_SIGNALS names a file.
+"""Receivers of the signals, for tests: connected if PROBE_SIGNALS names a file.
 
-Each signal appends a line to it, `NAME RUN`. Where a file of that name with `.kill` behind it is
-there, the next one removes that instead, and kills its process as `kill -9` does.
+Each signal appends a line `NAME RUN` to the file. If another file exists with the suffix `.kill`,
+the next signal removes that file instead, and kills its process as `kill -9` does.
 """
 
 import os
@@ -34,7 +34,7 @@ def interaction_opened(interaction: Interaction, **_: Any) -> None:
 
 
 async def interaction_settled(interaction: Interaction, **_: Any) -> None:
-    """Receive `interaction_settled`: a receiver may be a coroutine."""
+    """Receive `interaction_settled` by a coroutine, because receivers may be asynchronous."""
     _receive("interaction_settled", interaction.run_id)
 
 

@@ -1,4 +1,4 @@
-"""Functions that say something."""
+"""Functions that output text, called by messages."""
 
 import asyncio
 
@@ -10,13 +10,13 @@ from tests.support.workflows.registry import Chunks, by_message
 
 @by_message
 async def echo(context: Context, text: str) -> Chunks:
-    """Say the text in one chunk."""
+    """Output the text in one chunk."""
     yield text
 
 
 @by_message
 async def stream(context: Context, tokens: int, delay: float | None = None) -> Chunks:
-    """Say "t0 ", "t1 ", … in so many chunks, each after so many seconds."""
+    """Output "t0 ", "t1 ", … in so many chunks, each after so many seconds."""
     for number in range(tokens):
         if delay is not None:
             await asyncio.sleep(delay)
@@ -25,7 +25,7 @@ async def stream(context: Context, tokens: int, delay: float | None = None) -> C
 
 @by_message
 async def stream_and_ask(context: Context, tokens: int) -> Chunks:
-    """Stream, then ask a prompt, which must not overtake the text before it."""
+    """Stream, then ask a prompt, which must not overtake the text before the prompt."""
     async for chunk in stream(context, tokens):
         yield chunk
     async for chunk in ask(context):
@@ -34,13 +34,13 @@ async def stream_and_ask(context: Context, tokens: int) -> Chunks:
 
 @by_message
 async def say_at_once(context: Context, characters: int) -> Chunks:
-    """Say so many characters in one chunk, counted off by thousands."""
+    """Output so many characters in one chunk, numbered in thousands."""
     yield "".join(f"{number:<1000}" for number in range(characters // 1000))
 
 
 @by_message
 async def report(context: Context, characters: int, tokens: int, delay: float) -> Chunks:
-    """Say a long answer: so many characters at once, then tokens, each after so many seconds."""
+    """Output a long answer: so many characters at once, then tokens with pauses."""
     text = long_answer.report(characters + tokens * 4)
     yield text[:characters]
     for token in long_answer.tokens(text[characters:]):

@@ -1,4 +1,4 @@
-"""Functions that wait for what comes from elsewhere."""
+"""Functions that wait for data from other systems, called by messages."""
 
 import json
 
@@ -9,13 +9,13 @@ from tests.support.workflows.registry import Chunks, by_message
 
 @by_message
 async def wait_for(context: Context, count: int = 1) -> Chunks:
-    """Wait for so many values that are sent under the name `n`; say them, joined by "|"."""
+    """Wait for so many values under the name `n`; output them, joined by "|"."""
     yield "|".join([str(await context.wait_for("n")) for _ in range(count)])
 
 
 @by_message
 async def wait_for_callbacks(context: Context, count: int = 1) -> Chunks:
-    """Say so many URLs of the run, then what is posted to each, in their order."""
+    """Output so many callback URLs, then the data posted to each, in the order of the URLs."""
     ids = [str(number) for number in range(count)]
     yield " ".join(context.callback_url("n", id) for id in ids)
     for _ in ids:
@@ -24,7 +24,7 @@ async def wait_for_callbacks(context: Context, count: int = 1) -> Chunks:
 
 @by_message
 async def ask_after_callback(context: Context) -> Chunks:
-    """Ask a text prompt when something is posted to the URL that the run says."""
+    """Ask a text prompt once something is posted to the callback URL that the run has output."""
     async for chunk in wait_for_callbacks(context, 1):
         yield chunk
     async for chunk in ask(context):

@@ -1,4 +1,4 @@
-"""A workflow that asks, and one that does not."""
+"""A workflow that asks a question, and a workflow without questions."""
 
 from collections.abc import AsyncGenerator
 

@@ -8,7 +8,7 @@ from django.db import models
 
 
 class PersonManager(BaseUserManager["Person"]):
-    """Makes users as `createsuperuser` asks."""
+    """A manager that creates users with the fields that `createsuperuser` asks for."""
 
     def create_superuser(self, email: str, password: str, **fields: Any) -> "Person":
         person = self.model(email=email, is_superuser=True, **fields)

@@ -1,4 +1,4 @@
-"""Users with a UUID as their key."""
+"""A user model with a UUID as primary key."""
 
 import uuid
 
