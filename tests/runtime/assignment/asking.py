@@ -1,4 +1,4 @@
-"""A question of ann's for others: asked, answered, claimed, and what is kept of it."""
+"""A question of ann's to other people: asked, answered, claimed, and its stored records."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ from tests.support.hosting import Hosting, make_members, make_user
 
 
 class Asks:
-    """The arguments with which the next prompt is asked."""
+    """The arguments with which the test workflow asks its next prompt."""
 
     how: ClassVar[dict[str, Any]] = {}
     prompt: ClassVar[Any] = None
@@ -38,7 +38,7 @@ def asks(prompt: Any = None, **how: Any) -> None:
 
 
 def people(*names: str, to: str = "") -> list[Person]:
-    """Users of these names, in the group."""
+    """Return users of these names in the group."""
     users = make_members(to, *names) if to else [make_user(name) for name in names]
     return [Person.of(one) for one in users]
 
@@ -47,7 +47,7 @@ def people(*names: str, to: str = "") -> list[Person]:
 async def asking_people(
     *names: str, members: str = "", **how: Any
 ) -> AsyncIterator[tuple[Hosting, Interaction, list[Person]]]:
-    """Have ann ask where there are people of these names, in the group `members`."""
+    """Let ann ask while there are people of these names in the group `members`."""
     async with Hosting("t_assigned") as hosting:
         persons = await reads.read(people, *names, to=members)
         asks(**how)
@@ -64,7 +64,7 @@ async def give(value: str, prompt: Interaction, by: Person) -> AnswerResult:
 
 
 async def give_over_claims(value: str, prompt: Interaction, by: Person) -> AnswerResult:
-    """Answer as an operator may, whoever is asked and whoever has claimed the prompt."""
+    """Answer as an operator may: a prompt that other people are asked, or have claimed."""
     checked_answer = await acheck_in_name(prompt.pk, answer_to(prompt, value, via="admin"))
     return await writer.write(requests.give(checked_answer, by, over_claims=True))
 
@@ -86,6 +86,6 @@ def inbox_of(person: Person) -> list[Any]:
 
 
 def counts(*persons: Person) -> list[int]:
-    """Return how many prompts wait for each, as counted together."""
+    """Return the number of prompts that wait for each person, counted in one call."""
     waiting = count_waiting([person.id for person in persons])
     return [waiting[person.id].prompts for person in persons]

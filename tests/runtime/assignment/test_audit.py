@@ -1,4 +1,4 @@
-"""Tests of what is kept of assigned prompts: all of it, once, for ever, and readable elsewhere."""
+"""Tests of the audit of assigned prompts: complete, without duplicates, permanent, exportable."""
 
 import json
 from datetime import timedelta
@@ -43,7 +43,7 @@ application = WithSocket(ASGIHandler())  # type: ignore[arg-type] # Django names
 
 
 def connection_from_address(kind: str, path: str, **headers: str) -> Any:
-    """Return a request or a socket, of ADDRESS."""
+    """Return a request or a socket that comes from ADDRESS."""
     scope_headers = {"host": "testserver", **headers}
     scope = {
         "type": kind,

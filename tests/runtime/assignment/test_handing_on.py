@@ -1,4 +1,4 @@
-"""Tests of handing a prompt on: to a person found by name, with a note."""
+"""Tests of handing a prompt on to a person found by name, with a note."""
 
 import asyncio
 import threading
@@ -40,7 +40,7 @@ GUEST = f"guest-{'0' * 40}"
 
 
 def named_people() -> None:
-    """Add people of these names, one of whom is deactivated."""
+    """Create people of these names, one of whom is deactivated."""
     people(*NAMES, "gone", GUEST)
     for username, name in {**NAMES, "gone": "Cara Gone"}.items():
         first, _, last = name.rpartition(" ")
@@ -108,7 +108,7 @@ async def test_only_candidates_are_found_where_several_must_agree() -> None:
 
 async def test_who_is_handed_a_prompt_is_told_of_it_and_who_claims_it_is_not() -> None:
     def receive(**_: object) -> None:
-        """Be there: what nobody receives is not stored."""
+        """Connect a receiver, because signals without a receiver are not stored."""
 
     signals.interaction_assigned.connect(receive)
     async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:

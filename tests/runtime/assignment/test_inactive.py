@@ -1,4 +1,4 @@
-"""Tests of who was deactivated since the card was opened answers at no door."""
+"""Tests that a person who was deactivated while a card was open cannot answer in any way."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of the note that goes with a decision: who needs one, and who reads it."""
+"""Tests of the note with a decision: when it is required, and who can read it."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ def noted(value: str, note: str) -> str:
 
 
 async def settled(prompt: Interaction) -> tuple[Any, str]:
-    """Return the typed answer to a prompt, and its outcome in words."""
+    """Return the typed answer to a prompt, and the outcome in words."""
     row = await Interaction.objects.select_related("answered_by").aget(pk=prompt.pk)
     texts = await reads.read(lambda: QuestionView.of(row).outcome)
     assert texts is not None

@@ -1,4 +1,4 @@
-"""Tests of whose votes count: one each of those who may answer when the deciding vote comes."""
+"""Tests of votes: one vote counts for each person who may answer when the deciding vote comes."""
 
 from dataclasses import replace
 from typing import Any
@@ -44,7 +44,7 @@ def status_of(prompt: Interaction) -> str:
 async def assert_outcomes(
     prompt: Interaction, *expected_outcomes: tuple[Person, str, Outcome]
 ) -> None:
-    """Have people answer one after another, with these outcomes."""
+    """Let people answer one after another, and check each outcome."""
     for person, value, outcome in expected_outcomes:
         result = await give(value, prompt, person)
         assert result.outcome == outcome, person.username
@@ -219,7 +219,7 @@ async def test_an_operators_vote_counts_as_long_as_they_are_active() -> None:
 
 @pytest.mark.parametrize("how", [{"votes": 2}, {"votes": 1, "four_eyes": True}])
 async def test_a_voted_prompt_is_delegated_among_candidates_only(how: dict[str, Any]) -> None:
-    """Else one person votes twice: as herself, and as the guest that she made."""
+    """Otherwise one person could vote twice: as herself, and as a guest that she created."""
     async with asking_people("boss", "other", "guest-0", **{**BOTH, **how}) as scene:
         _, prompt, [boss, _, guest] = scene
         with pytest.raises(Invalid, match="may not answer"):

@@ -1,4 +1,4 @@
-"""Prompts for others than the owner: who may answer them, claim them, hand them on."""
+"""Tests of prompts for others than the owner: who may answer, claim and delegate them."""
 
 import asyncio
 from typing import Any
@@ -283,7 +283,7 @@ async def test_a_prompt_that_was_handed_on_and_released_can_be_claimed_by_both()
 
 
 async def offers_claim(prompt: Interaction, name: str) -> bool:
-    """Return whether the page of the prompt lets the user of that name claim it."""
+    """Return whether the prompt's page offers the named user to claim the prompt."""
     client = AsyncClient()
     await client.aforce_login(await users().aget(username=name))
     page = await client.get(reverse("chat:prompt", args=[prompt.pk]))

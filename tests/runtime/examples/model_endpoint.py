@@ -1,4 +1,4 @@
-"""An HTTP server that speaks OpenAI's chat completions: it streams what a test has put in."""
+"""An HTTP server with OpenAI's chat completions, which streams the answers that a test prepares."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
 def text(*pieces: str) -> list[Delta]:
-    """Deltas of an answer in so many pieces."""
+    """Return the deltas of an answer in so many pieces."""
     return [{"content": piece} for piece in pieces]
 
 
@@ -23,9 +23,9 @@ def thought(piece: str) -> Delta:
 
 
 def call(number: int, name: str, arguments: str, index: int | None = None) -> list[Delta]:
-    """Return the deltas of a tool call: its name first, its arguments in two parts.
+    """Return the deltas of a tool call: first its name, then its arguments in two parts.
 
-    Its `index` among the calls is its number; some servers have the same for all.
+    `index` is the number of the call; some servers use the same index for all calls.
     """
     half = len(arguments) // 2
     head: dict[str, Any] = {"id": f"call_{number}", "type": "function", "function": {"name": name}}
@@ -35,9 +35,9 @@ def call(number: int, name: str, arguments: str, index: int | None = None) -> li
 
 
 class ModelEndpoint:
-    """Answers each request with the next of `answers`, and remembers it.
+    """A server that answers each request with the next of `answers`, and stores the request.
 
-    One is a list of deltas, or bytes that are sent as they are, with the `headers`.
+    An answer is a list of deltas, or bytes that are sent unchanged with the `headers`.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class ModelEndpoint:
         self.url = ""
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the answer to the last request."""
+        """Yield the chunks of the answer to the last request."""
         answer = self.answers[len(self.requests) - 1]
         if isinstance(answer, bytes):
             yield answer
@@ -61,7 +61,7 @@ class ModelEndpoint:
 
 
 def events(*chunks: dict[str, Any] | bytes, done: bool = True) -> bytes:
-    """Return an answer as it is sent: bytes as they are, with what it ends with if it is done."""
+    """Return a response's body: chunks as events, bytes unchanged, an end mark if `done`."""
     sent = [
         one if isinstance(one, bytes) else f"data: {json.dumps(one)}\n\n".encode() for one in chunks
     ]
@@ -69,7 +69,7 @@ def events(*chunks: dict[str, Any] | bytes, done: bool = True) -> bytes:
 
 
 def choice(delta: object, reason: str | None = None, **more: Any) -> dict[str, Any]:
-    """Return a chunk with a delta of any form, and the reason why the answer is finished."""
+    """Return a chunk with any delta, and the reason why the answer is finished."""
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **more}
 
 
@@ -80,7 +80,7 @@ def _event(choices: list[dict[str, Any]], **more: Any) -> bytes:
 
 @contextmanager
 def serving() -> Iterator[ModelEndpoint]:
-    """Yield an endpoint on a free port."""
+    """Yield a model endpoint on a free port."""
     endpoint = ModelEndpoint()
 
     class Handler(BaseHTTPRequestHandler):
@@ -99,7 +99,7 @@ def serving() -> Iterator[ModelEndpoint]:
                     self.wfile.flush()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     endpoint.url = f"http://127.0.0.1:{server.server_port}/v1"

@@ -1,4 +1,4 @@
-"""The examples of agents of other frameworks: decided, edited, and gone on with after a restart."""
+"""Tests of the example agents of other frameworks: approved, edited, continued after a restart."""
 
 import pytest
 from django.contrib.auth.models import User

@@ -1,4 +1,4 @@
-"""The example `assistant`: with a model behind HTTP, and with the script that plays one."""
+"""Tests of the example `assistant`: with a model over HTTP, and with the script instead."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,7 +160,7 @@ class TestEndpoint:
 
 
 class TestScript:
-    """Without a model, as `make run` offers it."""
+    """Tests without a model, which is the state after `make run`."""
 
     async def test_the_script_says_that_it_is_no_model(self, host_workflow: NewHosting) -> None:
         async with host_workflow("assistant") as hosting:

@@ -1,4 +1,4 @@
-"""The example `calculator`."""
+"""Tests of the example `calculator`."""
 
 from decimal import Decimal
 

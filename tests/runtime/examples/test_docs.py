@@ -1,4 +1,4 @@
-"""The code in the documents runs."""
+"""Tests that the code in the documents runs."""
 
 import inspect
 import re
@@ -25,7 +25,7 @@ def blocks(name: str) -> list[str]:
 
 
 def load(code: str) -> dict[str, Any]:
-    """Execute the block as a module of its own, with what it declares."""
+    """Execute the block as a separate module, with the workflows that it declares."""
     module = sys.modules["in_a_document"] = ModuleType("in_a_document")
     exec(compile(code, "document", "exec"), module.__dict__)  # noqa: S102 - our own documents
     return module.__dict__
@@ -49,7 +49,7 @@ def _declared_for_this_test_only(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def boss(transactional_db: None) -> User:
-    """Create the user that docs/testing-workflows.md creates."""
+    """Create the user `boss`, as docs/testing-workflows.md does."""
     boss: User = make_members("managers", "boss")[0]
     return boss
 
@@ -154,7 +154,7 @@ async def test_the_test_of_hello_in_the_document_passes() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the names by which links lead to the headings of a page."""
+    """Return the anchors of a page's headings, for links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
 

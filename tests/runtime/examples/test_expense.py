@@ -1,4 +1,4 @@
-"""The example `expense_approval`."""
+"""Tests of the example `expense_approval`."""
 
 from decimal import Decimal
 from pathlib import Path

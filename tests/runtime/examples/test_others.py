@@ -1,4 +1,4 @@
-"""The examples `report` and `parallel_review`."""
+"""Tests of the examples `report` and `parallel_review`."""
 
 import re
 from decimal import Decimal

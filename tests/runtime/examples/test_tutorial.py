@@ -1,4 +1,4 @@
-"""docs/tutorial.md, followed word by word in a copy of this repository."""
+"""A test that follows docs/tutorial.md word by word in a copy of this repository."""
 
 import os
 import re
@@ -48,7 +48,7 @@ def test_followed_word_by_word_it_ends_with_tests_that_pass(tmp_path: Path) -> N
 
 
 def run(clone: Path, *arguments: str) -> str:
-    """Run tests in the clone, on a database of its own."""
+    """Run tests in the copy, on a separate database."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],

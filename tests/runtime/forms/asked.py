@@ -1,4 +1,4 @@
-"""Forms of the tests: found by their names, as those of a project are."""
+"""Form classes for the tests, which are found by name, like those of a project."""
 
 import json
 from datetime import date, datetime, time, timedelta
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 
 
 class Every(forms.Form):
-    """A field of each kind."""
+    """A form with a field of each kind."""
 
     text = forms.CharField()
     number = forms.DecimalField(decimal_places=2)
@@ -32,13 +32,13 @@ class Every(forms.Form):
 
 
 class OwnDecoder(forms.Form):
-    """A field of JSON that its author decodes."""
+    """A form with a JSON field that uses its author's decoder."""
 
     more = forms.JSONField(decoder=json.JSONDecoder)
 
 
 class OfUser(forms.Form):
-    """A row of the database, and several."""
+    """A form with a choice of one database row, and of several."""
 
     user = forms.ModelChoiceField(get_user_model().objects.all())
     others = forms.ModelMultipleChoiceField(get_user_model().objects.all(), required=False)
@@ -50,18 +50,18 @@ class Broken(forms.Form):
     text = forms.CharField()
 
     def clean_text(self) -> str:
-        """Never."""
+        """Raise an error, always."""
         raise KeyError(self.cleaned_data["text"])
 
 
 class Today(forms.Form):
-    """A form whose answer is right when it is given, and need not be when it is read."""
+    """A form whose answer is valid when given, but may be invalid when it is read again."""
 
     takes = [1]
     days = forms.DecimalField()
 
     def clean_days(self) -> Decimal:
-        """No more than is there now."""
+        """Refuse more days than are left now."""
         days: Decimal = self.cleaned_data["days"]
         if not self.takes:
             raise forms.ValidationError("Nothing is left.")

@@ -1,4 +1,4 @@
-"""Runs that ask forms: through replay, restarts, and with the class gone."""
+"""Tests of runs that ask forms: replay, restarts, and a missing form class."""
 
 import json
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""Prompts that a Django form answers: what they take, and what a workflow gets."""
+"""Tests of prompts with a Django form: accepted answers, and the response for the workflow."""
 
 import json
 from datetime import UTC, date, datetime, time, timedelta
@@ -60,7 +60,7 @@ CLEANED = {
 
 
 def answered(prompt: FormPrompt[Any], data: Any) -> FormResponse[Any]:
-    """Return the answer by way of what is stored."""
+    """Return the response after a round trip through the stored answer."""
     stored_answer = prompt.check(JsonAnswer.of(data))
     return prompt.respond(stored_answer, by="ann", at=None, is_default=False)
 
@@ -180,10 +180,10 @@ def test_a_model_choice_is_answered_by_primary_key() -> None:
 
 
 class Local:
-    """A namespace whose forms nobody finds by their names: they are no forms to ask."""
+    """A namespace with form classes that cannot be found by name, and so cannot be asked."""
 
     class Inside(forms.Form):
-        """A nested form, which is found."""
+        """A nested form class, which can be found."""
 
         text = forms.CharField()
 

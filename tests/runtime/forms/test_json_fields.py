@@ -1,4 +1,4 @@
-"""Fields of a card that take JSON: what cannot be stored is refused, and nothing else happens."""
+"""Tests of card fields with JSON: values that cannot be stored are refused, nothing else."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The server is killed while a form waits, and after it was answered."""
+"""Tests that kill the server while a form waits, and after the answer."""
 
 import asyncio
 

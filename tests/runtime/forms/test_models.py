@@ -1,4 +1,4 @@
-"""Prompts that a pydantic model answers: the form that is made of it, and the typed answer."""
+"""Tests of prompts with a pydantic model: the form made from the model, and the typed answer."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""JSON schemas of others, and values by them: each check ends soon, whatever they say."""
+"""Tests of foreign JSON schemas and values: each check ends soon, even a hostile one."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 
 def bomb(levels: int) -> Schema:
-    """Build a schema whose checks double with each level."""
+    """Build a schema whose checks double at each level."""
     definitions = {
         f"d{number}": {
             name: {"$ref": f"#/$defs/d{number + 1}"} for name in ("if", "then", "else", "not")
@@ -43,14 +43,14 @@ TOO_MUCH_WORK = "takes too long to check"
 
 @contextmanager
 def soon(seconds: float = 10) -> Iterator[None]:
-    """Check that the block ends soon, also on a machine that has much to do."""
+    """Check that the block ends soon, even on a busy machine."""
     begin = time.perf_counter()
     yield
     assert time.perf_counter() - begin < seconds
 
 
 async def longest_standstill(work: "asyncio.Future[Any]") -> float:
-    """Return the longest time for which the event loop stands still until the work is done."""
+    """Return the longest time for which the work blocks the event loop."""
     longest, last = 0.0, time.perf_counter()
     while not work.done():
         await asyncio.sleep(0.01)
@@ -128,7 +128,7 @@ def test_honest_value_is_checked_while_a_hostile_one_is() -> None:
 
 @workflow(name="t_foreign_schema", title="Foreign schema")
 async def ask_foreign(_message: Message, context: Context) -> str:
-    """Ask what a hostile server wants to know; its schema has the answer."""
+    """Ask with a hostile server's schema, whose default is the hostile answer."""
     properties = {"x": {**PATTERN, "default": HOSTILE["x"]}, "y": {"$ref": "#/$defs/d0"}}
     schema = {"properties": properties, "$defs": BOMB["$defs"]}
     answer = await context.ask(FormPrompt(schema, text="?", reject="Decline"))

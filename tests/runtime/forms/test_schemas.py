@@ -1,4 +1,4 @@
-"""Prompts that a JSON schema of a form's fields is enough for."""
+"""Tests of form prompts described by a JSON schema."""
 
 from typing import Any
 

@@ -30,20 +30,20 @@ from sessions_app.models import Interaction  # noqa: E402
 
 
 def start(message: str, key: str | None = None) -> UUID:
-    """Start a run of ann's."""
+    """Start a run for ann."""
     user = get_user_model().objects.get(username="ann")
     return runs.start("probe", message, user=user, key=key)
 
 
 def start_all(count: int, keys: int) -> str:
-    """Start many; see above."""
+    """Start many runs; see the module."""
     names = [f"key{number % keys}" for number in range(count)]
     random.shuffle(names)
     return json.dumps({name: str(start(f"echo({name!r})", name)) for name in names})
 
 
 def undone(message: str) -> str:
-    """Start one, as if not."""
+    """Start a run in a transaction that is rolled back."""
     with transaction.atomic():
         start(message)
         transaction.set_rollback(True)

@@ -1,4 +1,4 @@
-"""Assigned prompts from Python: in the name of users, in the caller's transaction."""
+"""Tests of assigned prompts in Python: answers for users, in the caller's transaction."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Processes beside those that host: management commands, cron jobs."""
+"""Tests of processes beside the hosts: management commands, cron jobs."""
 
 import json
 import subprocess
@@ -37,26 +37,26 @@ class Program:
         )
 
     def ask(self, *words: str) -> None:
-        """Have it do something."""
+        """Send a command."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(words) + "\n")
         self._process.stdin.flush()
 
     def answer(self) -> str:
-        """Return the result of the last call."""
+        """Return the result of the last command."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, "the program has ended"
         return line.rstrip("\n")
 
     def close(self) -> None:
-        """End it."""
+        """End the program."""
         self._process.communicate()
 
 
 @contextmanager
 def program(server: Server) -> Iterator[RunCommand]:
-    """Yield a function that has a process beside the server execute a command."""
+    """Yield a function that executes a command in a process beside the server."""
     with closing(Program(server)) as started:
 
         def do(*words: str) -> str:
@@ -82,7 +82,7 @@ def statuses(server: Server) -> Counter[str]:
 
 
 def is_read(server: Server, count: int) -> bool:
-    """Return whether runs have read so many of what was sent."""
+    """Return whether the runs have read so many of the sent values."""
     return len(server.rows("SELECT id FROM sessions_app_arrival WHERE position > 0")) >= count
 
 

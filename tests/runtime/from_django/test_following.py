@@ -1,4 +1,4 @@
-"""Following runs from Python: what came of them, and their events."""
+"""Tests of following runs from Python: results and events."""
 
 import time
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""Starting, answering and stopping runs from Python, in the transactions of who calls."""
+"""Tests of starting, answering and stopping runs from Python, in the caller's transaction."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -53,7 +53,7 @@ async def test_a_start_is_committed_with_what_the_caller_writes() -> None:
 
 
 async def test_ids_may_be_texts() -> None:
-    """Ids are texts in URLs; each database takes them."""
+    """URLs contain ids as texts; each database accepts texts."""
 
     def handled(run: str, prompt: str) -> list[object]:
         ann, ben = make_user("ann"), make_user("ben")

@@ -1,4 +1,4 @@
-"""Signals: after the commit, at least once, and no row where nobody receives them."""
+"""Tests of signals: sent after the commit, at least once; no row is stored without a receiver."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
 
 @asynccontextmanager
 async def deliver_signals() -> Any:
-    """Deliver signals as a process that hosts does."""
+    """Deliver signals as a hosting process does."""
     task = asyncio.create_task(Delivery(alone=True).main())
     yield
     task.cancel()
@@ -35,7 +35,7 @@ async def deliver_signals() -> Any:
 
 @pytest.fixture
 def received_signals() -> list[tuple[str, Any]]:
-    """Return what receivers of all signals get."""
+    """Return the list of calls that receivers of all signals get."""
     received_signals: list[tuple[str, Any]] = []
 
     def of(name: str) -> Any:
@@ -162,7 +162,7 @@ async def test_a_receiver_that_raises_again_and_again_is_called_less_often(
 
 
 async def test_a_signal_being_sent_is_not_sent_twice() -> None:
-    """However long a receiver takes, as one does that sends a mail."""
+    """A receiver may take long, for example to send a mail."""
     began, gate = threading.Event(), threading.Event()
 
     def receive(**_: Any) -> None:

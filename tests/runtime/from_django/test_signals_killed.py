@@ -1,4 +1,4 @@
-"""Signals of a process that is killed after the commit, before its receivers have returned."""
+"""Tests of signals when the process is killed after the commit, but before receivers return."""
 
 import signal as signal_module
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_each_signal_is_sent_though_its_process_is_killed(server: Server, log: P
         return log.read_text().splitlines() if log.exists() else []
 
     def is_sent_by_the_next(signal: str) -> None:
-        """The host is killed as the receiver is called, and the next one sends the signal."""
+        """Check that a killed host has not sent the signal, and that the next host sends it."""
         assert server.host.wait(60) == -signal_module.SIGKILL
         assert signal not in sent()
         server.kill()

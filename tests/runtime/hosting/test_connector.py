@@ -1,4 +1,4 @@
-"""Tests of how a worker's queries bear a database that does not answer."""
+"""Tests of a worker's queries when the database does not answer."""
 
 import asyncio
 

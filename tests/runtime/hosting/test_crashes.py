@@ -1,4 +1,4 @@
-"""The server is killed by SIGKILL at the worst moments: nothing is lost, nothing happens twice."""
+"""Tests with SIGKILL at critical moments: nothing is lost, and nothing happens twice."""
 
 import asyncio
 from contextlib import suppress
@@ -24,7 +24,7 @@ print(runs.answer(pending.pk, "continue", by=ann))
 
 
 def socket(server: Server, conversation_id: str | None = None, **options: Any) -> WsClient:
-    """Return a socket whose new conversations run the probe."""
+    """Return a socket whose new conversations use the probe."""
     return WsClient(server, conversation_id, **{"workflow": "probe", **options})
 
 
@@ -51,14 +51,14 @@ def last_sequence(client: WsClient) -> int:
 
 
 def back(server: Server, client: WsClient) -> WsClient:
-    """Return the client once more, which wants what it has not got."""
+    """Return a socket that reconnects as this client, and gets the missed events."""
     return socket(server, "c", last_sequence=last_sequence(client))
 
 
 async def killed_at(server: Server, text: str, wanted: Wanted | int) -> WsClient:
-    """Send, and kill the server at such a frame, or once so many words have come; start it again.
+    """Send a message, kill the server at a frame or text, and restart it.
 
-    Return the client that was there.
+    Return the client that was connected at the kill.
     """
     async with socket(server, "c") as client:
         await client.message(text)
@@ -73,14 +73,14 @@ async def killed_at(server: Server, text: str, wanted: Wanted | int) -> WsClient
 
 
 async def assert_whole(server: Server, text: str) -> None:
-    """Check that a reader of the whole log gets this text."""
+    """Check the text that a reader of the whole log gets."""
     async with socket(server, "c", last_sequence=0) as reader:
         await reader.until_ended("completed")
         assert reader.text() == text
 
 
 def assert_four_steps(server: Server, text: str) -> None:
-    """Check that each step was done once, and shown once."""
+    """Check that each step was executed once, and shown once."""
     assert (server.data_dir / "probe.log").read_text().split()[1::2] == ["1", "2", "3", "4"]
     assert text == "s1 s2 s3 s4 "
     assert_gap_free(server)
@@ -101,9 +101,9 @@ async def test_a_pending_prompt_is_there_after_a_kill_and_goes_on(server: Server
 
 
 async def killed_before_answer(server: Server, text: str, answer: str) -> WsClient:
-    """Kill the server at a question, and store its answer while no host lives; start it again.
+    """Kill the server at a question, store the answer while no host lives, and restart the server.
 
-    That is just what a kill between the commit of an answer and the next line leaves.
+    A kill directly after the commit of an answer leaves the same state.
     """
     async with socket(server, "c") as client:
         await client.message_until_prompt(text)
@@ -193,7 +193,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_settled(server: Serve
 
 
 def statuses(server: Server) -> dict[str, str]:
-    """Return how the runs stand, by their conversations."""
+    """Return the statuses of the runs by conversation."""
     rows = server.rows(
         "select c.conversation_id, r.status from sessions_app_run r"
         " join sessions_app_conversation c on c.id = r.conversation_id"
@@ -202,12 +202,12 @@ def statuses(server: Server) -> dict[str, str]:
 
 
 def over(server: Server) -> bool:
-    """Return whether all runs have ended, one way or the other."""
+    """Return whether all runs have ended, with any outcome."""
     return set(statuses(server).values()) <= {"completed", "suspended"}
 
 
 def is_over_or_dead(server: Server) -> bool:
-    """Return whether all runs have ended, or the host of the others."""
+    """Return whether all runs have ended, or else their host has."""
     return server.host.process.poll() is not None or over(server)
 
 

@@ -1,4 +1,4 @@
-"""A fault of the database is never the run's: it is done again, and does not fail."""
+"""Tests that a database fault never fails a run: the work is repeated."""
 
 import asyncio
 import sqlite3
@@ -40,14 +40,14 @@ def _anew() -> None:
 
 
 def fill_disk() -> None:
-    """Have SQLite raise what it does on a full disk."""
+    """Make SQLite raise its error for a full disk."""
     with closing(sqlite3.connect(":memory:")) as full, connection.wrap_database_errors:
         full.execute("PRAGMA max_page_count=1")
         full.execute("CREATE TABLE more (x)")
 
 
 def look(place: str) -> str:
-    """Read from the database, which is lost at that."""
+    """Read from the database, at which the connection is lost."""
     calls[place] += 1
     if calls[place] <= faults[place]:
         if not CLUSTER:
@@ -58,7 +58,7 @@ def look(place: str) -> str:
 
 
 def rename_nobody() -> str:
-    """Save a row that is gone."""
+    """Save a row that no longer exists."""
     calls["gone"] += 1
     missing_user = get_user_model()(pk=987654, username="nobody")
     missing_user.save(force_update=True, update_fields=["username"])
@@ -117,14 +117,14 @@ async def test_a_run_with_repeated_database_faults_is_suspended_and_can_be_resum
 
 @pytest.mark.parametrize("place", ["gone", "gone, transactional"])
 async def test_a_row_that_is_gone_is_a_failure_of_the_step(place: str) -> None:
-    """Django raises a DatabaseError of its own, and before 6.0 of no class of its own."""
+    """Django raises this DatabaseError itself; before 6.0, without a specific class."""
     async with running("t_faulty", place) as (hosting, run):
         assert await hosting.result(run) == "it was blamed on the step"
     assert calls["gone"] == 1
 
 
 def test_an_error_of_the_driver_without_a_code_is_a_fault() -> None:
-    """The error is psycopg's for a backend that dies while it sends."""
+    """The error is psycopg's for a database process that dies while sending."""
     error = DatabaseError("the server closed the connection")
     assert not is_fault(error)
     error.__cause__ = psycopg.DatabaseError("the server closed the connection")
@@ -197,7 +197,7 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
 
 
 async def test_a_failed_write_is_reported_by_the_health_of_the_process() -> None:
-    """A disk that is nearly full still takes what is as small as a report."""
+    """A nearly full disk still accepts something as small as a health report."""
     assert processes.stores_writes()
     async with database_away():
         with pytest.raises(StorageUnavailable):

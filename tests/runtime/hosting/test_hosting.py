@@ -1,4 +1,4 @@
-"""Tests of which run is driven when: policies, limits, builders, runs that kill their process."""
+"""Tests of when a run is executed: policies, limits, builders, runs that kill their process."""
 
 import asyncio
 import inspect
@@ -266,7 +266,7 @@ async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
 
 
 def writes(leased_run: LeasedRun) -> dict[str, Work[Any]]:
-    """Return all that a host writes of a run; each looks at the lease before it does anything."""
+    """Return all writes of a host for a run. Each write must check the lease first."""
     functions = dict(inspect.getmembers(run_writes, inspect.isfunction))
     parameters = {name: inspect.signature(one).parameters for name, one in functions.items()}
     return {
@@ -334,7 +334,7 @@ async def two_steps(message: Message, context: Context) -> str:
 
 
 async def test_no_step_begins_in_a_process_that_stood_still_before_it_has_looked() -> None:
-    """The key may be another worker's by then, which executes the step too."""
+    """Another worker may have the key by then, and execute the step, too."""
     freshness = LeaseFreshness(silence=3600)
     async with Hosting("t_two_steps") as hosting:
         await hosting.stop()
@@ -437,7 +437,7 @@ async def gets_on(message: Message, context: Context) -> str:
 
 
 def written(text: str) -> str:
-    """Return what the run writes that is executed for that many times."""
+    """Return the text that the run writes in its latest execution."""
     count = len(executions)
     return {"more": "x" * count, "other": f"{count}", "same": "x"}[text]
 
@@ -583,7 +583,7 @@ async def test_a_run_goes_on_though_the_message_of_its_answer_or_deadline_is_los
 
 
 async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> None:
-    """The process stood still, so the job was taken over, and then taken by it again."""
+    """Another worker took the job over during a standstill; then this worker got it again."""
     taken_over = False
 
     def claim(tx: Transaction) -> None:

@@ -1,4 +1,4 @@
-"""Leases say who has a key, since when, and which runs a host had in hand."""
+"""Tests of leases: who holds a key, since when, and with which runs."""
 
 import pytest
 from django.contrib.auth.models import User

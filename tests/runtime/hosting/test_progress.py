@@ -1,4 +1,4 @@
-"""Tests of what a run remembers of its own writes is what was committed."""
+"""Tests that a run's memory of its own writes equals the committed rows."""
 
 import threading
 import weakref
@@ -32,7 +32,7 @@ def fail(tx: Transaction) -> None:
 
 
 async def in_hand(row: Run, crashes: int = 0) -> LeasedRun:
-    """Return the run as its host has it."""
+    """Return the run as its host holds it in memory."""
     await reads.read(Run.objects.filter(pk=row.pk).update, crashes=crashes)
     generation = (await reads.read(HostLease.objects.get)).generation
     return LeasedRun(Lease(HostKey(row.key), generation), log_record(row), crashes=crashes)
@@ -85,7 +85,7 @@ async def test_a_run_that_blocks_leaves_its_neighbours_uncharged() -> None:
 
 
 class Nothing:
-    """Work that writes nothing."""
+    """An object for work that writes nothing."""
 
     def __call__(self, tx: Transaction) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Procrastinate's tables and functions, as `hosting/dispatch/queue.py` was read for them."""
+"""Tests that Procrastinate's tables and functions are as `hosting/dispatch/queue.py` expects."""
 
 import hashlib
 from importlib.metadata import version

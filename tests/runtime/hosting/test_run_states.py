@@ -1,4 +1,4 @@
-"""The states of a run in memory: `RunTask` under random events, commits and ends of its code."""
+"""Tests of `RunTask`, a run in memory, under random events, commits and ends of its code."""
 
 import asyncio
 from collections import Counter
@@ -61,7 +61,7 @@ def test_code_that_comes_to_its_end_leaves_no_state_as_it_was() -> None:
 
 
 class RunStates(RuleBasedStateMachine):
-    """A machine in which code, writer and host do only what a rule has them do."""
+    """A state machine in which code, writer and host act only when a rule makes them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -264,7 +264,7 @@ class RunStates(RuleBasedStateMachine):
             assert not self.ends
 
     def teardown(self) -> None:
-        """Commit what is left, and lose the key: no write keeps the task."""
+        """Commit the remaining writes, and lose the key: no write keeps the task alive."""
         try:
             if hasattr(self, "run"):
                 self.stubborn = False

@@ -1,4 +1,4 @@
-"""Steps: how long they may take, what becomes of their threads, and of those that nobody awaits."""
+"""Tests of steps: timeouts, threads after a timeout, and steps that nobody awaits."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Tests of clean-up code in workflows where a run is parked, and where a person stops it."""
+"""Tests of clean-up code in workflows when a run is parked, or stopped by a person."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -99,7 +99,7 @@ async def hangs(context: Context) -> AsyncGenerator[str, None]:
 
 
 async def until_recorded(run: UUID) -> None:
-    """Wait until its first step is over, so that it is in what comes after."""
+    """Wait until the first step is recorded, so that the run is in the call after it."""
     await until(JournalEntry.objects.filter(run=run, finished_at__isnull=False).exists)
 
 
@@ -261,7 +261,7 @@ def cleans_up_after(waits: Waits) -> Body:
 
 
 async def stands(hosting: Hosting, run: UUID, waits: Waits, text: str = "begun ") -> None:
-    """Wait until it is in what it waits for."""
+    """Wait until the run has reached its wait."""
     if waits is in_stream:
         text += "a b "
     await until_recorded(run)
@@ -301,8 +301,9 @@ def asks_in_clean_up(waits: Waits) -> Body:
 @pytest.mark.parametrize("crashes", [False, True])
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step])
 async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
-    """A wait may have the name of the one that the stop has cut; what was asked before is over.
-    Who stops it again changes nothing.
+    """A new wait may have the name of the interrupted one. Earlier questions are closed.
+
+    A second stop changes nothing.
     """
     async with running(hosting_of(asks_in_clean_up(waits))) as (hosting, run):
         await stands(hosting, run, waits)

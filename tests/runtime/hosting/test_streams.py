@@ -1,4 +1,4 @@
-"""Streamed steps: shown as they come, recorded when they end, and never shown twice."""
+"""Tests of streamed steps: shown piece by piece, recorded at the end, never shown twice."""
 
 import asyncio
 import threading
@@ -228,7 +228,7 @@ async def test_a_call_in_the_loop_is_refused(call: Callable[[Context], Awaitable
 
 
 def flaky(failures: int, after: int) -> Callable[[], AsyncIterator[str]]:
-    """Yield a stream that breaks so many times, each time after so many pieces."""
+    """Yield the pieces of a stream that breaks so many times, each time after so many pieces."""
 
     async def say() -> AsyncIterator[str]:
         calls.append("say")
@@ -242,7 +242,7 @@ def flaky(failures: int, after: int) -> Callable[[], AsyncIterator[str]]:
 
 
 def busy_then(pieces: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a plain function that fails to get the stream, once."""
+    """Return a plain function that fails once to open the stream."""
 
     def open_stream() -> Any:
         calls.append("open")

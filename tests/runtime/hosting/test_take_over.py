@@ -1,4 +1,4 @@
-"""Jobs of workers that are silent: when others take them over."""
+"""Tests of jobs whose worker is silent: when other workers take them over."""
 
 import pytest
 from django.utils import timezone

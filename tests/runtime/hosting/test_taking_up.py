@@ -1,4 +1,4 @@
-"""A message is taken up by the transaction that stores it, where its host is up in the process."""
+"""Tests that the transaction that stores a message also takes it up, if its host is here."""
 
 import asyncio
 import random
@@ -40,7 +40,7 @@ async def taken(message: Message, context: Context) -> str:
 
 
 async def test_each_message_is_executed_once_in_any_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the host is doing: looking by itself, driving another run, or letting go."""
+    """The host may be selecting runs, executing another run, or releasing its key."""
     monkeypatch.setattr(host, "LINGER", 0.002)
     chance = random.Random(1)
     async with Hosting("t_taken") as hosting:
@@ -76,7 +76,7 @@ async def card(message: Message, context: Context) -> str:
 
 @asynccontextmanager
 async def parked_card() -> AsyncIterator[tuple[Hosting, UUID, list[IncomingAnswer]]]:
-    """Have a run out of memory that has asked, and its host up."""
+    """Yield a run out of memory with two open prompts, while its host is up."""
     async with Hosting("t_card", second_message="parallel") as hosting:
         run = await hosting.submit()
         prompts = await hosting.prompts(run, 2)
@@ -92,7 +92,7 @@ async def test_a_parked_run_goes_on_with_answers_of_one_transaction() -> None:
 
 
 async def test_an_answer_is_kept_for_a_run_whose_look_is_on_its_way() -> None:
-    """A host looks by itself; with that look comes an answer, and a message that is taken up."""
+    """While the host is selecting runs, an answer and a message are stored, too."""
     async with parked_card() as (hosting, run, [one, two]):
         [host] = hosting.hosts
         gate = threading.Event()

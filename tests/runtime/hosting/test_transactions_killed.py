@@ -1,4 +1,4 @@
-"""Steps and child runs while their processes are killed: counted in the database, from outside."""
+"""Tests of steps and child runs while processes are killed; counted in the database by others."""
 
 import pytest
 
@@ -14,13 +14,13 @@ PENDING = "SELECT id FROM sessions_app_interaction WHERE status = 'pending'"
 
 
 def effects(server: Server) -> int:
-    """Return how often a step had its effect."""
+    """Return how often the step had its effect."""
     [row] = server.rows("SELECT length(first_name) AS size FROM auth_user WHERE username = 'ann'")
     return int(row["size"])
 
 
 def count(server: Server, sql: str) -> int:
-    """Return how many rows there are."""
+    """Return the number of rows."""
     return len(server.rows(sql))
 
 

@@ -1,4 +1,4 @@
-"""Runs of a conversation have their turns in the order of its log, whatever the clock says."""
+"""Tests that a conversation's runs take turns in the order of its log, whatever the clock shows."""
 
 from collections.abc import AsyncGenerator
 

@@ -1,4 +1,4 @@
-"""The writer goes on whatever its callers do."""
+"""Tests that the writer continues, whatever its callers do."""
 
 import asyncio
 import inspect
@@ -64,7 +64,7 @@ async def test_what_fails_after_the_commit_loses_no_result_or_write(
 async def test_a_write_that_may_be_committed_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The connection is lost when the commit of two writes has gone through, and nobody knows."""
+    """The connection is lost just after the commit of two writes, so the outcome is unknown."""
     lane, done_names = Lane(), list[str]()
     held, gate = threading.Event(), threading.Event()
     commit = vars(BaseDatabaseWrapper)["_commit"]  # the type stubs lack this method
@@ -179,7 +179,7 @@ ON_POSTGRESQL = pytest.mark.cluster_only("it is about psycopg")
 
 
 async def fetch(statement: str, *params: Any, lane: Lane | None = None) -> Sequence[sql.Row]:
-    """Return what the database says to a writer."""
+    """Return the rows of a query in the writer's transaction."""
     return await writer.write(lambda tx: sql.fetch(statement, params), lane)
 
 

@@ -1,4 +1,4 @@
-"""Tests of what the fixture `host_workflow` does for a test."""
+"""Tests of the fixture `host_workflow`."""
 
 import asyncio
 from collections.abc import AsyncGenerator

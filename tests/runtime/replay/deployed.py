@@ -1,4 +1,4 @@
-"""A workflow whose code is changed while its runs wait."""
+"""A workflow whose code a test replaces while its runs wait."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
@@ -13,12 +13,12 @@ executed: list[str] = []
 
 
 def deploy(code: Body) -> None:
-    """Deploy this code: from now on each execution is one of it."""
+    """Deploy this code: all later executions use it."""
     body[:] = [code]
 
 
 def host_code(code: Body, **config: Any) -> Hosting:
-    """Host this code, of which no step was executed so far."""
+    """Host this code, and forget the steps executed so far."""
     executed.clear()
     deploy(code)
     return Hosting("t_deployed", **config)
@@ -31,11 +31,11 @@ def work(name: str) -> str:
 
 
 def other(name: str) -> str:
-    """Do the same work as another step."""
+    """Do the same work under another function name."""
     return work(name)
 
 
 @workflow(name="t_deployed", title="Whatever is deployed")
 async def whatever(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Execute what is deployed."""
+    """Execute the deployed code."""
     yield await body[0](context)

@@ -1,4 +1,4 @@
-"""Code that changes under a run that waits, in ways that do not harm it: noted, and no end."""
+"""Tests of harmless code changes while a run waits: recorded as differences, without a failure."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ ROOMS = ["red", "blue"]
 
 
 async def changed_while_it_waits(before: Body, after: Body, answer: Any) -> tuple[Run, str, str]:
-    """Return the run, its text and the differences that were noted."""
+    """Return the run, its text, and the recorded differences."""
     async with asking(host_code(before)) as (hosting, run, prompt):
         deploy(after)
         await hosting.restart()
@@ -94,7 +94,7 @@ async def test_an_approval_of_one_tool_counts_for_no_other() -> None:
 
 
 async def test_an_answer_that_is_recorded_is_read_by_the_prompt_that_was_answered() -> None:
-    """A replay that finds it settled returns the same, and one of several prompts at once."""
+    """A replay that finds the recorded answer returns the same, for one of several prompts, too."""
 
     def both(options: list[str]) -> Body:
         async def code(context: Context) -> str:
@@ -137,7 +137,7 @@ DETAILS: dict[str, Any] = {
 
 
 async def test_names_stay_in_the_order_in_which_they_were_written(client: Client) -> None:
-    """PostgreSQL's jsonb would sort them."""
+    """PostgreSQL's type jsonb would sort the names."""
 
     def page(run: UUID) -> str:
         conversation = Conversation.objects.get(runs=run)
@@ -181,7 +181,7 @@ def stock() -> dict[str, int]:
 
 
 async def goes_through(context: Context) -> str:
-    """Go through a step's result, in the same order again."""
+    """Use a step's result in the order in which the step returned it."""
     names = await context.step(stock)
     results = [await context.step(work, name) for name in names]
     return f"{(await context.ask(text())).text} {results[0]}"

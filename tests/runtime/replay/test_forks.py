@@ -1,4 +1,4 @@
-"""A run is forked: what it did before a position is kept, the rest is new."""
+"""Tests of forks: the calls before a position are kept, the rest is executed anew."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -35,7 +35,7 @@ def transact(name: str) -> str:
 
 @workflow(name="t_forked", title="Does something of everything")
 async def everything(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Yield the positions: 1 step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step."""
+    """Make calls 1 step, 2 ask, 3 stream, 4 transactional step, 5 wait, 6 ask, 7 step."""
     yield "Hello. "
     await context.step(work, "a", title="Look")
     first = (await context.ask(TextPrompt(text="first?"))).text
@@ -61,7 +61,7 @@ async def fork(hosting: Hosting, run: UUID, position: int, **more: Any) -> UUID:
 
 
 async def whole(hosting: Hosting) -> UUID:
-    """Return a run of `everything` that came to its end."""
+    """Return a completed run of `everything`."""
     executed.clear()
     run, first = await hosting.submit_until_prompt()
     await hosting.answer("one", first)
@@ -73,7 +73,7 @@ async def whole(hosting: Hosting) -> UUID:
 
 
 def shown(events: list[Any], run: UUID) -> list[tuple[str, Any]]:
-    """Return what a run showed, without its ids and its text."""
+    """Return the events that a run showed, without its ids and its text."""
     fields = ("name", "state", "status", "response", "by")
     return [
         (event.type, {name: event.payload.get(name) for name in fields})
@@ -214,7 +214,7 @@ async def test_changes_of_the_code_behind_the_position_are_new() -> None:
 
 
 async def test_a_fork_evaluates_patches_after_its_position_again() -> None:
-    """The fork begins at a place where the run was told of a change of the code."""
+    """The fork begins where the run had met a patch of the code."""
 
     async def before(context: Context) -> str:
         await context.step(work, "a")

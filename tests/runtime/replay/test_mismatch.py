@@ -1,4 +1,4 @@
-"""Code that changes under a parked run, and code that never was the same twice."""
+"""Tests of code that changes under a parked run, and of code that differs at each execution."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`context.patched`: new calls in the code of runs that wait."""
+"""Tests of `context.patched`, which adds calls to the code of waiting runs."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ async def after(context: Context) -> str:
 
 
 async def cleaned_up(context: Context) -> str:
-    """Answer as `after`, with no run left that went by before it."""
+    """Do the same as `after`, without the patch check, as if no run without the patch were left."""
     await context.step(other, "new")
     await context.step(work, "a")
     await context.ask(TextPrompt(text="first"))
@@ -42,7 +42,7 @@ async def cleaned_up(context: Context) -> str:
 
 
 async def earlier(context: Context) -> str:
-    """Answer as `after`, with one of its changes at an earlier place too."""
+    """Do the same as `after`, with one of its patches at an earlier place, too."""
     if context.patched("book later"):
         await context.step(other, "earlier")
     return await after(context)
@@ -72,7 +72,7 @@ async def at_once(context: Context) -> str:
 
 
 async def through(*codes: Body) -> tuple[Run, list[str]]:
-    """Return a run of the first code; the others are deployed before an answer each."""
+    """Return a run that began with the first code, and got each further code before an answer."""
     async with running(host_code(codes[0])) as (hosting, run):
         for code in codes[1:]:
             [prompt] = await hosting.prompts(run)

@@ -1,4 +1,4 @@
-"""Steps whose results cannot be stored: they have run, and are not called again by resuming."""
+"""Tests of steps with results that cannot be stored: resuming does not call them again."""
 
 from dataclasses import dataclass
 from decimal import Decimal

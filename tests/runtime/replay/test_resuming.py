@@ -1,4 +1,4 @@
-"""Runs that failed go on from their journals, once the code is fixed."""
+"""Tests of failed runs that continue from their journal after the code is fixed."""
 
 import asyncio
 from collections.abc import AsyncGenerator

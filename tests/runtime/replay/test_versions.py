@@ -1,4 +1,4 @@
-"""Two versions of a workflow side by side: runs finish with the code that began them."""
+"""Tests of two versions of a workflow: each run finishes with the version that began it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,7 +33,7 @@ async def third(message: Message, context: Context) -> str:
 
 
 def deploy(*versions: Callable[..., Any]) -> None:
-    """Declare these and no others, numbered as they are called."""
+    """Declare exactly these versions, numbered in this order."""
     registry._declared.pop(NAME, None)
     for function in versions:
         number = (first, second, third).index(function) + 1
@@ -41,7 +41,7 @@ def deploy(*versions: Callable[..., Any]) -> None:
 
 
 async def redeploy(hosting: Hosting, *versions: Callable[..., Any]) -> None:
-    """Start the process again with these."""
+    """Restart the process with these versions."""
     await hosting.stop()
     deploy(*versions)
     hosting.offer()
@@ -110,7 +110,7 @@ def test_the_newest_is_what_people_see_in_whatever_order_they_are_declared() -> 
 
 
 async def build(options: object) -> None:
-    """Build nothing of use."""
+    """Build nothing."""
 
 
 def test_versions_must_share_builders_and_options() -> None:

@@ -1,4 +1,4 @@
-"""Tests of what becomes of an answer: accepted once, acknowledged again, refused with a reason."""
+"""Tests of answers: accepted once, acknowledged again, or refused with a reason."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -64,7 +64,7 @@ async def deadline(message: Message, context: Context) -> str:
 
 
 async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The maintenance finds the prompt to be due; the answer is committed before it settles it."""
+    """The prompt is found to be due; the answer is committed just before the settlement."""
     expire = due.expire
     expired: list[UUID] = []
 
@@ -227,7 +227,7 @@ async def test_questions_that_were_answered_in_time_are_not_looked_at_when_it_is
 async def test_a_deadline_that_cannot_be_met_keeps_no_other_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The class of a prompt is gone: in the cluster, take-over comes after the deadlines."""
+    """A prompt's class is missing; in the cluster, take-over comes after the deadlines."""
     monkeypatch.setattr(due, "AT_ONCE", 1)
     async with asking("t_close_deadline") as (hosting, _, broken):
         await Interaction.objects.filter(pk=broken.pk).aupdate(prompt={"input_type": "gone"})

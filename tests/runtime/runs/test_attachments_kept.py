@@ -1,4 +1,4 @@
-"""Tests of how long files are kept: with their conversation, and not without it."""
+"""Tests of the retention of files: as long as their conversation, and no longer."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Killed(Exception):
-    """The end of everything, as if the process had died."""
+    """The error that stands for the death of the process."""
 
 
 @workflow(name="t_kept", title="Takes files", takes_files=True)
@@ -36,7 +36,7 @@ DAYS_AGO = timezone.now() - timedelta(days=40)
 
 @pytest.fixture(autouse=True)
 def folder(settings: Any, tmp_path: Path) -> Path:
-    """Return where the files are."""
+    """Return the folder of the files."""
     settings.MEDIA_ROOT = tmp_path
     return tmp_path
 
@@ -98,7 +98,7 @@ async def test_unsent_files_expire_after_a_day(folder: Path) -> None:
 async def test_a_crash_leaves_no_file_without_a_row(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The crash comes before there is a file, before its row is complete, while it is deleted."""
+    """The crash happens before the file exists, before its row is complete, or during deletion."""
     async with Hosting("t_kept") as hosting:
 
         def killed(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Tests of what a workflow is told of its conversation; and of branches: none knows another."""
+"""Tests of the history that a workflow gets, and of branches, which are independent."""
 
 from collections.abc import AsyncGenerator
 from uuid import UUID
@@ -44,7 +44,7 @@ async def with_child(message: Message, context: Context) -> str:
 
 
 async def complete_message(hosting: Hosting, text: str, **fields: str) -> str:
-    """Send a message, wait for its end, and return its run."""
+    """Send a message, wait for the end of its run, and return the run."""
     run = await hosting.submit(text, **fields)
     assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
     return str(run)

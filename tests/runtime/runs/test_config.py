@@ -1,4 +1,4 @@
-"""The configuration file: what is wrong is named, with its line."""
+"""Tests of the configuration file: each error is reported with its line."""
 
 import os
 from pathlib import Path
@@ -40,7 +40,7 @@ def write(directory: Path, text: str) -> Path:
 
 
 def complaint(directory: Path, text: str) -> str:
-    """Return what loading and offering say of the text, without the file's path."""
+    """Return the error text for a configuration, without the file's path."""
     path = write(directory, text)
     with pytest.raises(ConfigError) as error_info:
         registry.offer(RuntimeConfig.load(path))

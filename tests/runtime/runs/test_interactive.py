@@ -1,4 +1,4 @@
-"""Prompts check what they are given, and give typed responses."""
+"""Tests of prompts: the checks of answers, and the typed responses."""
 
 import json
 from typing import Any

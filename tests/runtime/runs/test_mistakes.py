@@ -1,4 +1,4 @@
-"""Tests of what authors get wrong at first: the error in the log and the admin says what to do."""
+"""Tests of common mistakes of authors: the error in log and admin tells the remedy."""
 
 import asyncio
 import json
@@ -166,7 +166,7 @@ def parse(text: str) -> object:
 
 @pytest.mark.parametrize("in_a_step", [False, True])
 async def test_the_error_begins_with_the_authors_own_line(*, in_a_step: bool) -> None:
-    """The first line is neither of the library that raised it, nor of this runtime."""
+    """The first line is neither the library's that raised the error, nor this runtime's."""
 
     async def parses(context: Context) -> str:
         return str(await context.step(parse, "{") if in_a_step else parse("here"))

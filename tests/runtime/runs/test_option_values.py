@@ -1,4 +1,4 @@
-"""Options whose values are no texts: an answer means them by themselves, and by their text."""
+"""Tests of options whose values are not texts: answers may use the value or its text."""
 
 import json
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""Tests of what is refused has written nothing, whoever shares its transaction."""
+"""Tests that a refused request has written nothing, whichever writes share its transaction."""
 
 import asyncio
 import threading
@@ -39,7 +39,7 @@ async def takes_files(message: Message, context: Context) -> str:
 
 
 async def keep(hosting: Hosting) -> Attachment:
-    """Return a file that was stored, and belongs to no message yet."""
+    """Return a stored file that belongs to no message yet."""
     file = ContentFile(b"x", "a.txt")
     return await attachments.keep(owner=hosting.user, conversation_id="c", file=file)
 
@@ -63,7 +63,7 @@ async def test_a_message_refused_for_a_taken_file_leaves_no_run() -> None:
 
 
 async def send_two_with_one_file(hosting: Hosting) -> list[str]:
-    """Send two messages while their conversation is locked; those that were refused."""
+    """Send two messages with the same file simultaneously; return the refused names."""
     file = await keep(hosting)
     held, let_go = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""Tests of what is kept no longer goes, and nothing else."""
+"""Tests of retention: old data is deleted, and nothing else."""
 
 import asyncio
 from datetime import timedelta
@@ -33,7 +33,7 @@ NOW = timezone.now()
 
 @pytest.fixture
 def keep_30_days(settings: Any) -> None:
-    """Conversations are kept for 30 days."""
+    """Set the retention of conversations to 30 days."""
     set_hitl(settings, KEEP_DAYS=30)
 
 
@@ -42,7 +42,7 @@ def an_old_run(status: str = "completed", age: timedelta = LONG_AGO) -> Run:
 
 
 def with_everything(run: Run) -> None:
-    """Give the run events, and its conversation a reader."""
+    """Give the run events of all kinds, and its conversation a reader."""
     place = {"conversation": run.conversation, "sequence": 1}
     Event.objects.create(
         **place, run=run, first_sequence=1, type="text", payload={}, created_at=NOW
@@ -102,7 +102,7 @@ async def test_a_conversation_that_the_project_protects_keeps_no_other() -> None
 async def test_a_conversation_updated_during_the_clean_up_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The conversation was found to be old, and then somebody wrote."""
+    """The conversation was selected as old, but then somebody wrote a message."""
     run = await reads.read(an_old_run)
     batches = [[run.conversation_id], []]
     monkeypatch.setattr(retention, "_old_conversations", lambda over: batches.pop(0))
@@ -130,7 +130,7 @@ async def test_a_deleted_conversation_is_restorable_for_a_day() -> None:
 
 
 async def test_leases_of_conversations_that_are_gone_go() -> None:
-    """The lease of a user stays: its key comes again, and its generation must not begin anew."""
+    """A user's lease is kept: the user's key returns, and its generation must not restart."""
     kept_key = (await reads.read(an_old_run, "completed")).key
     times = {"started_at": NOW, "last_activity": NOW, "released_at": NOW - LONG_AGO}
 
@@ -146,7 +146,7 @@ async def test_leases_of_conversations_that_are_gone_go() -> None:
 
 
 def sessions_and_processes() -> None:
-    """Store a session and a process that are to go, and such that are not."""
+    """Store sessions and processes: of each, one to delete and one to keep."""
     Session.objects.create(session_key="old", session_data="", expire_date=NOW - LONG_AGO)
     Session.objects.create(session_key="new", session_data="", expire_date=NOW + LONG_AGO)
     operator_rows.process("silent:1", "worker", silent=4000)
@@ -154,7 +154,7 @@ def sessions_and_processes() -> None:
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the next cleaning fail where it comes to the sessions."""
+    """Let the next cleaning fail at the deletion of sessions."""
     faults = [OSError("no connection")]
 
     def failing_model() -> type[AbstractBaseSession] | None:

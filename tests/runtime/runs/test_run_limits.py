@@ -1,6 +1,6 @@
-"""Tests of how long a run may work, how much it may call, put out and hand over.
+"""Tests of a run's limits: working time, calls, output, and data passed on.
 
-A limit that is passed is an error that names it.
+Exceeding a limit raises an error that names the limit.
 """
 
 import tracemalloc
@@ -95,7 +95,7 @@ async def test_a_lower_limit_does_not_stop_a_replay(settings: Settings) -> None:
 async def test_output_beyond_the_limit_fails_the_run_and_stays(
     settings: Settings, *, restarted: bool
 ) -> None:
-    """The output of an earlier execution counts."""
+    """The output of earlier executions counts, too."""
     set_hitl(settings, MAX_OUTPUT=30)
     message = "stream_and_ask(tokens=10)" if restarted else "stream(tokens=1000)"
     async with running("probe", message) as (hosting, run):
@@ -176,7 +176,7 @@ async def shorter(message: Message, context: Context) -> AsyncGenerator[str, Non
 
 
 async def test_a_prompt_that_was_refused_may_be_asked_shorter() -> None:
-    """The run must not wait for anything of the refused prompt."""
+    """The run must not wait for anything that belongs to the refused prompt."""
     async with asking("t_shorter", "x") as (hosting, run, _):
         assert await hosting.complete(run, "a", restart=True) == "shorter: a"
 

@@ -1,4 +1,4 @@
-"""A run from its message to its end: output, steps, prompts, replay."""
+"""Tests of a run from its message to its end: output, steps, prompts, replay."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -180,9 +180,7 @@ async def retrying(message: Message, context: Context) -> AsyncGenerator[str, No
 async def test_a_step_is_retried_and_its_failure_is_its_own_error(
     message_text: str, text: str, attempts: int
 ) -> None:
-    """Retries come only after errors that `Retry.on` names: what was refused is not charged
-    again.
-    """
+    """Only errors named by `Retry.on` are retried: a refused payment is not repeated."""
     tries.clear()
     async with Hosting("t_retry") as hosting:
         assert await hosting.reply_to(message_text) == text

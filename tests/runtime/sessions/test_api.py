@@ -1,4 +1,4 @@
-"""The public names of the session API: their documentation, and the schemas."""
+"""Tests of the session API's public names: documentation and schemas."""
 
 import ast
 import inspect
@@ -37,7 +37,7 @@ UNITS = {
 
 
 def public(module: ModuleType) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each public name that the module defines: its path, itself, and its class."""
+    """Yield each public name that a module defines: its path, the object, and its class."""
     for name, thing in vars(module).items():
         if name.startswith("_") or getattr(thing, "__module__", "") != module.__name__:
             continue
@@ -71,7 +71,7 @@ def test_every_quantity_has_its_unit_in_the_docstring() -> None:
 
 
 def quantities(thing: Any) -> list[str]:
-    """Names of numbers (`timeout` in a name of an event is none); of a class all that it has."""
+    """Return the names that stand for numbers in a function; of a class all annotated names."""
     if not isinstance(thing, FunctionType):
         return list(getattr(thing, "__annotations__", {}))
     names = [thing.__name__, *inspect.signature(thing).parameters]
@@ -94,7 +94,7 @@ def test_every_error_that_is_raised_is_in_the_docstring() -> None:
 
 
 def errors_of(function: FunctionType) -> set[str]:
-    """Return the errors that a function raises by their names."""
+    """Return a function's error classes by name."""
     tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function)).strip())
     error_names = {
         getattr(node.exc.func if isinstance(node.exc, ast.Call) else node.exc, "id", "")

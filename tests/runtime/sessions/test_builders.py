@@ -1,4 +1,4 @@
-"""Builders: built once, for each user at the same time, evicted only when nobody uses them."""
+"""Tests of builders: built once, for users in parallel, evicted only when unused."""
 
 import asyncio
 from collections.abc import AsyncIterator

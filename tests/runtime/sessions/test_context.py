@@ -1,4 +1,4 @@
-"""Tests of what a run knows of its request; set exactly for it, and for nothing else."""
+"""Tests of a run's view of its request: set exactly for this run."""
 
 import asyncio
 import contextvars

@@ -1,4 +1,4 @@
-"""Tests of how builders close, and what a manager that shuts down does to what goes on."""
+"""Tests of closing builders, and of a manager's shutdown while sessions are active."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -25,7 +25,7 @@ async def own(message: Message, context: Context) -> str:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut off soon a builder that closes late."""
+    """Shorten the time after which a late closing is cut off."""
     monkeypatch.setattr(builders, "CLOSE_WAIT", 0.02)
     monkeypatch.setattr(builders, "CUT_EVERY", 0.01)
 
@@ -67,7 +67,7 @@ async def test_a_shutdown_during_a_clean_up_that_hangs_comes_to_its_end() -> Non
 
 
 async def deaf_until(free: asyncio.Event) -> None:
-    """Ignore each cancellation until it is let go."""
+    """Ignore each cancellation until `free` is set."""
     while not free.is_set():
         with suppress(asyncio.CancelledError):
             await free.wait()
@@ -110,7 +110,7 @@ async def test_a_builder_that_hangs_holds_up_no_shutdown(*, ignores_its_end: boo
 
 
 class Used:
-    """A builder's product, which notes that it was used after it was closed."""
+    """A builder's product that notes a use after its closing."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -128,7 +128,7 @@ async def used(options: BaseModel) -> AsyncIterator[Used]:
 
 
 async def serve(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Uses its builder to its end, whatever ends it."""
+    """Use the builder until the end of the run, however the run ends."""
     mine = context.builder
     try:
         mine.use()

@@ -1,4 +1,4 @@
-"""The limit of runs at once is shared fairly between users."""
+"""Tests that the limit of concurrent runs is shared fairly among users."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ USERS = "abc"
 
 
 class Work:
-    """Runs that end when they are told to, in the order in which they began."""
+    """Runs that end when the test decides, in the order in which they began."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
@@ -42,13 +42,13 @@ class Work:
         return message.text
 
     async def end(self) -> None:
-        """End the oldest, and let what waits begin."""
+        """End the oldest run, and let waiting ones begin."""
         self._ends.pop(0).set()
         await turns()
 
 
 async def begin_runs(manager: Any, user: str, count: int) -> list["asyncio.Task[Any]"]:
-    """Return so many runs of the user, begun as far as they may be."""
+    """Return so many tasks of the user's runs, begun as far as the limit allows."""
     coroutines = [say(manager, f"{user}{number}", user_id=user) for number in range(count)]
     tasks = [asyncio.create_task(one) for one in coroutines]
     await turns()

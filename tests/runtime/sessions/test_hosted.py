@@ -1,4 +1,4 @@
-"""Hosted runs have the same sessions: ids and metadata of the request, and nothing of others."""
+"""Tests that hosted runs see sessions: ids and metadata of their own request only."""
 
 import gc
 import json
@@ -69,7 +69,7 @@ async def asked(hosting: Hosting, metadata: dict[str, Any] | None, *, park: bool
 
 
 class Signed(BaseModel):
-    """A result that says in its JSON whose it is."""
+    """A result whose JSON contains the id of its message."""
 
     text: str
 
@@ -169,7 +169,7 @@ async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
 
 
 def kept(run: UUID) -> list[Context | RunTask]:
-    """Return what garbage collection leaves of the run."""
+    """Return the objects of the run that survive garbage collection."""
     gc.collect()
     # Use `type`, because `isinstance` would evaluate lazy objects of other tests, which may raise.
     all_kept = [one for one in gc.get_objects() if issubclass(type(one), Context | RunTask)]

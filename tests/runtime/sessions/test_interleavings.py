@@ -1,4 +1,4 @@
-"""`SessionManager` under random interleavings of session, fail, cancel, evict and shutdown."""
+"""Tests of `SessionManager` under random interleavings of session, cancel, evict and shutdown."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ USERS = st.sampled_from(["ann", "ben"])
 
 @dataclass
 class Thing:
-    """A builder's product, and its life as the factory sees it."""
+    """A builder's product, with its state as the factory knows it."""
 
     user: str
     gate: "asyncio.Future[bool]"
@@ -34,14 +34,14 @@ class Thing:
 
 @dataclass
 class Visit:
-    """A session of a user, which looks at its builder whenever it is told to."""
+    """A user's session, which uses its builder whenever the test decides."""
 
     work: "asyncio.Queue[str]"
     task: "asyncio.Task[None]"
 
 
 class Interleavings(RuleBasedStateMachine):
-    """A machine in which the loop turns only when a rule turns it."""
+    """A state machine in which the event loop turns only when a rule turns it."""
 
     visits = Bundle("visits")
 
@@ -137,7 +137,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: any(not thing.gate.done() for thing in self.things))
     @rule(index=st.integers(0, 9), succeed=st.booleans())
     def let_go_on(self, index: int, succeed: bool) -> None:
-        """Let a build succeed or fail, or a closing come to its end."""
+        """Let a build succeed or fail, or let a closing end."""
         waiting = [thing.gate for thing in self.things if not thing.gate.done()]
         waiting[index % len(waiting)].set_result(succeed)
 
@@ -152,7 +152,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(index=st.integers(0, 99))
     @precondition(lambda self: self.tasks)
     def cancel_any(self, index: int) -> None:
-        """The task that evicts, cleans up or shuts down may be cancelled, too."""
+        """Cancel any task, even one that evicts, cleans up or shuts down."""
         self.cut(self.tasks[index % len(self.tasks)])
 
     @precondition(lambda self: len(self.works) > 2)
@@ -190,7 +190,7 @@ class Interleavings(RuleBasedStateMachine):
         assert held <= len(self.manager._pool._opened)
 
     def teardown(self) -> None:
-        """Let everything come to its end: nothing is left."""
+        """Let all tasks end, and check that nothing is left."""
         self.loop.run_until_complete(self.come_to_an_end())
         try:
             assert not any(info.ref_count for info in self.infos)
@@ -209,7 +209,7 @@ class Interleavings(RuleBasedStateMachine):
             self.loop.close()
 
     def expected(self, error: BaseException | None) -> bool:
-        """Let a build fail for its own reason; all else is of a manager that shuts down."""
+        """Return whether an error is allowed: a failed build, or a shutdown's effect."""
         if isinstance(error, BuilderFailed) and "OSError" in str(error):
             return True
         return error is None or (self.shutting and isinstance(error, (RunEnded, SessionsError)))

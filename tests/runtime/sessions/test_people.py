@@ -1,4 +1,4 @@
-"""Sessions that ask people: the place under the limit, the latency, and no server."""
+"""Tests of sessions that ask people: slots, latency, and use without a server."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ async def ask(message: Message, context: Context) -> str:
 
 
 class Person:
-    """Answers when the test says so."""
+    """A person who answers when the test decides."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()

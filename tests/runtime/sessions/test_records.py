@@ -1,4 +1,4 @@
-"""Tests of what is recorded of a user's builder, and when it counts as idle."""
+"""Tests of a builder's metrics, and of when a builder counts as idle."""
 
 import asyncio
 import time
@@ -16,13 +16,13 @@ from tests.support.sessions import managing_with_log, say
 
 
 class Clock:
-    """A monotonic clock that goes when it is told to."""
+    """A monotonic clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def monotonic(self) -> float:
-        """Return the time, in seconds."""
+        """Return the clock's time in seconds."""
         return self.now
 
 

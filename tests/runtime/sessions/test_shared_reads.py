@@ -1,4 +1,4 @@
-"""Tests of the threads that read for everybody: slow reads of one person leave some to others."""
+"""Tests of the shared reader threads: one person's slow reads leave threads to others."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ ANN, BEN = 1, 2
 
 @pytest.mark.parametrize("callers_left", [False, True])
 async def test_slow_reads_of_one_person_leave_threads_to_the_others(*, callers_left: bool) -> None:
-    """A read whose caller has left keeps its place until it ends."""
+    """A read keeps its slot until it ends, even if its caller has left."""
     begun, may_end = list[int](), threading.Event()
 
     def read() -> None:

@@ -1,4 +1,4 @@
-"""`traceparent` as W3C Trace Context says."""
+"""Tests of the header `traceparent` by W3C Trace Context."""
 
 import pytest
 from hypothesis import given

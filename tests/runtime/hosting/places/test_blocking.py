@@ -1,4 +1,4 @@
-"""A run whose code holds up the event loop is found and suspended alone; its neighbours go on."""
+"""Tests of runs that block the event loop: only these are suspended; others continue."""
 
 import json
 import re
@@ -24,7 +24,7 @@ WHOLE = "".join(f"t{number} " for number in range(40))
 
 
 async def blocked_errors(server: Server) -> list[dict[str, Any]]:
-    """Return the errors of the runs that blocked, once all are suspended."""
+    """Return the errors of the blocking runs, once all are suspended."""
 
     def suspended_rows() -> list[dict[str, Any]]:
         rows = server.rows("select status, error from sessions_app_run where text like 'block%'")
@@ -35,7 +35,7 @@ async def blocked_errors(server: Server) -> list[dict[str, Any]]:
 
 
 async def beside_runs(server: Server, how: str, seconds: float) -> None:
-    """Have a run block while others are at work, and wait until these are over."""
+    """Let a run block while others work, and wait until the others have ended."""
     async with WsClient(server, workflow="probe") as ann:
         for number in range(NEIGHBOURS):
             await ann.message("stream(tokens=40, delay=0.05)", conversation_id=f"{how}{number}")
@@ -113,7 +113,7 @@ async def test_a_process_that_is_being_stopped_reports_it() -> None:
 
 
 async def test_a_dispatcher_that_was_not_started_can_be_stopped() -> None:
-    """A process may get SIGTERM while it starts."""
+    """A process may get SIGTERM while it is starting."""
     await LocalDispatcher(park_after=60).stop()
 
 

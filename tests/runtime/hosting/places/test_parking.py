@@ -1,4 +1,4 @@
-"""Parking: only what waits for people is put out of memory. And who gets a place of a worker."""
+"""Tests of parking (only runs that wait for people leave memory), and of a worker's slots."""
 
 import asyncio
 from contextlib import AsyncExitStack

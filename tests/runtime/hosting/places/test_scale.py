@@ -1,4 +1,4 @@
-"""Many that wait: they are rows, and cost the others nothing."""
+"""Tests of many waiting runs: they are only rows, and do not slow other runs down."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ COUNT = 10_000
 
 
 def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: object) -> None:
-    """Rows as so many runs of `ask` leave them when they are parked."""
+    """Insert the rows that so many parked runs of `ask` leave."""
     user = get_user_model().objects.get(pk=owner)
     asked = {"prompt": prompt.model_dump(mode="json"), "name": prompt.kind, "due_at": None}
     conversations, runs, prompts, events = [], [], [], []
@@ -79,7 +79,7 @@ async def test_deadlines_that_passed_together_are_each_settled_once() -> None:
 
 
 def finish(owner: int, count: int) -> None:
-    """Give him a conversation with so many runs that have ended."""
+    """Insert a conversation of the owner with so many ended runs."""
     now = timezone.now()
     conversation = Conversation.objects.create(
         owner_id=owner, conversation_id=f"{count}", workflow="probe", created_at=now, updated_at=now
@@ -92,9 +92,7 @@ def finish(owner: int, count: int) -> None:
 
 
 def steps_to_count(owner: int) -> int:
-    """Return how many steps (of a hundred instructions) SQLite takes to count his unfinished
-    runs.
-    """
+    """Return SQLite's steps (of 100 instructions) for counting the owner's unfinished runs."""
     steps: list[None] = []
     connection.ensure_connection()
     connection.connection.set_progress_handler(lambda: steps.append(None), 100)

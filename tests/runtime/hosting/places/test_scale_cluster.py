@@ -1,4 +1,4 @@
-"""Many that wait in the form of many processes: what nobody asks for, no statement looks at."""
+"""Tests of many waiting runs with several processes: no statement reads rows without need."""
 
 from collections.abc import Callable
 from functools import partial
@@ -63,19 +63,19 @@ MAINTAINED = "SELECT 1 FROM procrastinate_periodic_defers WHERE task_name = 'mai
 
 
 def examined(view: str) -> int:
-    """Return how many rows of the runtime's tables have been read: in this transaction, or ever."""
+    """Return the rows read from the runtime's tables: in this transaction, or in total."""
     with connection.cursor() as cursor:
         cursor.execute(EXAMINED.format(view=view), [TABLES])
         return int(cursor.fetchone()[0])
 
 
 def say_what_was_read() -> None:
-    """Count the reads of this connection now, and not once it has time to say them."""
+    """Report this connection's read counts to the statistics now, instead of later."""
     sql.fetch("SELECT pg_stat_force_next_flush()", ())
 
 
 def multiply(run: UUID) -> None:
-    """Copies of the conversation of a parked run, for many people."""
+    """Insert copies of a parked run's conversation, for many people."""
     users = get_user_model().objects
     users.bulk_create(users.model(username=f"copied{number}") for number in range(OWNERS))
     [(conversation, interaction)] = Interaction.objects.filter(run=run).values_list(
@@ -91,7 +91,7 @@ def multiply(run: UUID) -> None:
 
 
 async def park_many(hosting: Hosting) -> None:
-    """Park one that the application made, and its copies."""
+    """Park a run that the application made, and its copies."""
     run = await hosting.submit("ask()")
     await hosting.until_status(run, Run.Status.WAITING)
     await hosting.stop()
@@ -99,7 +99,7 @@ async def park_many(hosting: Hosting) -> None:
 
 
 def one_of_them() -> Interaction:
-    """Return a pending interaction in the midst of the others."""
+    """Return a pending interaction from the middle of all."""
     some = Interaction.objects.select_related("run", "conversation__owner")
     one = some.get(conversation__conversation_id=f"copy{COUNT // 2}")
     say_what_was_read()
@@ -107,7 +107,7 @@ def one_of_them() -> Interaction:
 
 
 def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object], int]]:
-    """Return what is done all the time, with how many rows it may read."""
+    """Return the regular operations, each with the maximum number of rows that it may read."""
     conversation = asked.conversation
     run, owner, name = asked.run, conversation.owner, conversation.conversation_id
     by = Person.of(owner)
@@ -155,7 +155,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
 
 
 def reading_too_much() -> dict[str, int]:
-    """Return which of the works reads more rows than it may, and how many."""
+    """Return the operations that read more rows than allowed, with the number of rows."""
     over = {}
     for name, (work, most) in works(one_of_them()).items():
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Workers take what can run at once: nobody waits behind one that is full while others are not."""
+"""Tests that workers acquire work that can run now: no run waits at a full worker."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ def server(new_server: NewServer) -> Server:
 
 
 async def fill(server: Server, count: int = LONG_RUNS) -> None:
-    """Have ann's runs in all places but one, for longer than a test takes."""
+    """Let runs of ann occupy all slots but one, for longer than the test."""
     async with WsClient(server, "0", workflow="probe") as ann:
         for number in range(count):
             message_id = await ann.message(

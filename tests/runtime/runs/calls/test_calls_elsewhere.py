@@ -1,6 +1,6 @@
-"""A call of the context in a step, or in another thread than that of its run, is refused at once.
+"""Tests that a call of the context in a step, or in a foreign thread, is refused immediately.
 
-In whatever way it is made, and whatever its caller takes the refusal for.
+This holds for every kind of call, and however the caller handles the refusal.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ async def all_of(stream: Any) -> list[str]:
 
 
 async def swallow(context: Context) -> str:
-    """Swallow an error, as tools do that have errors told to the model."""
+    """Swallow an error, like tools that report errors to the model."""
     try:
         return await ask(context)
     except Exception as error:  # noqa: BLE001 - as said
@@ -103,7 +103,7 @@ def in_a_step(call: Call) -> Body:
 
 
 def in_a_thread(call: Call) -> Body:
-    """Make the call in an event loop of a thread of its own."""
+    """Make the call in the event loop of a separate thread."""
 
     async def called(context: Context) -> Any:
         return await call(context)
@@ -121,7 +121,7 @@ ADVICE = {
 
 
 async def assert_refused(agent: Body, error: type[Exception]) -> None:
-    """Assert that a run of the agent is suspended, with nothing of it in the journal."""
+    """Assert that a run of the agent is suspended, without a recorded call in the journal."""
     async with host_code(agent) as hosting:
         row = await hosting.until_ended(await hosting.submit())
         assert (row.status, problem(row)["code"]) == (Run.Status.SUSPENDED, error.__name__)
@@ -271,7 +271,7 @@ async def test_calls_at_once_beside_a_step_are_no_calls_in_it() -> None:
         return "".join(await asyncio.gather(*calls))
 
     async def own_loop(text: str) -> str:
-        """Run a step that uses tasks of its own."""
+        """Join a text's characters in tasks that the step creates itself."""
         return "".join(await asyncio.gather(*(asyncio.sleep(0, one) for one in text)))
 
     loop = asyncio.get_running_loop()

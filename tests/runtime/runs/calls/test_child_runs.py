@@ -1,4 +1,4 @@
-"""Runs that runs begin: each once, in the same conversation, with its result in the parent."""
+"""Tests of child runs: each runs once, in the same conversation, and its parent gets the result."""
 
 import asyncio
 import threading
@@ -75,7 +75,7 @@ def fail_while_broken() -> object:
 
 
 def until_there(**run: object) -> None:
-    """Wait in a thread for such a run."""
+    """Wait in a thread until such a run exists."""
     polling.until(Run.objects.filter(**run).exists, every=0.01)
 
 
@@ -209,7 +209,7 @@ async def test_a_child_asks_in_the_conversation_and_gives_its_text(park_after: f
 async def test_the_result_of_a_child_is_the_same_in_each_replay(
     text: str, expected_text: str, child_text: str | None, step_titles: list[str]
 ) -> None:
-    """The child has a turn though its workflow takes one run at a time, which is its parent."""
+    """The child run gets a turn, although the conversation runs only one at a time: the parent."""
     async with send_to_hosted(text, replay_everywhere=True, max_concurrency=1) as (_, run):
         assert (await run.result()).startswith(f"Well. {expected_text}")
         assert len(executed) <= 1
@@ -233,7 +233,7 @@ async def test_a_child_runs_in_the_host_of_the_users_builder() -> None:
 async def test_a_forbidden_workflow_cannot_be_run_as_a_child(
     text: str, name: str, is_former_boss: bool
 ) -> None:
-    """The call fails their run, as the name of no workflow does."""
+    """The call fails the run, just as for an unknown workflow."""
     async with hosting() as hosted:
         if is_former_boss:
             await (await Group.objects.acreate(name="boss")).user_set.aadd(hosted.user)
@@ -336,7 +336,7 @@ async def test_a_child_that_ends_once_its_time_is_over_changes_nothing_of_the_ti
 
 
 async def resume(run: HostedRun) -> None:
-    """Resume the run, once what was broken is fixed."""
+    """Resume the run after the problem is fixed."""
     broken.clear()
     assert await runs.aresume(run.id, by=await reads.read(make_user, "ann"))
 

@@ -1,4 +1,4 @@
-"""Coroutines of an author's own at once: tools that ask, one step after another, in any order."""
+"""Tests of an author's own concurrent coroutines, such as tools that ask, in any order."""
 
 import asyncio
 import random
@@ -43,7 +43,7 @@ async def send_to_hosted(code: Body, **config: Any) -> AsyncIterator[tuple[Hosti
 
 
 async def tool(context: Context, name: str) -> str:
-    """Prepares, asks whether it may, and does it."""
+    """Prepare the work, ask for permission, and do the work."""
     prepared = await context.step(work, f"{name} prepared")
     answer = await context.ask(TextPrompt(text=f"{name}?"))
     step_result = await context.step(work, f"{name} done")
@@ -192,7 +192,7 @@ def fail(name: str) -> str:
 async def test_gather_reports_failures_after_all_coroutines_ended(
     *, returned: bool, expected_text: str
 ) -> None:
-    """The first of them is raised, or each stands in its place."""
+    """The first failure is raised, or all failures are returned at their places."""
 
     async def wrong(context: Context, name: str) -> str:
         await context.ask(TextPrompt(text=f"{name}?"))

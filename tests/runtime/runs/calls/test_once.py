@@ -1,4 +1,4 @@
-"""Steps that are called at most once, `context.step(…, once=True)`."""
+"""Tests of steps that are called at most once: `context.step(…, once=True)`."""
 
 import asyncio
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Options of a step, and arguments of its function that have the names of options."""
+"""Tests of a step's options, and of function arguments with the same names."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ async def streamed(context: Context, tool: Any, **chosen: Any) -> object:
 async def test_an_argument_named_as_an_option_is_refused_with_a_sentence(
     call: Callable[..., Any], tool: Callable[..., Any], options: list[str]
 ) -> None:
-    """A model may have chosen the argument, which must not be swallowed."""
+    """A model may have chosen the argument, so it must not be dropped silently."""
     refusals = []
 
     async def agent(context: Context) -> str:

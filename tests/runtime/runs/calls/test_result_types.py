@@ -1,4 +1,4 @@
-"""Tests that a step returns the same on replay as when it has just run, or is refused."""
+"""Tests that a replayed step returns the same as the first execution, or is refused."""
 
 import enum
 import sys

@@ -1,4 +1,4 @@
-"""Transactional steps: their writes and the journal entry are committed together, or neither is."""
+"""Tests of transactional steps: the writes and the journal entry are committed together, or not."""
 
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def add(name: str) -> date:
-    """Write, and say whether the journal was written with it."""
+    """Write a row, and assert that a transaction is open."""
     Group.objects.create(name=name)
     assert connection.in_atomic_block
     return date(2030, 1, 2)
@@ -59,7 +59,7 @@ looks: list[Future[tuple[int, int]]] = []
 
 
 def add_and_have_looked(name: str) -> None:
-    """Queue a look, which is done next after the transaction of this."""
+    """Write a row, and queue a count that runs directly after this transaction."""
     add(name)
     looks.append(writer.submit(lambda tx: (groups(), JournalEntry.objects.count())))
 
@@ -110,7 +110,7 @@ async def test_a_transactional_step_writes_once_and_replays_its_result() -> None
 
 
 async def test_nobody_ever_sees_what_it_writes_without_its_journal_entry() -> None:
-    """A crash cannot come between them."""
+    """No crash can separate the writes from the journal entry."""
     async with running("t_writes", "look") as (hosting, run):
         await hosting.until_ended(run)
         counts = [look.result() for look in looks]
@@ -126,7 +126,7 @@ async def test_nobody_ever_sees_what_it_writes_without_its_journal_entry() -> No
 async def test_a_transactional_step_that_raises_is_rolled_back_and_recorded(
     text: str, output: str, count: int
 ) -> None:
-    """Work after the commit undoes nothing."""
+    """Code after the commit undoes nothing."""
     async with running("t_writes", text) as (hosting, run):
         assert await hosting.result(run) == output
         assert await hosting.in_thread(groups) == count
@@ -149,7 +149,7 @@ async def test_a_coroutine_is_refused_before_it_is_called() -> None:
 
 
 async def test_a_transactional_step_is_written_once_despite_failing_writes() -> None:
-    """Writes that share a transaction are made again, each by itself, where one of them fails."""
+    """Writes share a transaction. After a failure, each is repeated in its own transaction."""
 
     def fails(tx: Transaction) -> None:
         raise RuntimeError("on purpose")

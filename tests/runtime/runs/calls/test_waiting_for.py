@@ -1,4 +1,4 @@
-"""Waiting for the world: what is sent to a run comes once, in order, whenever it was sent."""
+"""Tests of waiting for other systems: each value arrives once, in order, whenever it is sent."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -48,7 +48,7 @@ async def waits(message: Message, context: Context) -> AsyncGenerator[str, None]
 
 
 async def until_waiting(hosting: Hosting, run: UUID, count: int = 1) -> None:
-    """Wait until the run waits for so many."""
+    """Wait until the run has so many open waits."""
     open_waits = JournalEntry.objects.filter(run=run, kind="wait", finished_at=None)
     await until(lambda: open_waits.count() == count)
 
@@ -129,7 +129,7 @@ async def test_a_wait_times_out_after_a_crash_too() -> None:
 
 
 async def test_a_message_just_sent_wins_over_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The value is stored before the run, whose time is over, could hear of it."""
+    """The value is stored after the timeout, but before the run is told of the timeout."""
     expire = arrivals.expire
 
     def too_late(tx: Transaction, run: RunRecord, call: Call) -> CallResult:

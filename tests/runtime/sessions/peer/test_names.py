@@ -1,4 +1,4 @@
-"""docs/nat.md has all names of the toolkit's, and what it says of them is so."""
+"""Tests that docs/nat.md lists all names of the toolkit, and that its claims are true."""
 
 import inspect
 import re
@@ -75,7 +75,7 @@ OWNERS = {"Private names": "SessionManager"}
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the document: what it says of a name of the toolkit's."""
+    """A row of the document: its statement about a name of the toolkit."""
 
     owner: str
     name: str
@@ -85,7 +85,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Return the rows of all tables about a class. Each line of such a table must be one."""
+    """Return the rows of all tables about a class. Each line of such a table must be a row."""
     all_rows, owner = [], ""
     for line in (ROOT / "docs/nat.md").read_text().splitlines():
         if line.startswith("### "):

@@ -1,4 +1,4 @@
-"""Tests of scripts for the toolkit's session API: its constructors, attributes and callbacks."""
+"""Tests that scripts for the toolkit's session API run: constructors, attributes, callbacks."""
 
 import asyncio
 import inspect

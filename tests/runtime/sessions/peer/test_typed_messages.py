@@ -1,4 +1,4 @@
-"""A message of any type that a workflow takes, and a result as any type."""
+"""Tests of messages and results of any type that a workflow declares."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
