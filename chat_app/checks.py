@@ -46,7 +46,8 @@ def _is_kept(application: Any, kind: str) -> bool:
     The check has no server, so the application runs only until it first waits. An application that
     waits counts as passing the connection on.
     """
-    probe = import_string("chat_app.application.PROBE")  # late, because the module imports models
+    # Import late, because the module imports models.
+    probe = import_string("chat_app.application.PROBE")
     answers: list[JsonObject] = []
 
     async def receive() -> JsonObject:
@@ -62,7 +63,7 @@ def _is_kept(application: Any, kind: str) -> bool:
     try:
         with closing(application(scope, receive, send)) as connection:
             copy_context().run(connection.send, None)
-            return False  # the application waits for an event, and may pass the connection on later
+            return False  # an application that waits for an event may still pass the connection on
     except StopIteration:
         pass
     except RuntimeError as error:

@@ -163,7 +163,7 @@ class ChatConsumer(AsyncConsumer):
             await method(message)
 
     async def _live(self) -> None:
-        if self._query.extended:  # the page shows errors in the person's language
+        if self._query.extended:  # send error texts in the language of the page's reader
             translation.activate(language_of(self.scope))
         sweeper.add(self._subscriptions)
         try:
@@ -379,7 +379,7 @@ class ChatConsumer(AsyncConsumer):
                 refusal_to_send.about_frame(read_beginning(text or ""))
             await self._refuse(refusal_to_send)
             if isinstance(error, TooMany):
-                if message is None:  # the user has sent too many bytes
+                if message is None:  # error: the user has sent too many bytes
                     raise CloseSocket(4429, str(error)) from None
                 await self._connection.pause(OVER_A_LIMIT)
 

@@ -14,7 +14,7 @@ from sessions_app.workflows.history import ended_runs
 
 TranscriptPart = JsonObject
 
-MOST_SHARED_RUNS = 20  # only the newest runs of a conversation are shared
+MOST_SHARED_RUNS = 20  # maximum number of runs of a conversation that are shared, the newest ones
 
 
 def read_shared(prompt: Interaction) -> list[TranscriptPart]:

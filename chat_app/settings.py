@@ -300,7 +300,7 @@ class ChatSettings(SiteSettings):
     @field_validator("JWT_KEY")
     @classmethod
     def _with_line_ends(cls, value: str) -> str:
-        return value.replace("\\n", "\n")  # a PEM key may be set on one line
+        return value.replace("\\n", "\n")  # a PEM key may be written in one line, with \n
 
     @field_validator("JWT_ALGORITHMS")
     @classmethod

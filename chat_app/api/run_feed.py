@@ -58,7 +58,7 @@ async def follow(
     sweeper.add(reader)  # the sweeper finds events whose message was lost
     try:
         async with join_groups(*groups) as reader.receive:
-            await feed.acknowledge(after)  # turns on the limit of unread events
+            await feed.acknowledge(after)  # limits the unread events from now on
             await feed.start(FeedStart(after, after, [], place_lost=False))
             await look(reader)
             while True:
@@ -116,7 +116,7 @@ class _Reader:
     """A request that follows a run. The sweeper checks such followers for missed events."""
 
     awaited_names: Collection[str] = ()
-    stalled = False  # never True, because the feed limits unread output itself
+    stalled = False  # always False, because the feed itself limits unread output
 
     receive: Callable[[], Awaitable[LayerMessage]]
 

@@ -71,8 +71,8 @@ async def begin(
     owner, address = request.auth.person.id, address_of(request)
     place = take_stream(user=owner, address=address)
     message_id = headers.user_message_id or str(uuid4())
-    # Derive a new conversation's id from the message id, so that a repetition finds the
-    # conversation.
+    # Derive a new conversation's id from the message id, so that a repetition of the message finds
+    # the conversation.
     conversation_id = headers.conversation_id or str(uuid5(NAMESPACE_URL, message_id))
     last = headers.last_event_id if isinstance(headers, StreamHeaders) else None
     if last is not None and headers.user_message_id is None:
@@ -170,7 +170,7 @@ async def _pieces(started_run: StartedRun, form: results.Generate) -> AsyncGener
                 return
             if _is_rest(followed_event.event):
                 run = (await _execution(started_run)).run
-                if run.status == Run.Status.SUSPENDED:  # not resumed in the meantime
+                if run.status == Run.Status.SUSPENDED:  # nobody has resumed the run in the meantime
                     _check_alive(run)
 
 

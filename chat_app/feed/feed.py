@@ -53,8 +53,8 @@ class Feed:
         self.conversation = conversation
         self.conversation_id = conversation_id
         self.cursor = 0
-        self.heard_up_to = 0  # the highest sequence that news announced
-        self.deleted = False  # the last check found the conversation deleted or hidden
+        self.heard_up_to = 0  # Highest sequence that a channel-layer message announced.
+        self.deleted = False  # True if the last check found no visible conversation.
         self._send = send
         self._reader = reader
         # Function that makes the URL of an interaction's page, for clients that get such links.
@@ -158,7 +158,8 @@ class Feed:
                 await self._send_heard(heard_events)
             while self.behind and not self._window.full:
                 await self._send_page()
-        except (DatabaseError, StorageUnavailable) as error:  # the sweeper will retry the read
+        # A failed read is retried by the sweeper.
+        except (DatabaseError, StorageUnavailable) as error:
             log.warning("feed.read_failed", error=str(error))
         except ClientGone:
             log.debug("feed.client_gone", cursor=self.cursor)
@@ -177,7 +178,7 @@ class Feed:
         events, settled_ids = await reads.read_for(
             self._reader, read_events, self.conversation, self.cursor, self._page
         )
-        if not events:  # the conversation was deleted
+        if not events:  # no events: the conversation was deleted
             self.heard_up_to = self.cursor
         self._foresee(events)
         for event in events:
@@ -192,7 +193,7 @@ class Feed:
         """Send an event and move the cursor past it."""
         size = await self.give(event, after=self.cursor, settled_ids=settled_ids)
         self.cursor = event.sequence
-        if size:  # without frames, the client has nothing to acknowledge
+        if size:  # an event without frames needs no acknowledgement
             self._window.count_sent(event.sequence, size)
         if is_end(event):
             await self._note_end(event.run)

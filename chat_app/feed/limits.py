@@ -12,11 +12,12 @@ from chat_app.settings import ChatSettings
 from sessions_app.models.people import UserId
 
 MIB = 1024 * 1024
-WINDOW_EVENTS = 256  # maximum of unacknowledged events, for clients that acknowledge
+# Maximum number of unacknowledged events, for clients that send acknowledgements.
+WINDOW_EVENTS = 256
 WINDOW_BYTES = MIB
 WINDOW_PATIENCE = 30.0  # seconds that a full window may wait for an acknowledgement
-FRAMES_BURST = 3000  # frames that a client may send at once
-FRAMES_RATE = 1500  # further frames per second
+FRAMES_BURST = 3000  # number of frames that a client may send without a pause
+FRAMES_RATE = 1500  # number of further frames that a client may send per second
 
 Owner = UserId | None  # None stands for all sockets before sign-in
 

@@ -100,7 +100,7 @@ class Sweeper:
                 await _sweep(list(self._followers))
                 if sweep % REVALIDATE == 0:
                     await self._revalidate()
-            except Exception as error:  # go on after any error: the next sweep tries again
+            except Exception as error:  # log any error and continue: the next sweep tries again
                 log.exception("sweeper.failed")
                 self._find(away=is_fault(error))
             else:
@@ -136,7 +136,7 @@ async def recheck(follower: Follower) -> None:
     """
     try:
         await check(follower.identity)
-    except DatabaseError as error:  # the sweeper repeats the check later
+    except DatabaseError as error:  # after a failed check, the sweeper tries again later
         log.warning("sweeper.not_checked", error=str(error))
     await look(follower)
 
@@ -145,7 +145,7 @@ async def look(follower: Follower) -> None:
     """Read new events of one follower's conversations now, and not at the next sweep."""
     try:
         await _sweep([follower])
-    except DatabaseError as error:  # the next sweep reads the events
+    except DatabaseError as error:  # events missed here are read by the next sweep
         log.warning("sweeper.not_looked", error=str(error))
 
 

@@ -92,7 +92,7 @@ def _still_valid(identities: list[Identity]) -> set[Identity]:
 
 
 def _live_keys(keys: set[int]) -> set[int]:
-    if not keys:  # usually no API keys: saves building an empty query
+    if not keys:  # identities without API keys need no query
         return set()
     return set(ApiKey.objects.filter(pk__in=keys, revoked_at=None).values_list("pk", flat=True))
 
@@ -106,7 +106,7 @@ def _live_sessions(keys: set[str], now: datetime) -> set[str]:
         return set(live.values_list("session_key", flat=True))
     store = import_module(settings.SESSION_ENGINE).SessionStore
     if issubclass(store, signed_cookies.SessionStore):
-        return keys  # signed-cookie sessions are not stored on the server
+        return keys  # sessions in signed cookies have no row to check
     return {key for key in keys if store(key).load()}
 
 

@@ -83,14 +83,14 @@ async def _store(session: SessionBase) -> bool:
 
 async def put_off(session: SessionBase) -> None:
     """Extend a socket's session, which is already loaded, after an action of the person."""
-    if LATEST not in session or not _put_off(session):  # no LATEST: the middleware never ran
+    if LATEST not in session or not _put_off(session):  # missing if the middleware never ran
         return
 
     def store(tx: Transaction) -> None:
         fresh = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
         if _put_off(fresh):
             fresh[OUTLIVES_COOKIE] = True
-            with suppress(UpdateError):  # the session has ended meanwhile
+            with suppress(UpdateError):  # the session ended in the meantime
                 fresh.save()
 
     await writer.write(store)

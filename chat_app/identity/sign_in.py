@@ -186,7 +186,7 @@ async def _password_identity(login: BasicLogin, request: HttpRequest) -> Identit
 
 
 def _authenticate(login: BasicLogin, request: HttpRequest) -> AbstractBaseUser | None:
-    _begin_try(request, login.username)  # also in a project without PasswordThrottle
+    _begin_try(request, login.username)  # counts attempts even without PasswordThrottle
     try:
         password = login.password.get_secret_value()
         return authenticate(request, username=login.username, password=password)

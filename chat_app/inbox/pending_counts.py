@@ -130,7 +130,7 @@ class _Prompts:
         read = list(self._read(names))
         facts = _facts({prompt for _, prompt in read})
         for name, prompt in read:
-            if prompt not in facts:  # the prompt was settled, or the conversation deleted
+            if prompt not in facts:  # a prompt that was settled, or whose conversation was deleted
                 continue
             assignee, owner, four_eyes, votes, type_ = facts[prompt]
             self._open[name, assignee].add(prompt)
@@ -264,7 +264,7 @@ class WaitingCounts:
             began = time.monotonic()
             try:
                 await self._look()
-            except Exception:  # the next round tries again
+            except Exception:  # log any error and continue: the next round counts again
                 log.exception("waiting_counts.failed")
             await asyncio.sleep(max(PACE, SHARE * (time.monotonic() - began)))
 

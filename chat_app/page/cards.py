@@ -182,7 +182,7 @@ def _contents(
         return form, (), gettext("Check the marked fields.") if has_errors else error
     except DatabaseError:
         raise
-    except Invalid as refusal:  # the code of the prompt's form class was removed
+    except Invalid as refusal:  # the form class no longer exists in the project
         return None, (), str(refusal)
     except Exception:
         path = getattr(prompt, "form", "")

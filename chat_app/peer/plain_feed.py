@@ -248,14 +248,15 @@ class PlainFeed(Feed):
         self.shown_id, self._open = None, None
         try:
             await self._offer_next(self.cursor, problem)
-        except (DatabaseError, StorageUnavailable) as error:  # retried with the next message
+        # After this error, the client's next message tries again.
+        except (DatabaseError, StorageUnavailable) as error:
             log.warning("feed.not_offered", error=str(error))
         except ClientGone:
             log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _offer_next(self, up_to: int, problem: str = "") -> int:
         """Send the oldest pending prompt of the log up to `up_to`."""
-        if not self._pending:  # usually true, which saves a query
+        if not self._pending:  # without pending prompts, no query is needed
             return 0
         event = await reads.read_for(self._reader, next_prompt, self.conversation, up_to)
         if event is None:

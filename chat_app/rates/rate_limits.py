@@ -26,7 +26,7 @@ from sessions_app.settings import RuntimeSettings
 
 # Number of buckets above which full buckets are removed. The threshold grows with those in use.
 MOST = 10_000
-ROUNDING_ERROR = 1e-3  # seconds by which a computed wait may be wrong
+ROUNDING_ERROR = 1e-3  # seconds by which rounding may change a computed wait
 # Path of a class that is imported only on use, because its module imports a Redis client.
 SHARED_COUNTS_CLASS = "chat_app.rates.shared_counts.SharedCounts"
 
@@ -122,7 +122,7 @@ class RateLimits:
             TooMany: as `take`.
         """
         buckets = _limited_rates(rates, amount)
-        with self._lock:  # concurrent requests must see the reservation
+        with self._lock:  # concurrent requests must not miss the reservation
             for bucket in buckets:
                 rate = bucket[0]
                 if (wait := self._wait(*bucket)) > ROUNDING_ERROR:

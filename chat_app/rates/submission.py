@@ -24,7 +24,7 @@ from sessions_app.storage import reads, sql
 # Counting unfinished runs takes a query, and is therefore not done for each message.
 OFTEN = 20  # Maximum number of a user's messages in this process between two counts.
 RETRY = 60  # seconds until a retry: when a run will end is unknown
-MOST = 10_000  # maximum number of users with a remembered number of free runs
+MOST = 10_000  # maximum number of users whose free run slots are remembered
 
 UNFINISHED = """
     SELECT COUNT(*) FROM (
@@ -112,7 +112,8 @@ async def _look(user: UserId, limit: int) -> None:
         # count.
         async with _looks.setdefault(user, asyncio.Lock()):
             if _room_left.get(user, 0) <= 0:
-                starting_count = _starting_runs[user]  # before the query, so that no run is missed
+                # Read first, so that no starting run is missed.
+                starting_count = _starting_runs[user]
                 unfinished_count = await reads.read_for(user, count_unfinished, user, limit)
                 _room_left[user] = min(OFTEN, limit - unfinished_count - starting_count)
             if _room_left[user] <= 0:

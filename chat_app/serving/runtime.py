@@ -49,7 +49,7 @@ class WithRuntime:
         if self._starting is not None and not self._starting.done():
             await asyncio.shield(self._starting)
         if not self._is_told:
-            self._is_told = True  # log the error only once
+            self._is_told = True  # log the error once only
             logger.error(NO_LIFESPAN)
         # Shield the request, because Daphne cancels all requests when it stops. A client could then
         # not read why its socket is closed, and Django's handler would leave tasks behind. After a
@@ -109,7 +109,7 @@ async def _start_or_exit() -> None:
     try:
         await _start()
     except Exception as error:  # noqa: BLE001 - on any error, a half-started server must exit
-        with suppress(OSError, ValueError):  # stderr may be closed
+        with suppress(OSError, ValueError):  # stderr may already be closed
             print(_reason(error), file=sys.stderr, flush=True)  # noqa: T201 - logs may be off
         # Use os._exit: sys.exit would wait for threads of the half-started runtime, and in
         # runserver's reloader would end this thread only.

@@ -104,7 +104,7 @@ class Connection:
         """End the connection: `live` returns, even while its tasks wait for something else."""
         if not self._end.done():
             self._end.set_exception(error)
-            self._end.exception()  # retrieved, so that asyncio does not log the exception
+            self._end.exception()  # read the exception, or asyncio would log it
 
     @property
     def stalled(self) -> bool:
@@ -130,7 +130,7 @@ class Connection:
             CloseSocket: the client is gone.
         """
         if self._waiting_frames:
-            await asyncio.sleep(0)  # let other sockets run between the frames of a flooding client
+            await asyncio.sleep(0)  # let other sockets run, even if this client sends a flood
         await self._frame_arrived()
         frame = self._waiting_frames.popleft()
         if isinstance(frame, CloseSocket):

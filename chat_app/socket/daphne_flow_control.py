@@ -71,7 +71,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
         """Take over the flow control after the handshake."""
         super().onOpen()
-        self.unregisterProducer()  # removes the producer of the HTTP channel
+        self.unregisterProducer()  # removes the producer of the HTTP channel first
         self.registerProducer(self.room, True)
         keep_little(self.transport.getHandle())
         self.closeHandshakeTimeout = CLOSE_TIME

@@ -18,7 +18,7 @@ UNSENT = 64 * 1024
 
 def install() -> None:
     """Install flow control in the servers that are used in this process."""
-    if "daphne.server" in sys.modules:  # imported if Daphne serves this process
+    if "daphne.server" in sys.modules:  # Daphne is imported if it serves this process
         import_string("chat_app.socket.daphne_flow_control.install")()
     with suppress(ImportError):  # uvicorn may not be installed
         import_string("chat_app.socket.uvicorn_flow_control.install")()

@@ -85,7 +85,8 @@ class Subscriptions:
             self._wakes.clear()
             try:
                 await self._woken()
-            except (DatabaseError, StorageUnavailable) as error:  # the sweeper tries again
+            # After a database fault, the sweeper tries again.
+            except (DatabaseError, StorageUnavailable) as error:
                 log.warning("subscriptions.not_looked", error=str(error))
 
     async def _woken(self) -> None:
@@ -149,7 +150,8 @@ class Subscriptions:
                 return None
             if len(self.feeds) >= MAX_FEEDS:
                 await self._make_room()
-            if conversation_id in self.awaited_names:  # the client knows none of the events
+            # This conversation is new to the client: send all events.
+            if conversation_id in self.awaited_names:
                 after = 0
             feed = await self._open(conversation, conversation_id, after)
             self.awaited_names.discard(conversation_id)

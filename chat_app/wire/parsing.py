@@ -102,7 +102,8 @@ def has_too_many_values(text: str) -> bool:
 
 def is_ping(text: str) -> bool:
     """Return whether the frame is a `ping_message`."""
-    if len(text) > LONGEST_PING or "ping_message" not in text:  # fast path for most frames
+    # Fast path: most frames are not pings.
+    if len(text) > LONGEST_PING or "ping_message" not in text:
         return False
     try:
         return isinstance(parse(text), PingMessage)

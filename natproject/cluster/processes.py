@@ -27,7 +27,7 @@ from sessions_app.json_types import JsonObject
 
 WEB = 2
 WORKERS = 3
-DRAIN = 5  # seconds for a worker's running steps when the cluster stops
+DRAIN = 5  # seconds that a worker's running steps may take when the cluster stops
 NUMBER = "PROCESS_NUMBER"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +79,7 @@ class Plan:
                 **self._program(service.name, service.command()),
                 **AT_ONCE,
                 "stopsignal": service.stop_signal.name.removeprefix("SIG"),
-                "priority": "1",  # stopped after all others
+                "priority": "1",  # supervisord stops these last
             }
         parser["fcgi-program:web"] = self._web()
         parser["program:worker"] = self._worker()

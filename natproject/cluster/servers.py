@@ -61,7 +61,7 @@ class Service(ABC):
         """
         self.directory = Path(directory).expanduser().absolute()
         self.port = port
-        self.inherited_files: tuple[int, ...] = ()  # file descriptors passed on to the server
+        self.inherited_files: tuple[int, ...] = ()  # file descriptors that the server inherits
         self._process: subprocess.Popen[bytes] | None = None
         self._thawer: subprocess.Popen[bytes] | None = None
 

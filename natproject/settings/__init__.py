@@ -172,7 +172,7 @@ SERVESTATIC_USE_MANIFEST = not SERVESTATIC_USE_FINDERS
 SERVESTATIC_MAX_AGE = 0
 SERVESTATIC_ADD_HEADERS_FUNCTION = add_headers
 SERVESTATIC_USE_ZSTD = False
-SERVESTATIC_MINIFY = True  # saves a quarter of the compressed size
+SERVESTATIC_MINIFY = True  # reduces the compressed size by a quarter
 # Source maps of the API's page are 5 MB, and only debuggers request them.
 SERVESTATIC_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 STORAGES = {

@@ -150,7 +150,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
     def _expand(cls, value: Path) -> Path:
         try:
             return value.expanduser().absolute()
-        except RuntimeError as error:  # a path "~name" whose user is unknown
+        except RuntimeError as error:  # "~name" without such a user
             raise ValueError(str(error)) from error
 
     @field_validator("CSRF_TRUSTED_ORIGINS")

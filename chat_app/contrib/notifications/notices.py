@@ -93,7 +93,7 @@ def _notices(
             due_at = mail.mail_time(mail.preference_of(user), now)
         except Exception as error:
             if is_fault(error):
-                raise  # a database fault: the whole signal is retried
+                raise  # retry the whole signal after a database fault
             log.exception("notice.not_made", user=str(user), interaction=str(interaction.pk))
             continue
         if due_at is not None:

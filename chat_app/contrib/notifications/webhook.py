@@ -69,7 +69,7 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
     try:
         with _opener.open(request, timeout=TIMEOUT) as answer:
             answer.read(1)
-    except (OSError, HTTPException) as error:  # network errors and malformed HTTP
+    except (OSError, HTTPException) as error:  # OSError: network; HTTPException: malformed HTTP
         if isinstance(error, HTTPError):
             error.close()  # an unclosed HTTPError keeps its connection open
         if attempts < TRIES:

@@ -51,7 +51,7 @@ class Outcome(StrEnum):
     DENIED = "denied"  # the person declined at the provider
     TOO_LITTLE = "too_little"  # The person declined at the provider.
     UNKNOWN = "unknown"  # The URL was used before, or is too old.
-    OTHER_PERSON = "other_person"  # another person opened the link
+    OTHER_PERSON = "other_person"  # Another person has opened the link.
     FOREIGN = "foreign"  # The answer comes from a different provider.
     REFUSED = "refused"  # the provider answers with an error
     UNAVAILABLE = "unavailable"  # The provider reports an error.

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from chat_app.settings import SiteSettings, rate
 
-PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # names are parts of URLs
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")  # providers' names are parts of URLs
 
 
 def check_provider_url(url: str) -> str:

@@ -212,7 +212,7 @@ def read_page(
             deleted_conversation=conversation,
         )
     branch = ShownBranch(conversation, item_range.branch)
-    runs = read_runs(conversation.id)  # before the events, so that ended runs have all their text
+    runs = read_runs(conversation.id)  # read before the events: ended runs then have all their text
     transcript = read_transcript(conversation, item_range, branch)
     pending = cards(transcript.pending, typed_answer)
     state = run_state(runs, {card.interaction.run_id for card in pending})
@@ -363,7 +363,7 @@ def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID])
     if asking_runs and (first.id not in asking_runs or first.stop_requested_at is None):
         state = RunState(
             "needs-you", gettext("Waiting for you")
-        )  # the run that asks may be missing from `runs`
+        )  # (the run that asks may be missing from `runs`)
     else:
         state = _state(first, runs[first])
     messages = [run for run in active if run.parent_id is None and run is not first]
@@ -414,7 +414,7 @@ def _at_rest(runs: Sequence[Run]) -> RunState:
         return RunState("new", "")
     last = runs[-1]
     words = {
-        Run.Status.COMPLETED: "",  # no words: the answer is shown instead
+        Run.Status.COMPLETED: "",  # not named: people see the answer instead
         Run.Status.FAILED: gettext("Failed"),
         Run.Status.CANCELLED: gettext("Stopped"),
     }[Run.Status(last.status)]

@@ -57,7 +57,7 @@ from sessions_app.storage.spool import pieces, spool
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows.registry import OfferedWorkflow
 
-MOST_WAITING = 3  # waiting questions listed on the page of a new conversation
+MOST_WAITING = 3  # maximum number of waiting questions on the page of a new conversation
 EXPORTS = {
     "md": ("text/markdown", exporting.as_markdown),
     "json": ("application/json", exporting.as_json),

@@ -25,7 +25,7 @@ from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.sql import is_uuid
 
-MOST_SHOWN = 100  # newest entries of a prompt's history
+MOST_SHOWN = 100  # number of a prompt's newest history entries that are shown
 
 Action = AuditEntry.Action
 WORDS: dict[str, str | Promise] = {

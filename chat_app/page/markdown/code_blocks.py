@@ -62,7 +62,7 @@ def _in_colours(language: str, code: str) -> str | None:
         return None
     try:
         html, seconds = _paint(language, code)
-    except OSError:  # show the code without colours
+    except OSError:  # on failure, show the code without colours
         return None
     page.count_colouring(seconds)
     return html

@@ -176,7 +176,7 @@ def _enable_cjk(parser: MarkdownIt) -> None:
     """
     parser.inline.ruler.at("emphasis", _beside_cjk(emphasis.tokenize))
     parser.inline.ruler.at("strikethrough", _beside_cjk(strikethrough.tokenize))
-    linkify: Any = parser.linkify  # linkify has no types
+    linkify: Any = parser.linkify  # the package linkify has no type annotations
     length_of = linkify.default_schemas["http:"]["validate"]
 
     def length_until_punctuation(_: object, text: str, pos: int) -> int:

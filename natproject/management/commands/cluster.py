@@ -80,7 +80,7 @@ class Command(BaseCommand):
         )
 
     def _say(self, text: str) -> None:
-        with suppress(OSError):  # stdout is closed, or the disk is full: the cluster goes on
+        with suppress(OSError):  # stdout is closed, or the disk is full: keep the cluster running
             self.stdout.write(text)
             self.stdout.flush()
 
