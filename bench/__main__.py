@@ -29,7 +29,7 @@ def beside_the_table() -> dict[str, dict[str, float]]:
 
 
 def cases(form: dict[str, str]) -> dict[str, float]:
-    """Return all figures of one form."""
+    """Return the figures of all cases in one form (one process, or many processes)."""
     figures: dict[str, float] = {}
     command = [sys.executable, "-m", "bench.beside"]
     env = {**os.environ, **form}

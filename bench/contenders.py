@@ -40,7 +40,7 @@ class Contender:
     pids: list[int]
 
     def busy(self) -> float:
-        """Return the seconds of processor time so far."""
+        """Return the seconds of processor time that the server has used so far."""
         return sum(processor_time(pid) for pid in self.pids)
 
 

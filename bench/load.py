@@ -39,7 +39,7 @@ class Tally:
     durations: list[float] = field(default_factory=list)
 
     def add(self, units: int, began: float) -> float:
-        """Count units that end now; return the present time."""
+        """Count units of work that end now; return the present time."""
         now = time.perf_counter()
         self.units += units
         self.durations.append(1000 * (now - began))
@@ -78,7 +78,7 @@ class Person:
         await self._socket.close()
 
     async def say(self, text: str) -> AsyncIterator[Frame]:
-        """Send a message, and yield the frames up to the last one of its run."""
+        """Send a message, and yield the frames up to the end of its run."""
         await self._send("user_message", text, id=uuid4().hex, schema_type="chat_stream")
         async with asyncio.timeout(PATIENCE):
             async for frame_text in self._socket:

@@ -35,9 +35,9 @@ YARDSTICKS = {
 
 
 def times(results: Results, case: str, ours: str, peer: str, figure: str = "per_s") -> list[float]:
-    """Return the ratio of our rate to the peer's, in each round that has both.
+    """Return the ratio of our rate to the peer's, for each round in which both took part.
 
-    For processor time, `cpu_ms`, the ratio is that of the peer's time to ours.
+    For processor time (`cpu_ms`), the ratio is the peer's time divided by ours.
     """
     pairs = zip(results[case].get(ours, []), results[case].get(peer, []), strict=False)
     values = [(own[figure], its[figure]) for own, its in pairs]
@@ -57,7 +57,7 @@ def spread(values: list[float]) -> str:
 
 
 def rows(*cells: object) -> str:
-    """Return one row of a table."""
+    """Return one row of a table in Markdown."""
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -110,7 +110,7 @@ def machine() -> str:
 
 
 def tables(data: dict[str, Any]) -> Iterator[str]:
-    """Yield all tables."""
+    """Yield all tables of the page."""
     results = data["table"]
     rounds = f"{data['rounds']} rounds of {data['seconds']:g} s a case"
     yield f"{data['machine']}, {data['date']}; {rounds}.\n"

@@ -61,7 +61,7 @@ def takes_part(name: str, work: str, people: int) -> bool:
 
 
 def once(plan: Plan, server: Contender | None, name: str, work: str, people: int) -> Figures:
-    """Measure one contender at one case."""
+    """Measure one contender with one case."""
     if server:
         return asyncio.run(
             load(server.target, work, people, seconds=plan.seconds, busy=server.busy)
@@ -77,7 +77,7 @@ def say(label: str, figures: Figures) -> None:
 
 
 def show(results: Results) -> None:
-    """Print medians, with the ratio of the first contender to each."""
+    """Print the medians, and the ratio of the first contender to each other one."""
     for case, by_name in results.items():
         first = [round_["per_s"] for round_ in next(iter(by_name.values()))]
         for name, figures in by_name.items():

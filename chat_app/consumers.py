@@ -95,10 +95,10 @@ class ChatConsumer(AsyncConsumer):
         await hear_news(self._subscriptions, message["news"])
 
     async def conversation_look(self, message: Message) -> None:
-        """Check all subscriptions and the identity after a hint from the channel layer.
+        """Check all subscriptions and the identity after a message of the channel layer.
 
-        Reasons for the hint: a conversation was deleted, the channel was full, or the identity may
-        have ended.
+        Reasons for the message: a conversation was deleted, the channel was full, or the identity
+        may have ended.
         """
         await recheck(self._subscriptions)
 

@@ -19,7 +19,7 @@ UNTIL_NO_HOST = 6.5
 
 @contextmanager
 def running(template: Template, directory: Path, **env: str) -> Iterator[Server]:
-    """Start a server of the form, with a new store."""
+    """Start a server of the selected form, with a new store."""
     server = Server.from_template(template, directory)
     server.env |= env
     server.start()
@@ -43,7 +43,7 @@ def last_sequence(client: WsClient) -> int:
 def socket(
     server: Server, name: str, user: str = "ann", workflow: str = "probe", **query: Any
 ) -> WsClient:
-    """Return a socket on a conversation with the probe."""
+    """Return a socket on a conversation with the probe, the workflow for tests."""
     return WsClient(server, name, user=user, workflow=workflow, **query)
 
 
@@ -66,7 +66,7 @@ async def trip(client: WsClient) -> None:
 
 
 async def lengthen(client: WsClient, events: int) -> None:
-    """Add events until the conversation has so many."""
+    """Add events to the conversation until it has so many."""
     while (missing := events - last_sequence(client)) > 0:
         await client.message(f"step(count={min(100, missing)})")
         await client.until(is_end, timeout=60)
@@ -82,7 +82,7 @@ async def answer_to_end(client: WsClient) -> float:
 
 
 async def times(count: int, work: Callable[[], Awaitable[object]]) -> list[float]:
-    """Return the milliseconds of each of several calls of the work."""
+    """Return the milliseconds of each of several repetitions of the work."""
     durations = []
     for _ in range(count):
         began = time.perf_counter()
@@ -92,5 +92,5 @@ async def times(count: int, work: Callable[[], Awaitable[object]]) -> list[float
 
 
 def kibibytes(*pids: int) -> float:
-    """Return the resident memory of the processes."""
+    """Return the resident memory of the processes in KiB."""
     return sum(float(psutil.Process(pid).memory_info().rss) for pid in pids) / 1024

@@ -37,7 +37,7 @@ Measurement = Callable[[], Awaitable[list[float]]]
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """Measure the cases of this module."""
+    """Measure the cost of many conversations, and of a long one."""
     directory.mkdir()
     with (
         running(template, directory / "few") as few,
@@ -100,7 +100,7 @@ def of_one(server: Server) -> dict[str, list[Row]]:
 
 
 def rename_ids(row: Row, ids: dict[str, str]) -> Row:
-    """Return the row with the new ids, also inside of texts."""
+    """Return the row with new ids, also inside of text columns."""
 
     def new(value: object) -> object:
         if isinstance(value, str):
@@ -146,7 +146,7 @@ async def _events(server: Server) -> Figures:
 
 
 async def _trips(server: Server, name: str = "") -> list[float]:
-    """Time trips in a conversation, or in a new one."""
+    """Time round trips in a conversation, or in a new one."""
     async with socket(server, name or uuid4().hex) as client:
         await client.message(f"approve(count={TIMES + 1})")
         await client.until("system_interaction_message", timeout=60)

@@ -67,12 +67,12 @@ async def _ask(server: Server, name: str) -> None:
 
 
 def each(server: Server, before: float) -> float:
-    """Return the growth in KiB for each of the thousand."""
+    """Return the growth of the memory in KiB per object, for a thousand objects."""
     return (resident(server) - before) / COUNT
 
 
 def resident(server: Server) -> float:
-    """Return the memory of all processes in KiB."""
+    """Return the resident memory of all processes in KiB."""
     return kibibytes(*(child.pid for child in server.children))
 
 

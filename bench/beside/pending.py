@@ -110,7 +110,7 @@ async def echoes(servers: dict[str, Server]) -> dict[str, float]:
 
 
 def measure(template: Template, directory: Path) -> Figures:
-    """Measure few and many, and return both."""
+    """Measure servers with few and with many interactions; return the figures of both."""
     directory.mkdir()
     servers = {}
     try:

@@ -1,4 +1,4 @@
-"""The assembly of the HTTP API: bodies, responses, the OpenAPI document and its page."""
+"""The HTTP API with its parser of bodies, its responses, and the OpenAPI document and page."""
 
 import asyncio
 from collections.abc import Callable

@@ -97,7 +97,7 @@ class Rates(BaseThrottle):
         self._seconds = 0
 
     def allow_request(self, request: Any) -> bool:
-        """Count a request, if the limits allow another one."""
+        """Count a request and return True, or return False if a limit is reached."""
         rates = [(Rate.API_ADDRESS, address_of(request))]
         if hasattr(request, "auth"):  # requests to a callback URL have no user
             rates.insert(0, (Rate.API_USER, request.auth.person.id))

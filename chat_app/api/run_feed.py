@@ -128,8 +128,7 @@ class _Reader:
         self._end_error: CloseSocket | None = None
 
     async def heard_nothing(self) -> bool:
-        """Handle the next channel-layer message; return True if none comes before a timeout or
-        `wake`.
+        """Handle the next channel-layer message; return True after a timeout or `wake`.
 
         Raises:
             CloseSocket: `end` was called, or the identity has ended.

@@ -1,8 +1,8 @@
 """A feed: a cursor over one conversation's log, and the only way from the log to a client.
 
-News (messages of the channel layer) may contain events. Events that continue the cursor are sent at
-once; after a gap, or without events, the log is read. Lost, doubled or reordered news therefore
-costs a read, but never an event.
+Announcements (messages of the channel layer) may contain events. Events that directly follow the
+cursor are sent immediately; after a gap, or without events, the log is read. Lost, doubled or
+reordered announcements therefore cost a read, but never an event.
 """
 
 import asyncio
@@ -165,7 +165,7 @@ class Feed:
             log.debug("feed.client_gone", cursor=self.cursor)
 
     async def _send_heard(self, events: Sequence[EventRecord]) -> None:
-        """Send the announced events that continue the cursor without a gap."""
+        """Send announced events, as long as each directly continues the sent part of the log."""
         self._foresee(events)
         for event in events:
             if event.first_sequence > self.cursor + 1 or self._window.full:

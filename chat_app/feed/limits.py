@@ -39,7 +39,7 @@ class ClientGone(Exception):
 
 
 class Bucket:
-    """The rate limit of a client's frames: FRAMES_BURST at once, and FRAMES_RATE more a second."""
+    """The rate limit of a client's frames: a burst of FRAMES_BURST, then FRAMES_RATE a second."""
 
     __slots__ = ("_at", "_tokens")
 

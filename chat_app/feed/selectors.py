@@ -116,7 +116,7 @@ def pending_prompts(*conditions: Q, **lookups: object) -> list[EventRecord]:
 
 
 def next_prompt(conversation: UUID, up_to: int) -> EventRecord | None:
-    """Return the oldest pending prompt up to `up_to`, ignoring runs that were asked to stop."""
+    """Return the oldest pending prompt up to a sequence, ignoring runs that were asked to stop."""
     pending = pending_interactions(
         conversation=conversation, sequence__lte=up_to, run__stop_requested_at__isnull=True
     )

@@ -23,7 +23,7 @@ def connect() -> None:
 
 
 def log_sign_in(request: HttpRequest, username: str, method: str) -> None:
-    """Log that somebody signed in by a method, such as a password."""
+    """Log that somebody signed in, with the method."""
     log.info("sign_in", user=username, method=method, **_where(request))
 
 

@@ -138,7 +138,7 @@ class _Try(NamedTuple):
     reservation: Reservation
 
     def is_of(self, tries: list[tuple[Rate, str]]) -> bool:
-        """Return whether this attempt counts under the same rates and keys, and is still open."""
+        """Return whether this attempt counts under the same rates and keys, and is not finished."""
         return self.tries == tries and self.reservation.give_back.alive
 
 

@@ -186,7 +186,7 @@ def on_card(prompt: Interaction) -> list[Interaction]:
 
 
 def any_pending() -> Q:
-    """Build the condition that an assigned prompt is pending; candidates have indexes by kind."""
+    """Build the condition that any assigned prompt is pending, by the index of each kind."""
     pending = Candidate.objects.filter(pending=True)
     of_users, of_groups = pending.filter(user__isnull=False), pending.filter(group__isnull=False)
     return Q(Exists(of_users)) | Q(Exists(of_groups)) | Q(Exists(pending.filter(permission__gt="")))

@@ -142,7 +142,7 @@ class _Prompts:
                 self._several.add(prompt)
 
     def answerable(self, person: UserId, names: Iterable[Name]) -> set[UUID]:
-        """Return the prompts that a person with these names may answer, or has voted on."""
+        """Return the prompts that the person may answer, or has already voted on."""
         prompt_sets = (self._open.get((name, by), set()) for name in names for by in (None, person))
         return set().union(*prompt_sets) - self._barred.get(person, set())
 
@@ -237,7 +237,7 @@ class WaitingCounts:
         self._tasks: list[asyncio.Task[object]] = []
 
     def add(self, socket: CountedSocket) -> None:
-        """Start counting for a socket."""
+        """Add a socket: from now on, it is told of changes of the count."""
         self._sockets.add(socket)
         if not self._tasks:
             self._change = asyncio.Event()
@@ -247,7 +247,7 @@ class WaitingCounts:
         self._change.set()
 
     async def remove(self, socket: CountedSocket) -> None:
-        """Remove a socket that has ended."""
+        """Remove a socket that has ended; stop counting without sockets."""
         self._sockets.discard(socket)
         if not self._sockets:
             tasks, self._tasks = self._tasks, []

@@ -112,7 +112,7 @@ class Card:
 
     @property
     def template(self) -> str:
-        """The template of the card's controls."""
+        """The template with the controls of the card, chosen by the prompt's type."""
         return template_of(self.prompt)
 
     @property
@@ -171,7 +171,7 @@ def card(
 def _contents(
     prompt: AnyPrompt, group: Sequence[Interaction], typed_answer: TypedAnswer | None
 ) -> tuple[CardForm | None, Sequence[Part], str]:
-    """Return the form or the parts, if any, and the error that belongs to no field."""
+    """Return the card's form, or else its parts, and an error that belongs to no field."""
     error = typed_answer.error if typed_answer else ""
     try:
         if prompt.together:

@@ -109,7 +109,7 @@ class PlainFeed(Feed):
         self._traces: dict[UUID, Frame] = {}
 
     async def start(self, opening: FeedStart) -> None:
-        """Start the feed; output that the client may already have begins with a note."""
+        """Start the feed. Output that the client may already have gets a note on repetition."""
         self._runs = await reads.read_for(
             self._reader, read_shown_runs, self.conversation, opening.cursor
         )

@@ -47,7 +47,7 @@ class LimitedRate(StrEnum):
 
     @property
     def counted_things(self) -> str:
-        """The limited things, in words, for the error message."""
+        """The name of the limited things, for the error message."""
         raise NotImplementedError
 
     @property
@@ -95,8 +95,8 @@ COUNTED_THINGS = {
 class RateLimits:
     """Counts by rate and by subject: a user's id, a name, an address; "" is not counted.
 
-    Each count is a bucket (GCRA): a rate of 300/minute lets 300 through at once, then one each 0.2
-    s.
+    Each count is a bucket (GCRA): a rate of 300/minute lets a burst of 300 through, then one each
+    0.2 s.
     """
 
     def __init__(self) -> None:
@@ -208,7 +208,7 @@ def _redis_counter(url: str) -> Callable[..., None]:
 def _limited_rates(
     rates: Iterable[tuple[LimitedRate, object]], amount: int = 1
 ) -> list[RateBucket]:
-    """Return the buckets of the rates that are limited; no amount exceeds a rate's whole limit."""
+    """Return the buckets of rates with a limit; no amount is above the whole limit."""
     return [
         (rate, _key(subject), per, min(amount, per.amount))
         for rate, subject in rates

@@ -69,7 +69,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         return super().onConnect(request)
 
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
-        """Take over the flow control after the handshake."""
+        """Control the flow of data from the handshake on."""
         super().onOpen()
         self.unregisterProducer()  # removes the producer of the HTTP channel first
         self.registerProducer(self.room, True)

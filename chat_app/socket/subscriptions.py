@@ -31,7 +31,7 @@ MAX_FEEDS = 64
 
 
 class Subscriptions:
-    """The feeds of a socket: opened, closed, and moved by news.
+    """The feeds of one socket: opens, closes and advances them.
 
     For the sweeper, this object is the socket's follower.
     """

@@ -19,7 +19,7 @@ class OAuthConfig(AppConfig):
     chat_urls = "chat_app.contrib.oauth.urls"
 
     def ready(self) -> None:
-        """Offer the page of connected accounts where there are providers."""
+        """Offer the page of connected accounts if providers are configured."""
         title = _("Connected accounts")
         settings_entries.add(
             Entry(title, "chat:accounts", lambda: bool(OAuthSettings.load().OAUTH_PROVIDERS))

@@ -94,7 +94,7 @@ async def leave(request: HttpRequest, run: UUID, nonce: str) -> HttpResponse:
 
 @personal("GET")
 async def come_back(request: HttpRequest, provider: str) -> HttpResponse:
-    """Receive a person on return from a provider."""
+    """Finish a person's visit to a provider, and show the outcome."""
     if provider not in OAuthSettings.load().OAUTH_PROVIDERS:
         raise Http404
     person = await person_of(request)

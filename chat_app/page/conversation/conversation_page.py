@@ -43,7 +43,7 @@ MOST_SHOWN = 20  # maximum number of runs that determine the page's state
 class ItemRange(NamedTuple):
     """A request for the newest items between two sequences, on the branch that contains a run.
 
-    `known_texts` is passed to `history.read`, `hold` to `build`.
+    `known_texts` are the texts that the page already has; `hold` holds back incomplete marks.
     """
 
     after: int = 0
@@ -116,7 +116,7 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """True if a run is active, so that the next message meets a run that has not ended."""
+        """True if a run is active: queued, working, waiting or stopping."""
         return self.name in ("queued", "working", "needs-you", "sleeping", "waiting", "stopping")
 
 

@@ -118,7 +118,7 @@ def read(
 
 
 def read_text(conversation: UUID, run: UUID, first: int) -> list[EventRecord]:
-    """Read the rows of a run's text item that began at a sequence. Blocks."""
+    """Read the rows of the text that began at sequence `first` of a run. Blocks."""
     rows = _texts(conversation, [_after(run, first - 1)])
     return _in_order([*rows, *_aside(rows)])
 

@@ -55,7 +55,7 @@ def run(post: Mapping[str, str], name: str) -> UUID | None:
 
 
 def read_known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
-    """Read the known texts of a page, by run; ignore malformed values."""
+    """Read, by run, the ends of the texts that a page already has; ignore malformed values."""
     items = {}
     for place in (PLACE.fullmatch(text) for text in places):
         if place is not None and INSIDE.fullmatch(place[5]):

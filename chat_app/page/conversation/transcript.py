@@ -126,7 +126,7 @@ class TextSegment(Item):
 
     @property
     def shown(self) -> ShownText:
-        """The text as the page shows it."""
+        """The text as HTML, cut to the length that a page may show."""
         text, known_text = self.text, self.known_text or KnownText(self.first, self.first, 0)
         most = RuntimeSettings.load().MAX_SHOWN
         parts = cut(text[:most], known_text.inside)
@@ -179,7 +179,7 @@ class Step(Item):
 
     @property
     def shown(self) -> SafeString:
-        """The payload as the page shows it."""
+        """The payload as HTML, with colours if its code is short enough."""
         return render(
             self.text, place=self.dom_id, is_coloured=len(self.text) <= self.coloured_length
         )
@@ -243,9 +243,9 @@ def build(
     continued_texts: Mapping[UUID, KnownText] | None = None,
     hold: bool = False,
 ) -> list[Item]:
-    """Build the items of these rows, in the order of first rows.
+    """Build the items of these rows, in the order of their first rows.
 
-    Of items in `continued_texts` only the rest is built. `hold`: hold back the end of unfinished
+    Of texts in `continued_texts`, only the rest is built. `hold`: hold back the end of unfinished
     text.
     """
     # Texts known to the page that no row has continued yet.
@@ -326,7 +326,7 @@ def _base(part: Part) -> JsonObject:
 
 
 def _rest(pieces: Iterable[Piece], known_text: KnownText | None) -> Iterator[Piece]:
-    """Yield the pieces after the known text."""
+    """Yield the pieces of text that follow the part already on the page."""
     for piece in pieces:
         if known_text is None or piece.sequence > known_text.sequence:
             yield piece

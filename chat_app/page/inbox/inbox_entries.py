@@ -90,7 +90,7 @@ def make_entries(
     may_answer: bool = True,
     typed_answer: TypedAnswer | None = None,
 ) -> list[Entry]:
-    """Build the entries of prompts, in their order. Blocks: call it in a thread."""
+    """Build list entries for prompts, in the order of the prompts. Blocks: call it in a thread."""
     return [
         replace(entry, card=_card(entry, typed_answer))
         for entry in Entry.of_all(prompts, reader, may_answer=may_answer)

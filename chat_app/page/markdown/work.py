@@ -48,7 +48,7 @@ class Work:
         return self._colouring_seconds > 0
 
     def count_colouring(self, seconds: float) -> None:
-        """Subtract the time that code took to colour."""
+        """Subtract the time that colouring some code took."""
         self._colouring_seconds -= seconds
 
 
