@@ -334,7 +334,7 @@ async def two_steps(message: Message, context: Context) -> str:
 
 
 async def test_no_step_begins_in_a_process_that_stood_still_before_it_has_looked() -> None:
-    """Another worker may have the key by then, and execute the step, too."""
+    """The key may belong to another worker by then, which executes the step, too."""
     freshness = LeaseFreshness(silence=3600)
     async with Hosting("t_two_steps") as hosting:
         await hosting.stop()
@@ -583,7 +583,7 @@ async def test_a_run_goes_on_though_the_message_of_its_answer_or_deadline_is_los
 
 
 async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> None:
-    """Another worker took the job over during a standstill; then this worker got it again."""
+    """A second worker took the job over during a standstill; then this worker got it again."""
     taken_over = False
 
     def claim(tx: Transaction) -> None:

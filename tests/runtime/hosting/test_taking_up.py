@@ -92,7 +92,7 @@ async def test_a_parked_run_goes_on_with_answers_of_one_transaction() -> None:
 
 
 async def test_an_answer_is_kept_for_a_run_whose_look_is_on_its_way() -> None:
-    """While the host is selecting runs, an answer and a message are stored, too."""
+    """An answer and a message are stored while the host is selecting runs."""
     async with parked_card() as (hosting, run, [one, two]):
         [host] = hosting.hosts
         gate = threading.Event()

@@ -180,7 +180,7 @@ async def retrying(message: Message, context: Context) -> AsyncGenerator[str, No
 async def test_a_step_is_retried_and_its_failure_is_its_own_error(
     message_text: str, text: str, attempts: int
 ) -> None:
-    """Only errors named by `Retry.on` are retried: a refused payment is not repeated."""
+    """Retries follow only errors named by `Retry.on`: a refused payment is not repeated."""
     tries.clear()
     async with Hosting("t_retry") as hosting:
         assert await hosting.reply_to(message_text) == text

@@ -1,1 +1,1 @@
-"""Another project, into which the package is installed by the steps of docs/install.md."""
+"""A separate project, into which the package is installed by the steps of docs/install.md."""
