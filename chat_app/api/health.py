@@ -65,7 +65,7 @@ def _unavailable(reason: str) -> JsonResponse:
 
 
 def _ask_database() -> None:
-    """Read a row of each growing table that every message uses, to test the database."""
+    """Read the last row of each growing table that messages use, to test the database."""
     Conversation.objects.values_list("updated_at").last()
     Run.objects.values_list("status").last()
     Event.objects.values_list("type").last()
