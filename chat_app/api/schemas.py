@@ -115,8 +115,10 @@ INSTRUCTIONS = ("system", "developer")
 
 
 class ChatBody(Content):
-    """A chat in OpenAI's form; the last text of its last user message is what is sent. Only
-    instructions may follow that: the conversation has the answers, and tools are the workflow's.
+    """A chat in OpenAI's form. The last text of its last user message is sent to the workflow.
+
+    Only system messages may follow that message: earlier texts of the assistant are in the stored
+    conversation, and the workflow has tools of its own.
 
     What only a language model could use is checked and passed over, as are fields not named here.
     """
@@ -539,8 +541,9 @@ class BuilderSession(BaseModel):
 
 
 class BuilderRequests(BaseModel):
-    """The requests that a builder has served; the latency in milliseconds excludes waiting for
-    people.
+    """The requests that a builder, the reusable object of a user's workflow, has served.
+
+    The latency in milliseconds excludes waiting for people.
     """
 
     total_requests: int

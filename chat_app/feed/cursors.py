@@ -61,7 +61,7 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
     _unstored_cursors[conversation, user] = sequence
     try:
         await writer.write(store, Lane(order_of=_in_order))
-    except (SessionsError, IntegrityError):  # cursor lost: the next socket has none
+    except (SessionsError, IntegrityError):  # not stored: the next socket begins without a cursor
         log.warning("cursor.not_kept", conversation=str(conversation))
     finally:
         if _unstored_cursors.get((conversation, user)) == sequence:

@@ -200,7 +200,8 @@ def _form(
     if form is None:
         return None
     for name, problems in (typed_answer.errors if typed_answer else {}).items():
-        field = name if name in form.fields else None  # a refused argument may have no field
+        # A refused argument may have no field in the form.
+        field = name if name in form.fields else None
         form.errors.pop(field or NON_FIELD_ERRORS, None)
         form.add_error(field, list(problems))
     return CardForm(form, _fields(prompt, form))

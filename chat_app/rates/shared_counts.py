@@ -78,7 +78,7 @@ class SharedCounts:
         reset, remaining = self._limiter.get_window_stats(item, key)
         if remaining:
             self._limiter.hit(item, key, cost=min(remaining, amount))
-        # Refuse requests until the window ends, and at least for as long as the rate needs to allow
-        # the excess amount.
+        # Refuse requests until the window ends. A large excess takes longer than that: as long as
+        # the rate needs to allow the same amount.
         owed = (amount - remaining) * per.seconds / per.amount
         self._refuse(rate, key, math.ceil(max(reset - time.time(), owed, 1)))

@@ -135,7 +135,7 @@ class Host:
         return set().union(*(run.waits.unanswered_interactions for run in self._runs.values()))
 
     def check_lease(self, lease: LeaseState | None) -> None:
-        """Abandon the runs if the lease was lost; select again if the builder is to be evicted."""
+        """Abandon the runs if the lease was lost; wake the host if it has to close its builder."""
         if lease is None or not self.generation:
             return
         if lease.generation > self.generation:

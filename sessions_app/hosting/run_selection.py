@@ -101,7 +101,7 @@ class StartedRun:
 
     @property
     def run(self) -> RunRecord:
-        """The record of the run for log events."""
+        """The run as fields of a structlog entry."""
         return self.leased_run.run
 
 

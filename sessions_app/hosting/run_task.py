@@ -88,8 +88,8 @@ class Stopping:
             task.cancel()
 
     def _look_whether_it_stands(self, last: int = -1) -> None:
-        # A run that awaited something other than a call of its context when it was stopped awaits
-        # the same thing in a replay, and makes no call that could raise CancelledError.
+        # In a replay of a stopped run, the next call raises CancelledError. A run that was stopped
+        # while it awaited something else makes no next call: raise once its calls stand still.
         stop, runner = self._calls.stop, self._run.runner
         if self._run.state is not RunState.STOPPING or runner is None:
             return

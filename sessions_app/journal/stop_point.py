@@ -28,7 +28,7 @@ class StopPoint(BaseModel):
 
     @classmethod
     def behind(cls, journal: Journal, position: int, calls: Mapping[str, int]) -> Self:
-        """Return the stop point after all calls that are recorded or counted in `calls`."""
+        """Return the stop point after the calls in the journal and the calls counted in `calls`."""
         tracks = {**journal.calls, **calls}
         call_counts = {
             track: max(journal.calls.get(track, 0), calls.get(track, 0)) for track in tracks

@@ -50,7 +50,7 @@ class Interaction(models.Model):
     sequence = models.BigIntegerField()
     prompt = OrderedJSONField()
     # `name` is the answer's type, compared on replay. `difference` tells how a later replay's
-    # prompt differed; for information, as the answer is to the recorded prompt.
+    # prompt differed; only for information, because people answer the recorded prompt.
     name = models.CharField(max_length=200)
     difference = models.TextField(blank=True, db_default="")
     status = models.CharField(

@@ -21,7 +21,8 @@ class OutcomeText:
     by: str = ""
     at: datetime | None = None
     via: str = ""
-    # The fields of an answered form. `is_decision` is False only for a form without a proposal.
+    # The fields of an answered form. `is_decision`: the answer approves or rejects something; False
+    # only for a plain form, without proposed values.
     fields: Sequence[FieldText] = ()
     is_decision: bool = False
 

@@ -43,7 +43,8 @@ class Transaction:
         self.events: list[EventRecord] = []
         self.after_commit: list[Callable[[], None]] = []
         self._calls: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
-        # Leases checked so far, by key and generation; True if the host's builder is to be closed.
+        # Leases checked so far, by key and generation. The value is True if an operator has asked
+        # the host to close its user's builder, the reusable object of a workflow.
         self._fences: dict[tuple[str, int], bool] = {}
 
     def append(self, run: RunRecord | Run, type_: str, payload: JsonObject) -> int:

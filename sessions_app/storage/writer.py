@@ -148,7 +148,7 @@ class Writer:
         return result
 
     def tell(self, tx: Transaction) -> None:
-        """Make the calls of a committed transaction, and tell the readers of its events."""
+        """Make the calls that wait for the commit, and announce the transaction's events."""
         call_all(tx.after_commit)
         if tx.events and self.on_commit is not None:
             call_all([partial(self.on_commit, tx)])

@@ -185,7 +185,8 @@ def _check_declaration(declaration: Workflow) -> None:
         signature.bind("message", "context")
     except TypeError as error:
         raise ImproperlyConfigured(f"{place}: {SIGNATURE}: {error}.") from None
-    first, second, *_ = [*signature.parameters.values()] * 2  # a lone `*args` accepts both
+    # A lone `*args` accepts the message and the context.
+    first, second, *_ = [*signature.parameters.values()] * 2
     if _is_named(first, "Context") and not _is_named(second, "Context"):
         raise ImproperlyConfigured(f"{place}: {SIGNATURE}, and this takes {signature}.")
     if declaration.per_user_builder is not None and declaration.shared_builder is not None:

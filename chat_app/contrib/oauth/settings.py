@@ -65,7 +65,7 @@ class OAuthProvider(BaseModel):
 
 
 class OAuthSettings(SiteSettings):
-    """The settings of where workflows may act for people."""
+    """The settings of OAuth providers, at whose sites workflows may act for people."""
 
     secrets = frozenset({"OAUTH_PROVIDERS"})
 

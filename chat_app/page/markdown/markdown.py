@@ -78,9 +78,9 @@ def render(
     An image becomes a link, as loading it would tell its host about the reader, unless the host is
     in IMAGE_ORIGINS.
 
-    `defined` are the links and footnotes of other parts with the same `place`, which is part of the
-    footnotes' ids. `is_coloured`: code is coloured. `is_whole`: the text is complete. A text with
-    too much work is shown unrendered.
+    `defined` has the links and footnotes that earlier pieces of the same streamed text define. The
+    ids of footnotes contain `place`, which all pieces share. `is_coloured`: code is coloured.
+    `is_whole`: the text is complete. A text with too much work is shown unrendered.
     """
     origins = ChatSettings.load().IMAGE_ORIGINS
     env = {

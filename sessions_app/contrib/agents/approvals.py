@@ -38,7 +38,7 @@ TOO_LONG = "Nobody was asked: its arguments are too long for people to be asked 
 
 MAX_CALL_NOTE = 4_000  # maximum characters that are shown of an author's note
 
-# The decision about a call with arguments too large for a prompt: nobody is asked.
+# The rejection of a call whose arguments are too large for a prompt: nobody is asked.
 NOT_ASKED = ToolCallResponse(
     "reject", None, None, is_default=True, arguments={}, changed=(), note=TOO_LONG, digest=""
 )

@@ -237,7 +237,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
 @contextmanager
 def _nothing_blocked() -> Iterator[None]:
-    """Raise Unrecorded if LangGraph did not load a stored class, which it only logs itself."""
+    """Raise Unrecorded if LangGraph did not load a stored class; LangGraph only logs this."""
     blocked: list[str] = []
     thread = get_ident()
 

@@ -255,7 +255,7 @@ class McpServer(Toolset):
         call: JsonObject = {"name": tool, "arguments": arguments, "_meta": {CALL_ID: call_id}}
         try:
             async with self._connect(allowance, question) as client:
-                # From the list, the client learns which arguments of the tool to send as headers.
+                # The list of tools tells the client which arguments to send as headers.
                 listed = await self._listed(client, until=tool)
                 promise = next((one.output_schema for one in listed if one.name == tool), None)
                 is_sent = True

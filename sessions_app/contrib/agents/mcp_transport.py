@@ -56,7 +56,7 @@ class Allowance:
 
     async def limit(self, response: Response) -> None:
         """Limit the body of a response to the remaining data; a hook of the HTTP client."""
-        response.encoding = "utf-8"  # the meter counts in UTF-8
+        response.encoding = "utf-8"  # the meter counts bytes of UTF-8
         limit_body(response, self.take)
 
 

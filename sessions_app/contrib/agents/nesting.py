@@ -113,8 +113,8 @@ class NestedCalls:
         The call is recorded at its end. Pieces are JSON, and converted by `load`.
 
         Raises:
-            StepFailed: the call raised without inner calls; recorded. An error after inner calls is
-                raised unchanged, and again by a replay.
+            StepFailed: the call raised without inner calls; the error is recorded. An error after
+                inner calls is raised unchanged, and again by a replay.
             NotJson: a piece cannot be stored.
         """
         frame = await self._new_frame(named_call.name)
