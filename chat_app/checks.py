@@ -63,7 +63,7 @@ def _is_kept(application: Any, kind: str) -> bool:
     try:
         with closing(application(scope, receive, send)) as connection:
             copy_context().run(connection.send, None)
-            return False  # an application that waits for an event may still pass the connection on
+            return False  # no warning: the application waits, and may still pass the connection on
     except StopIteration:
         pass
     except RuntimeError as error:
@@ -189,5 +189,5 @@ def check_brand(**_: object) -> Sequence[CheckMessage]:
 def _is_file(path: str) -> bool:
     try:
         return finders.find(path) is not None
-    except SuspiciousFileOperation:  # the path leads out of the folder of static files
+    except SuspiciousFileOperation:  # no static file: the path leads out of the folder
         return False

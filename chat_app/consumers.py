@@ -1,4 +1,4 @@
-"""The consumer of the chat's WebSocket: one call and one acknowledgement per frame. No ORM here."""
+"""The chat's WebSocket consumer: per frame one function call, one acknowledgement. No ORM here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -215,7 +215,7 @@ class ChatConsumer(AsyncConsumer):
             if feed is None:  # new conversation: send all events, even those from another tab
                 await self._subscriptions.follow(name, after=0)
         except (Error, StorageUnavailable):
-            if feed is None:  # the message may be stored even so: await its events
+            if feed is None:  # the message may be stored even so: then follow the conversation
                 self._subscriptions.awaited_names.add(name)
             raise
         outcome = "duplicate" if submitted_message.duplicate else "accepted"

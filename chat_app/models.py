@@ -1,4 +1,4 @@
-"""The rows of the front end."""
+"""The models of the front end: socket cursors and API keys."""
 
 from django.conf import settings
 from django.db import models

@@ -81,7 +81,7 @@ def _transcript(run: UUID) -> list[TranscriptPart]:
         elif part.type == Event.Type.INTERACTION:
             parts.append(questions[payload["interaction_id"]])
         elif text := part.text:
-            if parts and parts[-1]["type"] == "text":  # join texts that follow each other
+            if parts and parts[-1]["type"] == "text":  # append to the previous text
                 parts[-1]["text"] += text
             else:
                 parts.append({"type": "text", "text": text})

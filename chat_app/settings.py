@@ -56,7 +56,7 @@ def _check_web_address(value: str) -> str:
     return value
 
 
-# A URL, or the empty text.
+# Type of settings whose value is a URL or empty.
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]
 
 
@@ -66,7 +66,7 @@ class Brand(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(default="", max_length=60)
-    # Sentence on the sign-in page.
+    # Sentence about the site, shown on the sign-in page.
     about: str = Field(default="", max_length=200)
     # Paths of static files. `mark` is the site's logo, and the icon of the browser's tab;
     # `mark_needs_you` is the icon of the tab while questions wait.
@@ -86,7 +86,7 @@ class Brand(BaseModel):
 
 
 class SiteSettings(Section):
-    """The settings of where people reach the site: the base of each section that makes links."""
+    """The settings of the site's address: a base class for each section that needs links."""
 
     PUBLIC_URL: str = Field(
         default="",

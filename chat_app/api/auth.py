@@ -38,7 +38,7 @@ class Session(AuthBase):
             return None
         if is_for_another(request, user.pk):
             raise Failure(409, "user_auth_error", "The page was made for another person.")
-        request.user = user  # loaded here: CSRF_FAILURE_VIEW must not query in the event loop
+        request.user = user  # so CSRF_FAILURE_VIEW needs no query, which would block the loop
         if check_csrf(request) is not None:
             raise Failure(
                 403,
@@ -109,5 +109,5 @@ class Rates(BaseThrottle):
         return True
 
     def wait(self) -> float:
-        """Return the seconds until the next allowed request. Call this directly after a refusal."""
+        """Return the seconds until the next allowed request; call this after `allow_request`."""
         return self._seconds

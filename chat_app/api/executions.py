@@ -142,7 +142,7 @@ async def give(
     """Answer a prompt for the person of the request.
 
     Raises:
-        NotFound: the person has no such prompt to answer; the text is `missing`.
+        NotFound: the person has no such prompt to answer; the error's text is `missing`.
         Failure: the answer comes too late.
     """
     answer_result = await answers.answer(

@@ -53,7 +53,7 @@ class ProblemRouter(Router):
 
 
 class Failure(Exception):
-    """An error that ends a request with a problem. `details` are added to the problem's object."""
+    """An error that ends a request with problem details (RFC 9457), to which it adds `details`."""
 
     def __init__(
         self,

@@ -150,13 +150,13 @@ class Generate:
         return self.extra_line("intermediate_data", _step(frame))
 
     def stop(self, content: Json) -> list[str]:
-        """Return a stop at a prompt, with an error line for clients that show only text."""
+        """Return the lines about a prompt, with an error line for clients that show only text."""
         type_ = content["event_type"]
         error = error_content(type_, content["message"], {})["content"]
         return [f"event: {type_}\n{dump(error)}\n{data(content)}"]
 
     def restart(self, content: Json) -> list[str]:
-        """Return the note that the run begins again: earlier output is void from an event on."""
+        """Return the line about a restart of the run, which voids the output from an event on."""
         return [f"event: restart\n{data(content)}"]
 
     def error(self, content: Json) -> str:

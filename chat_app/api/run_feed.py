@@ -55,10 +55,10 @@ async def follow(
     feed = _RunFeed(run, identity.person.id)
     reader = _Reader(identity, feed)
     groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))
-    sweeper.add(reader)  # the sweeper finds events whose message was lost
+    sweeper.add(reader)  # from now on, the sweeper finds events whose message was lost
     try:
         async with join_groups(*groups) as reader.receive:
-            await feed.acknowledge(after)  # limits the unread events from now on
+            await feed.acknowledge(after)  # pause the feed from now on if too much is unread
             await feed.start(FeedStart(after, after, [], place_lost=False))
             await look(reader)
             while True:

@@ -170,7 +170,7 @@ async def _pieces(started_run: StartedRun, form: results.Generate) -> AsyncGener
                 return
             if _is_rest(followed_event.event):
                 run = (await _execution(started_run)).run
-                if run.status == Run.Status.SUSPENDED:  # nobody has resumed the run in the meantime
+                if run.status == Run.Status.SUSPENDED:  # else go on: the run was resumed meanwhile
                     _check_alive(run)
 
 

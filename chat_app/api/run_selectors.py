@@ -148,7 +148,7 @@ def find_staff(user_id: UserId, *permissions: str) -> AbstractBaseUser | None:
 
 
 def read_monitor(user_id: str | None) -> JsonObject:
-    """Read the live builders of all users, or of one user, in NAT's form."""
+    """Read the live workflow builders of all users, or of one user, in NAT's format."""
     leases = HostLease.objects.exclude(metrics={}).exclude(user_id="").order_by("key")
     if user_id is not None:
         leases = leases.filter(user_id=user_id)

@@ -1,4 +1,4 @@
-"""The HTTP paths that start a run and return its result, a stream, or a job to ask for later."""
+"""The HTTP paths that start a run and return its result, a stream, or a job to poll later."""
 
 import asyncio
 from collections.abc import Callable

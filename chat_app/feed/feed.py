@@ -186,7 +186,7 @@ class Feed:
                 break
             if event.sequence > self.cursor:
                 await self._pass(event, settled_ids)
-        cut = self.behind and len(events) < self._page  # large events made the page short
+        cut = self.behind and len(events) < self._page  # the log has more: these events were large
         self._page = max(1, len(events)) if cut else min(PAGE, self._page * 2)
 
     async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:

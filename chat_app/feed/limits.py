@@ -19,7 +19,7 @@ WINDOW_PATIENCE = 30.0  # seconds that a full window may wait for an acknowledge
 FRAMES_BURST = 3000  # number of frames that a client may send without a pause
 FRAMES_RATE = 1500  # number of further frames that a client may send per second
 
-Owner = UserId | None  # None stands for all sockets before sign-in
+Owner = UserId | None  # the owner of sockets; None: all sockets before sign-in
 
 
 class CloseSocket(Exception):
@@ -106,7 +106,7 @@ class Backlog:
     """The buffered bytes of all sockets, and of each user's sockets."""
 
     def __init__(self) -> None:
-        # Shares above zero, in the order in which they last rose from zero.
+        # Non-empty shares of the sockets; the first has had unread data for longest.
         self._shares: dict[Share, None] = {}
         self._by_owner: Counter[Owner] = Counter()
         self._total = 0

@@ -22,9 +22,9 @@ from sessions_app.models.people import Person
 
 log = Log(__name__)
 
-LEEWAY = 10  # seconds by which clocks may differ
+LEEWAY = 10  # maximum seconds by which clocks may differ
 JWKS_TIMEOUT = 5  # seconds for the response of the key server
-MAX_KEY_SET, PIECE = 2**20, 2**16  # bytes of a whole key set, bytes of one read
+MAX_KEY_SET, PIECE = 2**20, 2**16  # maximum bytes of a key set, and of one read
 
 # Use one thread: a key server that does not respond must not occupy the threads of runs' steps.
 _key_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")

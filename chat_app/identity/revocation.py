@@ -55,7 +55,7 @@ def _user_deleted(instance: Any, **_: Any) -> None:
 
 def _session_deleted(instance: AbstractBaseSession, **_: object) -> None:
     user = instance.get_decoded().get(SESSION_KEY)
-    with suppress(ValidationError):  # a session from before the user model was changed
+    with suppress(ValidationError):  # ignore the user id of a former user model
         if (pk := read_user_id(user)) is not None:
             _notify(pk)
 

@@ -32,7 +32,7 @@ LATEST = "signed_in_until"
 OUTLIVES_COOKIE = "outlives_cookie"
 # Header of requests that a page sends by itself, such as a refresh of its content.
 BACKGROUND = "X-Background"
-# Seconds: shorter extensions are skipped, so that not every request writes the session.
+# Minimum seconds of an extension, so that not every request writes the session.
 PRECISION = 60.0
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -75,7 +75,7 @@ async def _store(session: SessionBase) -> bool:
     """Save the session before Django does, so that an error, as of a full disk, is only logged."""
     try:
         await session.asave()
-    except (UpdateError, DatabaseError) as error:  # the session has ended, or the disk is full
+    except (UpdateError, DatabaseError) as error:  # session ended or disk full: keep the old expiry
         log.warning("session.not_put_off", error=str(error))
         return False
     return True
@@ -83,14 +83,14 @@ async def _store(session: SessionBase) -> bool:
 
 async def put_off(session: SessionBase) -> None:
     """Extend a socket's session, which is already loaded, after an action of the person."""
-    if LATEST not in session or not _put_off(session):  # missing if the middleware never ran
+    if LATEST not in session or not _put_off(session):  # no timeouts apply without the middleware
         return
 
     def store(tx: Transaction) -> None:
         fresh = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
         if _put_off(fresh):
             fresh[OUTLIVES_COOKIE] = True
-            with suppress(UpdateError):  # the session ended in the meantime
+            with suppress(UpdateError):  # ignore a session that ended meanwhile
                 fresh.save()
 
     await writer.write(store)

@@ -1,1 +1,1 @@
-"""The inbox: the parts of a person's waiting questions for pages and front ends, and the counts."""
+"""The inbox, without HTML: the questions that wait for a person, read by section and counted."""

@@ -1,4 +1,4 @@
-"""The parts of a person's inbox, with search and paging, for the page and other front ends.
+"""The sections (`Part`) of a person's inbox, with search and paging, for page and HTTP API.
 
 Everything here blocks. The database reads only the rows that are shown or searched.
 """
@@ -30,7 +30,7 @@ RELATED_ROWS = ("conversation__owner", "run__conversation", "assignee", "answere
 
 
 class Part(StrEnum):
-    """A part of the inbox. `others`: prompts for other people in the person's conversations."""
+    """A section of the inbox. `others`: prompts for other people in the person's conversations."""
 
     ALL = "all"
     MINE = "mine"
@@ -40,7 +40,7 @@ class Part(StrEnum):
     ANSWERED = "answered"
 
 
-# Parts whose prompts the person may answer, except prompts that another person has claimed.
+# Sections whose prompts the person may answer, unless another person has claimed the prompt.
 ANSWERABLE = (Part.ALL, Part.MINE, Part.GROUPS, Part.CLAIMED)
 
 

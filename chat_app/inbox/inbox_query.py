@@ -1,6 +1,6 @@
 """The prompts that wait for a person: in own conversations, and assigned from other conversations.
 
-Several prompts on one card count once, by the first of the card.
+Several prompts on one card count once, as the first prompt of the card.
 
 Everything here blocks. Assigned prompts are read in inbox order, through one index for each kind of
 candidate (user, group, permission), and only as far as needed, however many prompts wait.
@@ -102,7 +102,7 @@ def first(ways: Iterable[First], count: int) -> list[UUID]:
 
 
 def answered_prompts(user: UserId, count: int) -> list[UUID]:
-    """Return the newest prompts a user answered or voted on, without deleted conversations."""
+    """Return the newest prompts that a user answered or voted on, in undeleted conversations."""
     interactions = Interaction.objects.filter(conversation__deleted_at=None)
     voted_interactions = interactions.filter(votes__by=user).exclude(answered_by=user)
     querysets = [
@@ -152,7 +152,7 @@ def _list_prompts(prompts: QuerySet[Interaction]) -> First:
 
 
 def asks() -> Q:
-    """Build the condition that a prompt asks something, unlike a note that is only to be seen."""
+    """Build the condition that a prompt asks something, unlike a notification."""
     return ~Q(name__in=seen_types())
 
 

@@ -82,7 +82,7 @@ def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
 
 
 class WaitingParts(NamedTuple):
-    """The waiting prompts of one person by inbox part, without notes.
+    """The waiting prompts of one person by inbox section, without mere notifications.
 
     `is_cut`: some prompts were not read.
     """
@@ -114,7 +114,7 @@ def find_parts(person: UserId, names: set[Name]) -> WaitingParts:
 
 
 class _Prompts:
-    """The waiting prompts, as sets by the rules of `inbox`.
+    """The waiting prompts as sets of ids, by the same rules as `inbox_query`.
 
     `cut`: names not read completely. `notes`: prompts that ask nothing.
     """
@@ -130,7 +130,7 @@ class _Prompts:
         read = list(self._read(names))
         facts = _facts({prompt for _, prompt in read})
         for name, prompt in read:
-            if prompt not in facts:  # a prompt that was settled, or whose conversation was deleted
+            if prompt not in facts:  # skip: settled meanwhile, or conversation deleted
                 continue
             assignee, owner, four_eyes, votes, type_ = facts[prompt]
             self._open[name, assignee].add(prompt)
@@ -247,7 +247,7 @@ class WaitingCounts:
         self._change.set()
 
     async def remove(self, socket: CountedSocket) -> None:
-        """Remove a socket that has ended; stop counting without sockets."""
+        """Remove a socket that has ended; stop counting if none is left."""
         self._sockets.discard(socket)
         if not self._sockets:
             tasks, self._tasks = self._tasks, []

@@ -1,4 +1,4 @@
-"""The brand of a project on all pages: name, mark and colour."""
+"""The brand of a project on all pages: name, logo and colour."""
 
 from functools import cache
 from hashlib import sha256
@@ -10,10 +10,11 @@ from chat_app.settings import ChatSettings
 
 Colour = tuple[float, float, float]
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
-# Colours of base.css behind text in the accent colour: `--hover` (light, dark), `--page` (dark).
+# Backgrounds, copied from base.css, on which text in the accent colour has to be readable:
+# `--hover` of the light and of the dark theme, and `--page` of the dark theme.
 LIGHT_GROUND, DARK_GROUND, DARK_PAGE = "#e9ebe7", "#272d2b", "#121514"
 ON_DARK_ACCENT = "#0b0f0e"
-LEAST_CONTRAST = 4.6  # WCAG requires 4.5 or more
+LEAST_CONTRAST = 4.6  # minimum contrast of text to background; WCAG requires 4.5
 STEP = 0.04
 
 

@@ -200,7 +200,7 @@ def _form(
     if form is None:
         return None
     for name, problems in (typed_answer.errors if typed_answer else {}).items():
-        # A refused argument may have no field in the form.
+        # The error of a refused argument without a field is shown for the whole form.
         field = name if name in form.fields else None
         form.errors.pop(field or NON_FIELD_ERRORS, None)
         form.add_error(field, list(problems))

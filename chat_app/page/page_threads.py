@@ -52,7 +52,7 @@ def download(
             content_type="text/plain; charset=utf-8",
             headers={"Retry-After": str(error.seconds)},
         )
-    # The slot belongs to the response, so discarding an unread response releases the slot, too.
+    # The response holds the reader's stream slot, so dropping an unread response frees the slot.
     chunks = yield_response(content, at_end=lambda: place.leave())
     return StreamingHttpResponse(chunks, headers=dict(headers))
 

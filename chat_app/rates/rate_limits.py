@@ -24,13 +24,13 @@ from chat_app.settings import ChatSettings, PerTime, SiteSettings, per_time
 from sessions_app.errors import TooMany
 from sessions_app.settings import RuntimeSettings
 
-# Number of buckets above which full buckets are removed. The threshold grows with those in use.
+# Full buckets are removed above this number, or above twice the number that was left last time.
 MOST = 10_000
 ROUNDING_ERROR = 1e-3  # seconds by which rounding may change a computed wait
 # Path of a class that is imported only on use, because its module imports a Redis client.
 SHARED_COUNTS_CLASS = "chat_app.rates.shared_counts.SharedCounts"
 
-# A limited rate, the key of the user or address, the limit, and the amount to count.
+# A limited rate, the user's or address's key in the table, the limit, and the amount to count.
 RateBucket = tuple["LimitedRate", str, PerTime, int]
 
 
@@ -144,7 +144,7 @@ class RateLimits:
                     self._full_at[rate, key] -= amount * per.seconds / per.amount
 
     def refuse(self, rate: LimitedRate, key: str, seconds: float) -> None:
-        """Refuse requests of a key for some seconds, because other processes used up the rate."""
+        """Refuse a user's or address's requests for `seconds`: other processes used up the rate."""
         per = rate.per_time
         if per is not None:
             with self._lock:
@@ -217,7 +217,7 @@ def _limited_rates(
 
 
 def _key(subject: object) -> str:
-    """Return a bucket's key. Texts are hashed, because a typed user name may be a password."""
+    """Return a subject as a dict key. Texts are hashed: a typed user name may be a password."""
     if not isinstance(subject, str):
         return str(subject)
     return sha256(subject.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -1,7 +1,7 @@
 """The counts that all processes share in Redis, without any request waiting for Redis.
 
 A separate thread adds up the requests let through in this process, and reports them every 0.1 s:
-one call per rate and key.
+one call for each rate and each user or address.
 """
 
 import math
@@ -28,7 +28,7 @@ TIMEOUT = 1.0  # timeout of a call to Redis in seconds
 
 
 class SharedCounts:
-    """A counter by rate and key, shared over Redis.
+    """A counter for each rate and each user or address, shared over Redis.
 
     Counts that cannot be sent are dropped: a failure of Redis refuses no request.
     """

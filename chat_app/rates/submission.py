@@ -22,7 +22,7 @@ from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads, sql
 
 # Counting unfinished runs takes a query, and is therefore not done for each message.
-OFTEN = 20  # Maximum number of a user's messages in this process between two counts.
+OFTEN = 20  # maximum number of a user's messages in this process between two counts
 RETRY = 60  # seconds until a retry: when a run will end is unknown
 MOST = 10_000  # maximum number of users whose free run slots are remembered
 
@@ -88,7 +88,7 @@ async def submit(
 
 @asynccontextmanager
 async def _another_run(user: UserId) -> AsyncIterator[None]:
-    """Count another starting run of the user, for the duration of this context.
+    """Count another starting run of the user during the `with` block.
 
     Raises:
         TooMany: the user has too many unfinished runs.
@@ -112,7 +112,7 @@ async def _look(user: UserId, limit: int) -> None:
         # count.
         async with _looks.setdefault(user, asyncio.Lock()):
             if _room_left.get(user, 0) <= 0:
-                # Read first, so that no starting run is missed.
+                # Read before the query: a run stored meanwhile counts twice, but is not missed.
                 starting_count = _starting_runs[user]
                 unfinished_count = await reads.read_for(user, count_unfinished, user, limit)
                 _room_left[user] = min(OFTEN, limit - unfinished_count - starting_count)

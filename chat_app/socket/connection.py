@@ -43,7 +43,7 @@ FRAME_COST = 100
 LATE = 1.0
 # Name of the conversation in errors for a NAT client that has named none.
 DEFAULT_CONVERSATION = "default"
-# Closing codes that are logged at level info.
+# WebSocket close codes of ordinary ends, which are logged at level info.
 ORDINARY = (1012, 4401)
 # Characters of a frame whose parsing blocks the event loop for milliseconds. Large frames of a user
 # take turns; otherwise, one user's sockets could occupy nearly the whole loop.
@@ -79,7 +79,7 @@ class Connection:
         """Run tasks concurrently until the connection ends; return the reason of its end."""
         try:
             return await self._until_ended(works)
-        except asyncio.CancelledError:  # Daphne cancels connections when it stops
+        except asyncio.CancelledError:  # Daphne cancels when it stops: tell the client
             with suppress(OSError):
                 await self._send({"type": "websocket.close", "code": 1012, "reason": "restarting"})
             raise
@@ -230,7 +230,7 @@ class Connection:
             late_answer = self._late(ping)
             try:
                 self._tasks.create_task(late_answer)
-            except RuntimeError:  # the task group is already closing
+            except RuntimeError:  # drop the answer: the socket is ending
                 late_answer.close()
 
     def _count_waiting(self, size: int) -> None:

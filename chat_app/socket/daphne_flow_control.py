@@ -71,7 +71,7 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
         """Control the flow of data from the handshake on."""
         super().onOpen()
-        self.unregisterProducer()  # removes the producer of the HTTP channel first
+        self.unregisterProducer()  # remove the HTTP channel's producer: only one is allowed
         self.registerProducer(self.room, True)
         keep_little(self.transport.getHandle())
         self.closeHandshakeTimeout = CLOSE_TIME

@@ -45,7 +45,7 @@ class Subscriptions:
         self.feeds: dict[UUID, Feed] = {}
         self.awaited_names: set[str] = set()
         self.waiting: WaitingPrompts | None = None
-        self.all_waiting = False  # True: report new prompts even if the count is the same
+        self.all_waiting = False  # True: report other prompts even if as many wait
         self._sent_counts: WaitingPrompts | None = None
         self._sent_away = False
         self.end = connection.end
@@ -140,7 +140,7 @@ class Subscriptions:
         if feed := self.find_feed(conversation_id):
             return feed
         async with self._follow_lock:
-            if feed := self.find_feed(conversation_id):  # another task may have opened the feed
+            if feed := self.find_feed(conversation_id):  # opened by another task during the wait
                 return feed
             owner = self._authentication.person.id
             conversation = await reads.read_for(owner, find_conversation, owner, conversation_id)

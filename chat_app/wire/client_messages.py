@@ -58,8 +58,8 @@ AnswerText = Annotated[
 ]
 
 
-# The decision about a tool call, an option with a note, or the fields of a form; the prompt
-# determines which one, and in which form.
+# The decision about a tool call, an option with a note, or the fields of a form. The type of the
+# prompt determines which of the three is valid.
 AnswerData = Annotated[
     dict[Text, JsonValue],
     BeforeValidator(lambda data: data, json_schema_input_type=Decision | dict[str, JsonValue]),

@@ -1,4 +1,4 @@
-"""E-mail about the questions that wait for a person: one mail for all, never sent twice."""
+"""E-mail about the questions that wait for a person: one mail for all of them, never sent twice."""
 
 from datetime import datetime, time, timedelta, tzinfo
 from email.utils import make_msgid
@@ -41,7 +41,7 @@ def zone_of(preference: MailPreference) -> tzinfo:
     """Return the person's time zone, or the site's if this machine lacks that zone."""
     try:
         return ZoneInfo(preference.zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory such as "America"
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "America", a folder of zones
         return timezone.get_default_timezone()
 
 
@@ -102,7 +102,7 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
     local = now.astimezone(zone_of(preference))
     is_usual = preference.mode == MailPreference.Mode.NOW and not at_once
     if is_usual and (end := _end_of_quiet(preference, local)):
-        return end  # the mail was delayed until the quiet hours had begun
+        return end  # wait again: a delayed mail has reached the quiet hours
     preferences = MailPreference.objects.filter(pk=user)
     if not preferences.filter(Q(mailed_at=None) | Q(mailed_at__lt=since)).update(mailed_at=now):
         return Outcome.IN_ANOTHER

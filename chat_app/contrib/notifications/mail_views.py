@@ -23,7 +23,7 @@ MODES = (("off", _("Never")), ("now", _("Right away")), ("daily", _("Daily")))
 class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the stubs
     """The form for a person's mail preference."""
 
-    mode = forms.ChoiceField(  # the generated form field would offer an empty choice
+    mode = forms.ChoiceField(  # declared, as Django's own field would offer an empty choice
         label=_("E-mail me about waiting questions"),
         choices=MODES,
         widget=forms.RadioSelect,

@@ -36,8 +36,8 @@ TIMEOUT = 10.0  # seconds for the webhook's response
 TRIES = 30
 
 
-# The HTTP handlers of urllib without its redirect handler. A redirect counts as a refusal, because
-# a request is signed for one address only.
+# The HTTP handlers of urllib without its redirect handler. A redirect counts as a failed delivery,
+# because a request is signed for one address only.
 HANDLERS = (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor)
 
 _opener = OpenerDirector()
@@ -71,7 +71,7 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
             answer.read(1)
     except (OSError, HTTPException) as error:  # OSError: network; HTTPException: malformed HTTP
         if isinstance(error, HTTPError):
-            error.close()  # an unclosed HTTPError keeps its connection open
+            error.close()  # otherwise the error would keep the connection open
         if attempts < TRIES:
             raise
         log.error("webhook.given_up", type=event, id=id_, reason=str(error))  # noqa: TRY400 - the reason is logged

@@ -47,14 +47,14 @@ class Outcome(StrEnum):
     """The outcome of a person's visit to a provider."""
 
     CONNECTED = "connected"
-    CLOSED = "closed"  # The prompt was already settled.
+    CLOSED = "closed"  # the prompt was already settled
     DENIED = "denied"  # the person declined at the provider
-    TOO_LITTLE = "too_little"  # The person declined at the provider.
-    UNKNOWN = "unknown"  # The URL was used before, or is too old.
-    OTHER_PERSON = "other_person"  # Another person has opened the link.
-    FOREIGN = "foreign"  # The answer comes from a different provider.
-    REFUSED = "refused"  # the provider answers with an error
-    UNAVAILABLE = "unavailable"  # The provider reports an error.
+    TOO_LITTLE = "too_little"  # the person allowed fewer scopes than needed
+    UNKNOWN = "unknown"  # the URL was used before, or is too old
+    OTHER_PERSON = "other_person"  # another person has opened the link
+    FOREIGN = "foreign"  # the answer comes from a different provider
+    REFUSED = "refused"  # the provider answers with an OAuth error
+    UNAVAILABLE = "unavailable"  # the provider does not respond, or is not configured
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ INVALID_GRANT = "invalid_grant"
 
 
 async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
-    """Return a grant's tokens, refreshed if needed; None if the grant is gone, or ends now.
+    """Return a grant's tokens, refreshed if needed; None if the grant is gone or unusable.
 
     Raises:
         ProviderUnavailable, ProviderRefused: the tokens cannot be refreshed now.

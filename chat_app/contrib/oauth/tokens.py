@@ -40,7 +40,7 @@ def _fernet(user: UserId) -> MultiFernet:
 
 
 class Tokens(BaseModel):
-    """The tokens of a grant. They are shown nowhere: see `repr`."""
+    """The tokens of a grant. `repr` leaves the tokens out, so that they are shown nowhere."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 

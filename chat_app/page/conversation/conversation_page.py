@@ -43,7 +43,7 @@ MOST_SHOWN = 20  # maximum number of runs that determine the page's state
 class ItemRange(NamedTuple):
     """A request for the newest items between two sequences, on the branch that contains a run.
 
-    `known_texts` are the texts that the page already has; `hold` holds back incomplete marks.
+    `known_texts` are the texts that the page already has; `hold` holds back incomplete Markdown.
     """
 
     after: int = 0
@@ -101,7 +101,7 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """The state of a conversation: `name` is for style and script, `words` for people.
+    """The state of a conversation: `name` is for CSS and scripts, `words` for people.
 
     Times are the start or end of the shown timer. `behind` tells of queued messages;
     `stoppable`: Stop would have an effect.
@@ -363,7 +363,7 @@ def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID])
     if asking_runs and (first.id not in asking_runs or first.stop_requested_at is None):
         state = RunState(
             "needs-you", gettext("Waiting for you")
-        )  # (the run that asks may be missing from `runs`)
+        )  # even if the runs that ask are missing from `runs`
     else:
         state = _state(first, runs[first])
     messages = [run for run in active if run.parent_id is None and run is not first]
@@ -414,7 +414,7 @@ def _at_rest(runs: Sequence[Run]) -> RunState:
         return RunState("new", "")
     last = runs[-1]
     words = {
-        Run.Status.COMPLETED: "",  # not named: people see the answer instead
+        Run.Status.COMPLETED: "",  # no text: the answer itself shows the completion
         Run.Status.FAILED: gettext("Failed"),
         Run.Status.CANCELLED: gettext("Stopped"),
     }[Run.Status(last.status)]

@@ -1,4 +1,4 @@
-"""The views of a conversation: page, parts for the script, and forms that work without a script."""
+"""The views of a conversation: page, HTML fragments for the script, and forms without script."""
 
 from collections.abc import Sequence
 from dataclasses import replace

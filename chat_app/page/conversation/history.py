@@ -27,12 +27,12 @@ from sessions_app.models import Event
 from sessions_app.storage.records import EventRecord, read_records
 from sessions_app.storage.run_text import Piece, join, stretches, taken_back_sequences
 
-# Counted rows in one read: of the newest part (ROWS), or of an older part (OLDER_ROWS), through
-# which people scroll faster. Each item has at least one counted row, so the numbers limit the
-# items, too.
+# Maximum of counted rows per read: of the newest rows (ROWS), or of older rows (OLDER_ROWS),
+# through which people scroll faster. Each item has at least one counted row, so the numbers limit
+# the items, too.
 ROWS = 50
 OLDER_ROWS = 100
-SIZE = 1024 * 1024  # maximum characters of a part; the row that exceeds it is the last
+SIZE = 1024 * 1024  # characters after which no further row is read
 
 # Event types that do not count as rows: many text events form one item; the other types form none.
 UNCOUNTED_TYPES = (

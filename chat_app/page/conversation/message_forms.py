@@ -1,4 +1,4 @@
-"""The functions that read the page's forms. `conversations` checks the values later."""
+"""The functions that read the page's forms. `sessions_app.conversations` checks the values."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ from sessions_app.questions.late_words import NOT_WAITING, late_words
 from sessions_app.storage import attachments
 
 MOST = 2**53
-# Notation of a text that the page already has: its run, and the value of the attribute `data-at`.
+# Format in which a page tells how much of a text it has: run id, and HTML attribute `data-at`.
 PLACE = re.compile(
     r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})" + r"\.([0-9]{1,15})" * 3 + r"\.(.*)"
 )

@@ -222,7 +222,7 @@ class GivenFeedback:
 
 @dataclass(slots=True, kw_only=True)
 class RunNote(Item):
-    """A note of how a run ended.
+    """The item below a run's output: how the run ended, and the feedback.
 
     `retry_message_id` is the id of the message that repeats the run, if allowed. `feedback` is the
     person's opinion of the run, if asked for.
@@ -248,7 +248,7 @@ def build(
     Of texts in `continued_texts`, only the rest is built. `hold`: hold back the end of unfinished
     text.
     """
-    # Texts known to the page that no row has continued yet.
+    # Texts that the page has in part. A text is removed once its continuation is found.
     unmet_texts = dict(continued_texts or {})
     items: list[Item] = []
     for part in read_parts(rows):
@@ -313,7 +313,7 @@ def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
                 base |= {"first": interaction.sequence, "at": interaction.created_at}
                 return Question(**base, view=QuestionView.of(interaction))
         case Event.Type.RUN if payload["status"] in RESTING:
-            # Build no note for an ended child run, because a step of the parent run shows the end.
+            # Build no item for an ended child run, because a step of the parent run shows the end.
             if "parent" not in payload or payload["status"] == Run.Status.SUSPENDED:
                 reason = (payload.get("error") or {}).get("message", "")
                 return RunNote(**base, status=payload["status"], reason=reason)

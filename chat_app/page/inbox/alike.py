@@ -26,7 +26,7 @@ VARIABLE = r'\d[\d.,:/%-]*|"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*�
 class Kind(NamedTuple):
     """A kind of prompts. One answer can settle all prompts with equal `answers`.
 
-    Prompts with equal `question` also ask the same, in these `words`.
+    Prompts with equal `question` also ask the same question, which `words` contains.
     """
 
     answers: str

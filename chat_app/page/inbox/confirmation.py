@@ -1,6 +1,6 @@
-"""The line that confirms a reader's last action on a question.
+"""The success message about a reader's last action on a question.
 
-The line comes from stored rows, so a forged URL with a question's id cannot show a false claim.
+The message comes from stored rows, so a forged URL with a question's id cannot show a false claim.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sessions_app.models.people import UserId, full_name
 from sessions_app.prompts import APPROVE
 from sessions_app.storage.sql import is_uuid
 
-SHORT = 40  # maximum characters of the answer that are shown
+SHORT = 40  # maximum characters of an answer in the message
 
 
 @dataclass(frozen=True, slots=True)

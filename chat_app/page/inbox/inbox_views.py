@@ -84,7 +84,7 @@ async def show(request: HttpRequest) -> HttpResponse:
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {
             **_context(request, person, counts[Part.ALL]),
-            # URL without the parameter `done`, so that the confirmation is shown only once.
+            # URL without the parameter `done`, so that the success message is shown only once.
             "here": resolve_url("chat:inbox") + _query(shown_part, query, number),
             "groups": groups,
             "before": (number - 1) * PAGE,
@@ -224,7 +224,7 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
             return refusal(error.reason)
         status = STATUS[type(error.reason)]
         return await _prompt_page(request, reader, interaction, error.typed_answer, status)
-    # A signed link needs no confirmation, because the link's page shows the outcome itself.
+    # Show no success message after an answer by signed link: the page itself shows the outcome.
     is_linked = bool(reader.page_url)
     if answer_result.outcome in answers.TAKEN and not (is_linked or is_script(request)):
         return _confirm(request, interaction)
@@ -233,12 +233,12 @@ async def _answer(request: HttpRequest, reader: Reader, interaction: UUID) -> Ht
 
 
 def _confirm(request: HttpRequest, interaction: UUID) -> HttpResponse:
-    """Redirect to the page with the form, which then confirms the action on the question."""
+    """Redirect to the page with the form, which then shows a success message."""
     origin = _read_origin(request)
     return see_other(f"{origin}{'&' if '?' in origin else '?'}done={interaction}")
 
 
-MOST_NAMED = 10  # maximum number of refused questions in a report
+MOST_NAMED = 10  # maximum number of refused answers whose reasons are shown
 
 
 @personal("POST")
@@ -303,7 +303,7 @@ async def answer_several(request: HttpRequest) -> HttpResponse:
 async def _review(
     request: HttpRequest, person: Person, ticked_ids: Collection[UUID]
 ) -> HttpResponse:
-    """Show the selected questions and their common answer, for confirmation."""
+    """Show the selected questions and their common answer, and ask whether to send it."""
     inbox_query = _read_query(request.POST)
 
     def render() -> tuple[str, list[UUID]]:

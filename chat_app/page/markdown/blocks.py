@@ -21,7 +21,7 @@ LONGEST = 8192
 
 TABLE = "table"
 FENCE = r"(?:`{3,9}|~{3,9})[\w+#-]{0,20}"
-# The block in which a part may begin: "table", or the first line of a code fence, or none.
+# Format of the block in whose middle a text may begin: "table", a fence's first line, or none.
 INSIDE = re.compile(rf"(?:{TABLE}|{FENCE})?", re.ASCII)
 
 _LINE_END = re.compile(r"\r\n?|\n")
@@ -80,7 +80,7 @@ def cut(text: str, inside: str = "") -> Cut:
     lines = [0, *(end.end() for end in _LINE_END.finditer(whole))]
     env: JsonObject = {"work": work.current()}
     try:
-        # Parse without the last line: until it ends, the kind of the line above is open, too.
+        # Parse without the last line. Until it ends, the line above may still change its kind, too.
         parser = _formula_parser if syntax.MARKS.search(whole) else _parser
         tokens = parser.parse(whole[: lines[-1]], env)
     except work.TooMuchWork:  # too much work: show the text unrendered

@@ -16,7 +16,7 @@ from pygments.lexers import get_all_lexers
 
 from chat_app.page.markdown import painter, work
 
-# Mark in a code fence's first line, if the fence continues the fence of the part above.
+# Text in the first line of a code fence that continues the code of the text sent before.
 REST = "(continued)"
 
 # Seconds after which an unresponsive painter process is replaced.
@@ -41,8 +41,8 @@ _ALIASES = {
 def figure(code: str, info: str, *, is_coloured: bool, is_whole: bool) -> str:
     """Render a block of code; `info` is the text after its fence.
 
-    A growing block is rendered again and again: without a button, which would lose the focus, and
-    with colours (`is_coloured`) only later.
+    A growing block is rendered again and again, so it has no button, which would lose the focus.
+    `is_coloured`: the code gets colours.
     """
     words = info.split()
     word = words[0] if words else ""

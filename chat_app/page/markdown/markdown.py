@@ -60,7 +60,7 @@ ADDED_ATTRIBUTES = {
 COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
 MARK = '{}">{}<span class="unseen">{}</span> </span>'
 InlineRule = Callable[[StateInline, bool], bool]
-WIDE = {"W", "F", "H"}  # Unicode's East Asian widths
+WIDE = {"W", "F", "H"}  # Unicode's East Asian widths: wide, full, half
 PUNCTUATION = re.compile("[、。，．；：！？「」『』（）【】《》〈〉〔〕〖〗［］｛｝…“”‘’]")  # noqa: RUF001 - intended
 TASK = re.compile(r"\[([ xX])\] ")
 
@@ -109,7 +109,7 @@ def render(
             "button": {"type": "button", "aria-label": gettext("Copy code")},
         },
     )
-    # Replacing strings is safe: user text has no `<`, and attributes no `"`, so neither can match.
+    # Replacing strings is safe: user text cannot match, because its `<` and `"` are escaped.
     for end, with_icon in (
         ('"></button>', COPY_BUTTON),
         ('task"></span>', MARK.format("task", icon("task"), gettext("to do"))),
@@ -203,7 +203,7 @@ def _beside_cjk(tokenize: InlineRule) -> InlineRule:
 
 
 def _is_cjk(character: str) -> bool:
-    """Return whether a character is Chinese, Japanese or Korean; false for none and for emoji."""
+    """Return whether a character is Chinese, Japanese or Korean; false for "" and for emoji."""
     if not character or unicodedata.category(character) == "So":
         return False
     return unicodedata.east_asian_width(character) in WIDE

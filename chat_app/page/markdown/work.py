@@ -15,7 +15,7 @@ from markdown_it.rules_inline import StateInline
 # Processor seconds for a page's Markdown. A megabyte of typical text takes one, most pages less.
 SECONDS = 2.0
 COLOURING_SECONDS = 1.0  # seconds that the painter process may work for a page
-OFTEN = 16  # calls of `look` for each system call that reads the time
+OFTEN = 16  # calls of `look` per reading of the clock, which is a system call
 
 
 # Block rules of the parser that span lines, and can therefore be interrupted at each line.
@@ -62,7 +62,7 @@ def current() -> Work:
 
 @contextmanager
 def of_page() -> Iterator[None]:
-    """Share one limit among all texts that are rendered in the context."""
+    """Share one time limit among all texts that are rendered in the `with` block."""
     token = _of_page.set(Work())
     try:
         yield

@@ -36,7 +36,7 @@ class Preference:
         return next(iter(self.choices))
 
     def choice_of(self, request: HttpRequest | None) -> str:
-        """Return the reader's choice. Error pages may have no request."""
+        """Return the reader's choice; the default without a request, as on some error pages."""
         value = request.COOKIES.get(self.cookie) if request else None
         return value if value in self.choices else self.usual
 
