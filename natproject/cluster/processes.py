@@ -79,7 +79,7 @@ class Plan:
                 **self._program(service.name, service.command()),
                 **AT_ONCE,
                 "stopsignal": service.stop_signal.name.removeprefix("SIG"),
-                "priority": "1",  # supervisord stops these last
+                "priority": "1",  # a low number: supervisord stops these services last
             }
         parser["fcgi-program:web"] = self._web()
         parser["program:worker"] = self._worker()
@@ -141,7 +141,7 @@ class Supervisor(Service):
     name = "supervisor"
     stop_signal = signal.SIGTERM
     orphan_signal = signal.SIGTERM
-    stop_timeout = 60.0  # long, because Supervisor stops one kind of process after another
+    stop_timeout = 60.0  # seconds; long, as Supervisor stops one kind of process after another
 
     def __init__(self, plan: Plan, services: list[Service]) -> None:
         super().__init__(plan.directory)
@@ -172,7 +172,7 @@ class Supervisor(Service):
         return tie_to_parent([*module, "-c", str(self._configuration)], self.orphan_signal)
 
     def start_group(self, name: str) -> None:
-        """Start a group of processes without waiting."""
+        """Start a group of processes, without waiting until all run."""
         self._call("startProcessGroup", name, False)
 
     def restart_process(self, group: str, name: str) -> None:

@@ -44,7 +44,7 @@ def package_directory(package: str) -> Path:
 
 
 def tie_to_parent(command: Sequence[str], orphan_signal: signal.Signals) -> list[str]:
-    """Return the command with a prefix that makes Linux signal it when its parent has ended."""
+    """Return the command prefixed so that Linux signals the process when its parent has ended."""
     setpriv = shutil.which("setpriv")
     # Without setpriv (not Linux), a SIGKILL of the parent leaves the process running.
     if setpriv is None:

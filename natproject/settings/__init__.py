@@ -172,7 +172,7 @@ SERVESTATIC_USE_MANIFEST = not SERVESTATIC_USE_FINDERS
 SERVESTATIC_MAX_AGE = 0
 SERVESTATIC_ADD_HEADERS_FUNCTION = add_headers
 SERVESTATIC_USE_ZSTD = False
-SERVESTATIC_MINIFY = True  # reduces the compressed size by a quarter
+SERVESTATIC_MINIFY = True  # minified files are a quarter smaller when compressed
 # Source maps of the API's page are 5 MB, and only debuggers request them.
 SERVESTATIC_SKIP_COMPRESS_EXTENSIONS = (*Compressor.SKIP_COMPRESS_EXTENSIONS, "map")
 STORAGES = {
@@ -197,8 +197,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.HTTPS
-CSRF_COOKIE_HTTPONLY = True  # no script reads it: the forms contain the token
-# Avoids the messages cookie.
+CSRF_COOKIE_HTTPONLY = True  # no script needs the cookie: forms contain the token
+# Keep Django's messages in the session, which saves a further cookie.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 if environment.HTTPS:
     # The prefix `__Host-` makes browsers refuse such a cookie from other hosts of the domain.

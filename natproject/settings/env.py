@@ -150,7 +150,7 @@ class Env(BaseSettings, RuntimeSettings, ChatSettings, NotificationSettings, OAu
     def _expand(cls, value: Path) -> Path:
         try:
             return value.expanduser().absolute()
-        except RuntimeError as error:  # "~name" without such a user
+        except RuntimeError as error:  # the user of "~name" does not exist
             raise ValueError(str(error)) from error
 
     @field_validator("CSRF_TRUSTED_ORIGINS")
@@ -212,7 +212,7 @@ def load() -> Env:
     """Read the environment; wrong values end the process with a sentence about each."""
     try:
         env = Env()
-        if not env.DATABASE_URL:  # with DATABASE_URL, nothing is stored in DATA_DIR
+        if not env.DATABASE_URL:  # else no directory is needed: nothing is stored in DATA_DIR
             env.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret_key = env.SECRET_KEY or load_secret(env.DATA_DIR)
     except ValidationError as error:

@@ -27,5 +27,5 @@ def are_collected(root: Path, sources: Path) -> bool:
     if not manifest.exists():
         return False
     change_times = [path.stat().st_mtime for path in sources.rglob("*")]
-    install_time = Path(django.__file__).stat().st_mtime  # stands for the files of Django's admin
+    install_time = Path(django.__file__).stat().st_mtime  # time of Django's admin files, too
     return manifest.stat().st_mtime > max(install_time, *change_times)

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     """The command that migrates, makes the first user, prints a sign-in link, and serves."""
 
     help = "Serves the application at HOST:PORT and prints a link that signs the first user in."
-    requires_system_checks = ()  # run below instead: from Django 6.1 on, checks query the database
+    requires_system_checks = ()  # `handle` runs the checks: since Django 6.1 they use the database
 
     def handle(self, *_args: object, **_options: object) -> None:
         check_free(settings.HOST, settings.PORT)

@@ -1,4 +1,4 @@
-"""An agent of Pydantic AI that pays customers back: managers allow it, and may edit the amount."""
+"""An agent of Pydantic AI that refunds customers: managers approve, and may edit the amount."""
 
 from collections.abc import AsyncIterator
 
