@@ -1,4 +1,4 @@
-"""The selection of a key's unfinished runs: which of them a host starts, stops or lets wait."""
+"""The selection of the runs of a host key, i.e. a user or a conversation, to start or to stop."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,8 +31,8 @@ log = Log(__name__)
 # Number of crashes, without progress in between, at which a run is suspended.
 MAX_CRASHES = 3
 
-# Maximum of queued runs that one query reads to start them, as a key may have a thousand. The query
-# also reads one run that may not start yet, so that the host knows of later work.
+# Maximum of queued runs that one query reads to start them, as a host key may have a thousand. The
+# query also reads one run that may not start yet, so that the host knows of later work.
 QUEUED_AT_ONCE = 16
 UNFINISHED = """
     SELECT has_turn, id, conversation_id, message_id, client_format, status,
@@ -111,7 +111,7 @@ RunSighting = tuple[UUID, str, bool]
 
 @dataclass(slots=True)
 class Selection:
-    """The runs of a key to start and to stop, and whether more are waiting."""
+    """The runs of a host key to start and to stop, and whether more are waiting."""
 
     started: list[StartedRun] = field(default_factory=list)
     stopping: list[UUID] = field(default_factory=list)
@@ -193,8 +193,8 @@ def _read(
 
 
 def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail: str) -> None:
-    """Suspend the key's runs, which this process cannot execute. Runs that wait for people keep
-    waiting; runs with a stop request end, as there is no code that could clean up.
+    """Suspend the host key's runs, which this process cannot execute. Runs that wait for people
+    keep waiting; runs with a stop request end, as there is no code that could clean up.
     """
     to_stop = Q(status__in=[*Run.UNFINISHED, Run.Status.SUSPENDED], stop_requested_at__isnull=False)
     in_hand = Q(status__in=[Run.Status.QUEUED, Run.Status.RUNNING])

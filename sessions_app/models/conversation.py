@@ -103,7 +103,7 @@ class Event(models.Model):
         STEP = "step", _("step")
         INTERACTION = "interaction", _("question")
         INTERACTION_UPDATE = "interaction_update", _("change of a question")
-        # Events of questions for other people than the conversation's owner.
+        # Types of events about questions that other people than the conversation's owner answer.
         ASSIGNMENT = "assignment", _("question to others")
         ASSIGNMENT_UPDATE = "assignment_update", _("change of a question to others")
 

@@ -103,7 +103,7 @@ class QuestionView:
         beside = ReadTogether(rows)
         return [cls(interaction, reader, may_answer, beside) for interaction in rows]
 
-    # Properties: the text of the question.
+    # The properties below describe the text of the question.
 
     @cached_property
     def prompt(self) -> AnyPrompt:
@@ -139,7 +139,7 @@ class QuestionView:
         """Return an answer to the question in words; empty for None."""
         return self.prompt.answer_text(response) if response else ""
 
-    # Properties: the conversation's owner and the candidates.
+    # The properties below describe the conversation's owner and the people who may answer.
 
     @property
     def owner(self) -> str:
@@ -190,7 +190,7 @@ class QuestionView:
             return gettext("Claimed by %(name)s") % {"name": self.assignee}
         return waiting_for(self.to)
 
-    # Properties: the state of the question.
+    # The properties below describe the state of the question.
 
     @property
     def assignee(self) -> str | None:
@@ -255,7 +255,7 @@ class QuestionView:
         default = self.prompt.default_answer()
         return self.prompt.decision(default) if default else ""
 
-    # Properties: the votes on the question.
+    # The properties below describe the votes of people who must agree on one answer.
 
     @property
     def needed_votes(self) -> int:
@@ -286,7 +286,7 @@ class QuestionView:
             CastVote(full_name(vote.by), self.answer_text(vote.response)) for vote in shown_votes
         ]
 
-    # Properties: the rights of the reader.
+    # The properties below describe what the reader may do.
 
     @property
     def can_answer(self) -> bool:

@@ -78,9 +78,9 @@ class _Item:
         self.result = self.work(tx)
 
     def fail(self, error: Exception) -> None:
-        """Note the error of a transaction that was rolled back, or whose outcome is unknown.
+        """Set the item's error: its transaction was rolled back, or the outcome is unknown.
 
-        After a refusal the other items of the lane may continue.
+        Later items of the same lane then fail, too, unless the error is `Refused`.
         """
         self.error = error
         if is_fault(error):

@@ -68,13 +68,13 @@ class WorkflowConfig(BaseModel):
         return config.set_source(source, {key: entry[key] for key in keys})
 
     def set_source(self, source: type[WorkflowSource], entry: JsonObject) -> Self:
-        """Store the workflow's source, and the part of the configuration entry for the source."""
+        """Store the class that declares the workflow, and the entry's keys for that class."""
         self._source = source, entry
         return self
 
     @property
     def source(self) -> "tuple[type[WorkflowSource], JsonObject] | None":
-        """The workflow's source and its part of the entry; None for a workflow declared in code."""
+        """The class that declares the workflow, and its keys; None if declared by code."""
         return self._source
 
     @property

@@ -157,7 +157,7 @@ class Execution:
     def close(self) -> None:
         """Release the builder, because no code of the run is active any more."""
         self.end()
-        with suppress(NeverAwaited, Unrecorded):  # an ended run cannot await its calls
+        with suppress(NeverAwaited, Unrecorded):  # close unawaited calls: the run is over
             self.check_awaited()
         self._is_closed = True
         self._builder = None
