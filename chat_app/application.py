@@ -124,7 +124,7 @@ class WithSocket:
         if _is_of_chat(request_of(scope).path_info):
             await self._chat(scope, receive, send)
         elif isinstance(self._application, ASGIHandler):
-            await _refuse(scope, receive, send)  # Django's own handler raises for WebSockets
+            await _refuse(scope, receive, send)  # refuse: Django's handler raises for WebSockets
         else:
             await self._application(scope, receive, send)
 

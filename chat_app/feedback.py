@@ -61,7 +61,7 @@ def _give(tx: Transaction, owner: UserId, run: UUID, texts: dict[str, str]) -> N
     conversation = runs.values_list("conversation_id", flat=True).first()
     if conversation is None:
         raise NotFound("There is no such run.")
-    tx.lock(conversation)  # the lock serialises concurrent feedback
+    tx.lock(conversation)  # serialise concurrent feedback by a lock
     feedback = Feedback.objects.filter(pk=run).first() or Feedback(run_id=run)
     for name, text in texts.items():
         setattr(feedback, name, text)

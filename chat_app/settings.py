@@ -56,7 +56,7 @@ def _check_web_address(value: str) -> str:
     return value
 
 
-# Type of settings whose value is a URL or empty.
+# Type of a setting: a URL, or empty.
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]
 
 

@@ -18,7 +18,7 @@ from sessions_app.json_types import JsonObject
 
 
 class AuthenticatedRequest(HttpRequest):
-    """A request with a known sender."""
+    """A request with an authenticated sender."""
 
     auth: Identity
     scope: JsonObject  # the connection's ASGI scope
@@ -99,7 +99,7 @@ class Rates(BaseThrottle):
     def allow_request(self, request: Any) -> bool:
         """Count a request and return True, or return False if a limit is reached."""
         rates = [(Rate.API_ADDRESS, address_of(request))]
-        if hasattr(request, "auth"):  # requests to a callback URL have no user
+        if hasattr(request, "auth"):  # count by user, except on callback URLs
             rates.insert(0, (Rate.API_USER, request.auth.person.id))
         try:
             rate_limits.take(*rates)

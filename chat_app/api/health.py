@@ -16,7 +16,7 @@ from sessions_app.lifecycle import processes, startup
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.storage import reads
 
-TIMEOUT = 5.0  # seconds for the database's response
+TIMEOUT = 5.0  # maximum seconds for the database's response
 NOT_MOUNTED = (
     "The chat is not served: no socket opens here, and no run continues. End asgi.py with "
     "application = with_chat(application), which is in chat_app.asgi, and serve it with an ASGI "

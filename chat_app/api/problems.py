@@ -127,7 +127,7 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _unknown_person(request: HttpRequest, error: Exception) -> HttpResponse:
-    if isinstance(error, BadCredentials):  # wrong credentials are already logged
+    if isinstance(error, BadCredentials):  # do not log: wrong credentials already are
         detail = str(error)
     else:
         guest = guest_token(request.COOKIES, request.GET.dict())
@@ -182,7 +182,7 @@ def for_programs(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     async def wrapped_view(request: HttpRequest, *args: Any, **names: Any) -> HttpResponse:
         method = request.method
-        if method == "HEAD":  # the web server omits the body of a HEAD response
+        if method == "HEAD":  # handle as GET: the web server drops the body
             request.method = "GET"
         answer: HttpResponse = await view(request, *args, **names)
         if not isinstance(answer, HttpResponseNotAllowed):

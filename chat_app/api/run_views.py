@@ -41,7 +41,7 @@ def post(*paths: str, result: object = None, streams: bool = False) -> Callable[
                 response={200: result, 202: PromptResponse} if result else None,
                 exclude_unset=True,
                 operation_id=path.strip("/").replace("/", "_"),
-                summary=(view.__doc__ or path).splitlines()[0],  # Python's -OO removes docstrings
+                summary=(view.__doc__ or path).splitlines()[0],  # path if -OO removed docstrings
                 openapi_extra={
                     "responses": problems.RUN_PROBLEM_RESPONSE | (STREAM if streams else {})
                 },

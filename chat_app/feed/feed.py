@@ -158,7 +158,7 @@ class Feed:
                 await self._send_heard(heard_events)
             while self.behind and not self._window.full:
                 await self._send_page()
-        # A failed read is retried by the sweeper.
+        # Only log a failed read, because the sweeper reads again.
         except (DatabaseError, StorageUnavailable) as error:
             log.warning("feed.read_failed", error=str(error))
         except ClientGone:
@@ -178,7 +178,7 @@ class Feed:
         events, settled_ids = await reads.read_for(
             self._reader, read_events, self.conversation, self.cursor, self._page
         )
-        if not events:  # no events: the conversation was deleted
+        if not events:  # stop reading: the conversation was deleted
             self.heard_up_to = self.cursor
         self._foresee(events)
         for event in events:
@@ -193,7 +193,7 @@ class Feed:
         """Send an event and move the cursor past it."""
         size = await self.give(event, after=self.cursor, settled_ids=settled_ids)
         self.cursor = event.sequence
-        if size:  # an event without frames needs no acknowledgement
+        if size:  # await no acknowledgement of an event without frames
             self._window.count_sent(event.sequence, size)
         if is_end(event):
             await self._note_end(event.run)

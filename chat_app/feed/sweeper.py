@@ -145,7 +145,7 @@ async def look(follower: Follower) -> None:
     """Read new events of one follower's conversations now, and not at the next sweep."""
     try:
         await _sweep([follower])
-    except DatabaseError as error:  # events missed here are read by the next sweep
+    except DatabaseError as error:  # the next sweep reads the events
         log.warning("sweeper.not_looked", error=str(error))
 
 

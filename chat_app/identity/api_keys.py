@@ -65,7 +65,7 @@ async def _note_use(row: ApiKey) -> None:
         return
     before = Q(last_used_at=None) | Q(last_used_at__lt=now)
     used = ApiKey.objects.filter(before, pk=row.pk)
-    with suppress(SessionsError):  # the key is accepted even if this write fails
+    with suppress(SessionsError):  # accept the key even if this write fails
         await writer.write(lambda tx: used.update(last_used_at=now))
 
 

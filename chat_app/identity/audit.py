@@ -51,7 +51,7 @@ def log_refused_origin(request: HttpRequest) -> None:
 
 def log_missing_identity(request: HttpRequest, *, guest: bool) -> None:
     """Log a client without an identity, or with only a guest's token, and the setting to change."""
-    if guest and ChatSettings.load().GUESTS:  # an allowed guest fails only by the page's origin
+    if guest and ChatSettings.load().GUESTS:  # only the page's origin can be the reason
         log_refused_origin(request)
         return
     setting = "GUESTS" if guest else "none: it must sign in, or send a token or a key"
@@ -64,7 +64,7 @@ def _setting_of_origin(origin: str, request: HttpRequest) -> str:
     except DisallowedHost:
         return "ALLOWED_HOSTS"
     if origin.partition("://")[2] == host:
-        return "HTTPS"  # only the scheme differs, as behind a proxy that ends TLS
+        return "HTTPS"  # only the scheme differs: a proxy ends TLS
     return "ALLOWED_ORIGINS"
 
 

@@ -88,7 +88,7 @@ async def _verify(token: str, chat: ChatSettings) -> JsonObject:
 def _end(claims: JsonObject) -> datetime:
     try:
         return datetime.fromtimestamp(int(claims["exp"]) + LEEWAY, UTC)
-    except (OverflowError, ValueError, OSError):  # the token's expiry is beyond the range of dates
+    except (OverflowError, ValueError, OSError):  # refuse an expiry that is no possible date
         raise BadCredentials("The token is not valid.") from None
 
 

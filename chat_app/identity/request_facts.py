@@ -109,7 +109,7 @@ def origin_allowed(scope: AsgiScope) -> bool:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    if "," in origin:  # the header names more than one origin
+    if "," in origin:  # refuse a header with several origins
         return False
     settings_origins = (*ChatSettings.load().ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
     trusted_origins = {trusted_origin.lower() for trusted_origin in settings_origins}

@@ -160,7 +160,7 @@ async def sign_in(login: Login, request: HttpRequest) -> Identity:
     try:
         identity = await _identity(login, request)
     except BadCredentials as error:
-        if not isinstance(login, BasicLogin):  # Django's signal logs wrong passwords
+        if not isinstance(login, BasicLogin):  # a signal receiver logs wrong passwords
             audit.log_refused_credentials(request, login.method, str(error))
         raise
     audit.log_sign_in(request, identity.person.username, login.method)

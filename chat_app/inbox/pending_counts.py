@@ -48,7 +48,7 @@ IDS = 1000  # maximum number of people in one query
 class WaitingPrompts(NamedTuple):
     """The number of prompts that ask something of a person, up to CAP.
 
-    `ids` are the ids of these prompts and of waiting notes; with CAP or more, `ids` is empty and
+    `ids` are those of these prompts and of notifications; with CAP or more, `ids` is empty and
     `are_known` is False. `mark` changes with the set of ids.
     """
 

@@ -182,7 +182,7 @@ def _contents(
         return form, (), gettext("Check the marked fields.") if has_errors else error
     except DatabaseError:
         raise
-    except Invalid as refusal:  # the form class no longer exists in the project
+    except Invalid as refusal:  # show the reason, such as a missing form class
         return None, (), str(refusal)
     except Exception:
         path = getattr(prompt, "form", "")

@@ -248,7 +248,7 @@ class PlainFeed(Feed):
         self.shown_id, self._open = None, None
         try:
             await self._offer_next(self.cursor, problem)
-        # After this error, the client's next message tries again.
+        # Only log this error: after the client's next message, the prompt is offered again.
         except (DatabaseError, StorageUnavailable) as error:
             log.warning("feed.not_offered", error=str(error))
         except ClientGone:
@@ -256,7 +256,7 @@ class PlainFeed(Feed):
 
     async def _offer_next(self, up_to: int, problem: str = "") -> int:
         """Send the oldest pending prompt of the log up to `up_to`."""
-        if not self._pending:  # without pending prompts, no query is needed
+        if not self._pending:  # skip the query if no prompt is pending
             return 0
         event = await reads.read_for(self._reader, next_prompt, self.conversation, up_to)
         if event is None:

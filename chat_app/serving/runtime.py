@@ -35,7 +35,7 @@ class WithRuntime:
         self._starting: asyncio.Task[None] | None = None
         # True once the server has announced its start, or the missing announcement was logged.
         self._is_told = False
-        if "daphne.server" in sys.modules:  # only Daphne loads Twisted
+        if "daphne.server" in sys.modules:  # Daphne serves, with a Twisted reactor
             self._follow_reactor()
 
     async def __call__(
@@ -91,7 +91,7 @@ class WithRuntime:
             await asyncio.wait([self._starting])
         try:
             await _end()
-        except Exception:  # Twisted would drop the exception silently
+        except Exception:  # log the error, which Twisted would drop
             logger.exception("The runtime did not stop cleanly")
 
 
@@ -109,7 +109,7 @@ async def _start_or_exit() -> None:
     try:
         await _start()
     except Exception as error:  # noqa: BLE001 - on any error, a half-started server must exit
-        with suppress(OSError, ValueError):  # stderr may already be closed
+        with suppress(OSError, ValueError):  # exit even if stderr is already closed
             print(_reason(error), file=sys.stderr, flush=True)  # noqa: T201 - logs may be off
         # Use os._exit: sys.exit would wait for threads of the half-started runtime, and in
         # runserver's reloader would end this thread only.

@@ -139,7 +139,7 @@ def _step(event: EventRecord, view: View) -> list[Frame]:
 
 def _interaction(event: EventRecord, view: View) -> list[Frame]:
     asked = AskedEvent.of(event.payload)
-    if asked.interaction in view.settled_ids:  # a plain client would reopen the settled prompt
+    if asked.interaction in view.settled_ids:  # else a plain client reopens the settled prompt
         return []
     content, expires_at = {**asked.content, "timeout": None}, asked.expires_at
     if expires_at:

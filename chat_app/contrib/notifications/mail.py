@@ -109,7 +109,7 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
     try:
         with timezone.override(zone_of(preference)):
             _message(person, address, waiting_prompts).send()
-    except Exception:  # smtplib raises OSError; a site's own mail backend may raise anything
+    except Exception:  # of any kind, as sites may have mail backends of their own
         preferences.filter(mailed_at=now).update(mailed_at=previous_mail_at)
         raise
     return Outcome.SENT

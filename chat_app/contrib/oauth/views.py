@@ -123,7 +123,7 @@ async def accounts(request: HttpRequest) -> HttpResponse:
         raise Http404
     person = await person_of(request)
     if request.method == "POST":
-        with suppress(NotFound):  # the grant was already revoked in another tab
+        with suppress(NotFound):  # ignore a grant already revoked in another tab
             await _revoke(request, person)
         return redirect("chat:accounts")
     own = OAuthGrant.objects.filter(user=person.id).order_by("provider")

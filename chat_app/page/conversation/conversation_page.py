@@ -409,7 +409,7 @@ def _at_rest(runs: Sequence[Run]) -> RunState:
         words = gettext("Suspended: an administrator of this site must resume it.")
         is_stopping = any(run.stop_requested_at is not None for run in suspended_runs)
         return RunState("suspended", words, stoppable=not is_stopping)
-    # A run created after `runs` was read appears at the next read.
+    # Show no state without runs: a run created since the read appears at the next read.
     if not runs:
         return RunState("new", "")
     last = runs[-1]

@@ -292,7 +292,7 @@ async def delete(request: HttpRequest, conversation_id: str) -> HttpResponse:
         return done(request, conversation_id)
     origin = origin_conversation(request.POST)
     if origin in ("", conversation_id):
-        return back_to(conversation_id)  # the page of a deleted conversation tells of the deletion
+        return back_to(conversation_id)  # this page tells that the conversation is deleted
     response = back_to(origin)
     response["Location"] += "?" + urlencode({"deleted": conversation_id})
     return response
@@ -372,7 +372,7 @@ def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
 
 
 def _read_waiting(reader: UserId) -> list[Entry]:
-    """Return the first questions of a person's inbox, without notes that ask nothing."""
+    """Return the first questions of a person's inbox, without notifications, which ask nothing."""
     prompts = read_inbox(reader, InboxQuery()).prompts
     questions = [prompt for prompt in prompts if prompt.name not in seen_types()]
     return make_entries(questions[:MOST_WAITING], reader)

@@ -136,7 +136,7 @@ class TextSegment(Item):
             for part, end in zip(parts.above, ends, strict=True)
         ]
         last = text[parts.at : most]
-        if len(text) > most:  # the rest of a long text is not shown
+        if len(text) > most:  # show only the beginning of a long text
             return ShownText(above, [], len(text) - most, self._place(known_text, len(text), ""))
         complete = finish_block(last, parts.inside) if self.held else last
         held = self.held and (len(complete) < len(last) or complete.endswith("\n"))

@@ -238,7 +238,7 @@ def _confirm(request: HttpRequest, interaction: UUID) -> HttpResponse:
     return see_other(f"{origin}{'&' if '?' in origin else '?'}done={interaction}")
 
 
-MOST_NAMED = 10  # maximum number of refused answers whose reasons are shown
+MOST_NAMED = 10  # maximum number of refused answers shown with the reasons
 
 
 @personal("POST")

@@ -21,7 +21,7 @@ LONGEST = 8192
 
 TABLE = "table"
 FENCE = r"(?:`{3,9}|~{3,9})[\w+#-]{0,20}"
-# Format of the block in whose middle a text may begin: "table", a fence's first line, or none.
+# Format of the block inside which a text may begin: "table", a fence's first line, or none.
 INSIDE = re.compile(rf"(?:{TABLE}|{FENCE})?", re.ASCII)
 
 _LINE_END = re.compile(r"\r\n?|\n")

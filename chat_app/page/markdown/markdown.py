@@ -60,7 +60,7 @@ ADDED_ATTRIBUTES = {
 COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
 MARK = '{}">{}<span class="unseen">{}</span> </span>'
 InlineRule = Callable[[StateInline, bool], bool]
-WIDE = {"W", "F", "H"}  # Unicode's East Asian widths: wide, full, half
+WIDE = {"W", "F", "H"}  # East Asian widths in Unicode: wide, full width, half width
 PUNCTUATION = re.compile("[、。，．；：！？「」『』（）【】《》〈〉〔〕〖〗［］｛｝…“”‘’]")  # noqa: RUF001 - intended
 TASK = re.compile(r"\[([ xX])\] ")
 

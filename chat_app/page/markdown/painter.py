@@ -50,7 +50,7 @@ class TooMuchWork(Exception):
 
 def main(descriptor: int) -> None:
     """Colour code until the server ends: receive language and code, send HTML and seconds."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the server
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ignore Ctrl-C, which is for the server
     signal.signal(signal.SIGVTALRM, _stop)
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):

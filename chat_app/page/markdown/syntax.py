@@ -80,7 +80,7 @@ def _formula(
         return f"<code>{escape(token.markup + token.content + token.markup)}</code>"
     if token.type != "math_block":
         return html
-    label = gettext("Formula")  # a formula can be scrolled, so the keyboard must reach it
+    label = gettext("Formula")  # for `tabindex`, by which the keyboard can scroll a formula
     return f'<section tabindex="0" role="group" aria-label="{label}">{html}</section>\n'
 
 

@@ -256,7 +256,7 @@ def _entries(
 
 
 def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
-    # The prompt may have been answered since the prompts were counted.
+    # Show no waiting question if the only prompt was answered after the count.
     unanswered = waiting_count if waiting_count and row["text"] else None
     state, words = _state(row, needs_you=unanswered is not None)
     return Entry(
