@@ -56,7 +56,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
-    "ninja",  # for the static files of the API documentation
+    "ninja",  # adds static files of the API documentation
     *(["procrastinate.contrib.django"] if environment.cluster else []),
     "sessions_app",
     "sessions_app.contrib.agents",
