@@ -99,7 +99,7 @@ class Authentication:
         Raises:
             CloseSocket: there were too many wrong credentials.
         """
-        if isinstance(message.payload, ConsentMode):  # no credentials: NAT's web UI always sends this
+        if isinstance(message.payload, ConsentMode):  # no sign-in: NAT's web UI always sends this
             return
         try:
             signed_in = await identity.sign_in(message.payload, request_of(self._scope))
