@@ -240,7 +240,7 @@ class StepFailed(WorkflowError):
         failed = (OutcomeUnknown if is_unknown else cls)(
             step, error["type"], error["message"], is_public=error.get("is_public", False)
         )
-        for note in error.get("notes", ()):  # notes are for authors, not shown to people
+        for note in error.get("notes", ()):  # exception notes are shown to workflow authors only
             failed.add_note(note)
         return failed
 

@@ -113,7 +113,7 @@ class _Past:
     def __init__(self, source: Run, position: int) -> None:
         journal = Journal.load(source.id)
         last = journal.last_position + 1
-        if source.stop_point is not None:  # later entries are clean-up, not part of a fork
+        if source.stop_point is not None:  # leave out the clean-up calls, which followed the stop
             last = min(last, source.stop_point["position"] + 1)
         for limit in limits:
             last = limit(source, last)

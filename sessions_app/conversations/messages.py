@@ -160,7 +160,7 @@ def submit_in(
     *,
     trusted: bool = False,
 ) -> SubmittedMessage:
-    """Do the work of `submit` within a transaction, for a message checked by `check_message`.
+    """Store a message as `submit` does, in a given transaction; `check_message` has checked it.
 
     `trusted`: the project's code sends the message, so that the owner need not have access to the
     workflow.
@@ -292,7 +292,7 @@ def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
     interrupt(tx, run, only_asking=False, spared=place.before)
     if place.replaces is None:
         return {}
-    request_stop(tx, place.replaces)  # also stops a suspended run
+    request_stop(tx, place.replaces)  # stop the replaced run, even if it is suspended
     by = Conversation.objects.select_related("owner").get(pk=run.conversation_id).owner
     fork = {"run": str(place.replaces.id), "position": 1, "by": by.get_username()}
     return {"fork": fork}

@@ -59,15 +59,15 @@ def _reopen(run: Run) -> None:
     that the run asks again.
     """
     run.finished_at = None
-    if run.stop_point is None:  # otherwise the run continues its clean-up after the stop
+    if run.stop_point is None:  # keep the request of a stopped run, which resumes its clean-up
         run.stop_requested_at = None
     last = last_positions(run.id)
     unfold(run.id, run.conversation_id)
     cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled_interactions.update(position=None)
-    run.journal.filter(kind=RUN, finished_at=None).delete()  # child runs that ended with this run
+    run.journal.filter(kind=RUN, finished_at=None).delete()  # repeat calls of stopped child runs
     failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS).exclude(
-        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # the step may have run
+        error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # keep: it may have run
     )
     failed_steps.filter(
         pk__in=[step.pk for step in failed_steps if _was_last(run, step, last)]

@@ -19,7 +19,7 @@ BREAKS = (
     Event.Type.ASSIGNMENT,
 )
 RESTING = (*Run.FINISHED, Run.Status.SUSPENDED)
-# Event types that belong to the part of another event type.
+# Type of a part by the type of its first event, where these types differ: for questions.
 SAME = {
     Event.Type.ASSIGNMENT: Event.Type.INTERACTION,
     Event.Type.ASSIGNMENT_UPDATE: Event.Type.INTERACTION,
@@ -48,7 +48,7 @@ class Part:
 
     @property
     def payload(self) -> JsonObject:
-        """The payload of the newest event."""
+        """The payload of the part's newest event."""
         return self.events[-1].payload
 
 

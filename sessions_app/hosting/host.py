@@ -283,7 +283,7 @@ class Host:
                 rests = task.rests_since()
                 if rests is not None and rests <= since:
                     task.park()
-            # Return True if a wake-up came at the moment of the timeout: the caller handles it.
+            # A wake-up at the moment of the timeout also returns True: the caller handles it.
             return bool(self._runs) or self._changed.is_set()
         return True
 

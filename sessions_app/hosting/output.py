@@ -21,8 +21,8 @@ HIGH_WATER = 64_000
 # Number of chunks after which other tasks get a turn, even if the workflow never awaits anything.
 CHUNKS_A_TURN = 8
 
-# A function that queues a write of the run behind its earlier writes. A failed write ends the run's
-# execution, even if no caller awaits the result.
+# A function that queues a write of the run after the run's earlier writes. A failed write ends the
+# run's execution, even if no caller awaits the result.
 Write = Callable[[Work[None]], "asyncio.Future[None]"]
 
 
@@ -44,7 +44,7 @@ class Output:
 
     async def emit(self, text: str) -> None:
         """Queue a chunk for the log, except text that an interrupted execution has stored."""
-        text = storable(text)  # the form in the log, to compare a replay's text
+        text = storable(text)  # as stored in the log, for comparison with a replay's text
         if self._cut is not None:
             text = self._match(self._cut, text)
         if text:
@@ -115,7 +115,7 @@ class Output:
             self._parts.append(text)
             self._size += len(text)
             first = len(self._parts) == 1
-        if first:  # queue the write later: if the run ends immediately, its end stores the text
+        if first:  # delay the write: a run that ends immediately stores the text with its end
             self._begun = asyncio.get_running_loop().call_soon(self.put)
 
     def _take(self, parts: list[str]) -> str:

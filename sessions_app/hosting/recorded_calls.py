@@ -67,7 +67,7 @@ class RecordedCalls(RecordedBackend):
         self.waits = RunWaits(run)
         # True once this execution has reached the clean-up of a stopped run.
         self._cleans_up = False
-        # Position of the last call in each track: the workflow's own code, or a gathered coroutine.
+        # Position of each track's last call, in the workflow's own code or a gathered coroutine.
         self._positions: dict[str, int] = {}
         # True once a step of this execution has ended and is stored.
         self._stored_step = False
@@ -126,7 +126,7 @@ class RecordedCalls(RecordedBackend):
             await self._run.output.emit(text)
 
     def is_unreplayed(self) -> bool:
-        """Return whether a test replays all runs, and this execution has recorded calls itself."""
+        """Return whether a test must replay the run, as this execution has recorded new calls."""
         if not self._replay_everywhere or self._run.runner is None:
             return False
         calls, recorded_calls = self._run.runner.execution.calls, self._journal.calls
@@ -152,7 +152,7 @@ class RecordedCalls(RecordedBackend):
             self._end_step()
 
     def _end_step(self) -> None:
-        if self.waits.in_a_step:  # another step is still under way
+        if self.waits.in_a_step:  # only the end of the last step goes on
             return
         # All steps are stored, so a replay will not run them again: the run may be evicted now.
         self._run.leave(RunEvent.STEPS_OVER)

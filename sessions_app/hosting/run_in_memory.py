@@ -80,7 +80,7 @@ class RunInMemory:
     def _check_write(self, future: "asyncio.Future[T]") -> None:
         if future.cancelled() or (error := future.exception()) is None:
             return
-        if isinstance(error, RunEnded):  # the run was over before this call began
+        if isinstance(error, RunEnded):  # expected: the run ended before this call
             return
         if isinstance(error, Fenced):
             log.warning("write.fenced", run=str(self.leased_run.run.id))

@@ -208,7 +208,7 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
 def _take_up(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
-    """Start or stop a run that needs a host; ask for another selection if the run ends here."""
+    """Start or stop a run that needs a host; if the run ends, request another selection."""
     if run.record.id in driven_runs.runs:
         if run.stop:
             selection.stopping.append(run.record.id)

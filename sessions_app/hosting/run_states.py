@@ -24,7 +24,7 @@ class RunState(Enum):
 
 
 class RunEvent(Enum):
-    """An event that changes a run's state. At the events from `RETURNED` on, its code has ended."""
+    """An event that changes a run's state; those from `RETURNED` on follow the end of its code."""
 
     PARK = "it only waits"
     REPLAY = "a test has it replayed everywhere"

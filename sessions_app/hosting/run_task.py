@@ -64,7 +64,7 @@ class Stopping:
     def begin(self) -> None:
         """Stop the run: calls made from now on are clean-up, which has a time limit."""
         if self._run.runner is None:
-            if not self._calls.stop_behind(0, {}).count:  # the run has not begun
+            if not self._calls.stop_behind(0, {}).count:  # no call was made: nothing to clean up
                 self._run.leave(RunEvent.GIVE_UP)
             return
         execution = self._run.runner.execution
@@ -89,7 +89,7 @@ class Stopping:
 
     def _look_whether_it_stands(self, last: int = -1) -> None:
         # In a replay of a stopped run, the next call raises CancelledError. A run that was stopped
-        # while it awaited something else makes no next call: raise once its calls stand still.
+        # while awaiting anything else makes no next call: interrupt it once no more calls come.
         stop, runner = self._calls.stop, self._run.runner
         if self._run.state is not RunState.STOPPING or runner is None:
             return
@@ -171,7 +171,7 @@ class RunTask:
         if self.run.runner is not None:
             self.run.runner.execution.leave()
         block = partial(run_writes.block, leased_run=self.run.leased_run, stack=stack)
-        # Keep the order with the host's writes, so that the host selects runs only after this one.
+        # Keep the order with the host's writes: the host's next selection must follow this write.
         write_future = writer.submit(block, Lane(order_of=self.run.lane))
         write_future.add_done_callback(lambda future: self._log_blocked(future.exception(), stack))
         if self.run.task is not None:
@@ -299,7 +299,7 @@ class RunTask:
         elif self.run.state is RunState.FAILING:
             if before is RunState.BROKEN:  # the database refuses data of the run
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure
-                self.run.failure = None  # the failure belongs to the old lane of writes
+                self.run.failure = None  # reset: only the old lane of writes has failed
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)
 
     async def _suspend(self, error: BaseException) -> None:

@@ -57,8 +57,8 @@ class LeasedRun:
     ) -> None:
         self.lease = lease
         self.run = run
-        # True if the run may have text in the log, pending interactions, or child runs, for which
-        # the end of the run searches. (After a failed write, a flag may be true without need.)
+        # Flags: True if the end of the run has to search for text in the log, pending interactions,
+        # or child runs. (After a failed write, a flag may be true without need.)
         self.has_text = self.has_asked = self.has_children = not fresh
         # True if the run's row has a count of crashes, which the next progress must reset.
         self.suspect = crashes > 0

@@ -39,7 +39,7 @@ class RunWaits:
 
     def __init__(self, run: RunInMemory) -> None:
         self._run = run
-        self.slot = Slot(nullcontext())  # a placeholder until the run gets its own slot
+        self.slot = Slot(nullcontext())  # placeholder until the run gets its concurrency slot
         # Answers not returned yet; an answer may come before a replay reaches its `ask`.
         self._answers: Answers = {}
         self._asks: list[_Ask] = []
@@ -134,7 +134,7 @@ class RunWaits:
         alone = self._is_alone
         with self.asking(interactions) as answers:
             if new:
-                # No need to await this write: an answer comes after it, and a failure ends the run.
+                # Do not await this write: no answer can precede it, and a failure ends the run.
                 self._run.output.settle()
                 self._run.record(run_writes.open_interactions, new, alone=alone)
             return await self._rest_for(answers, alone=alone)
@@ -165,7 +165,7 @@ class RunWaits:
             return CallResult(response.get("value"), response.get("error"))
 
     async def sleep(self, call: Call, until: datetime, *, is_recorded: bool) -> None:
-        """Sleep until a moment; record the sleep first, unless it is recorded."""
+        """Sleep until a moment; first record the sleep, unless an earlier execution has done so."""
         seconds, alone = (until - timezone.now()).total_seconds(), self._is_alone
         with self.sleeping(call.position, until):
             if not is_recorded:

@@ -115,7 +115,7 @@ class Watchdog:
         self._ask_to_turn()
         while not self._over.wait(GLANCE_EVERY):
             if self._quiet_runs.plan_look():
-                with suppress(RuntimeError):  # the loop is closed
+                with suppress(RuntimeError):  # skip the search: the loop is closed
                     self._loop.call_soon_threadsafe(self._quiet_runs.look)
             if self._state() is not LoopState.BUSY:
                 if busy_glances >= SLOW:
@@ -144,7 +144,7 @@ class Watchdog:
             return
         try:
             self._loop.call_soon_threadsafe(self._turned.set)
-        except RuntimeError:  # the loop is closed
+        except RuntimeError:  # end the watch: the loop is closed
             self._over.set()
 
     def _log_slow_run(self, seconds: float) -> None:

@@ -340,7 +340,7 @@ def _vote(
     detail = {
         "response": response,
         "behalf": interaction.represented_by(by),
-        "answer_id": answer.answer_id,  # by this id, a repeated delivery is recognised
+        "answer_id": answer.answer_id,  # identifies a repeated delivery of the answer
     }
     audit.record(tx, about, action, by=by, via=answer.via, **detail)
     handing_on.tell(tx, interaction, action, by, votes=len(cast_votes), needed=quorum)

@@ -34,7 +34,7 @@ def escalate(tx: Transaction, prompt: InteractionRecord, *, by: Person | None, v
     for assignee in step.to:
         try:
             candidates.add(assignee)
-        except UnknownAssignee as error:  # the assignee was deleted after the prompt was asked
+        except UnknownAssignee as error:  # skip an assignee deleted after the prompt was asked
             log.warning("assignment.nobody", interaction=str(prompt.id), reason=str(error))
     assigning.change(prompt.id, candidates)
     gap = timedelta(seconds=later[0].after - step.after) if later else None

@@ -93,7 +93,7 @@ def find_delegate(prompt: InteractionRecord, name: str) -> Person:
 
 
 def is_closed(prompt: InteractionRecord) -> bool:
-    """Return whether only candidates may get the prompt: others may be second accounts."""
+    """Return whether only candidates may get the prompt, as others may be second accounts."""
     assignment = assignment_of(prompt)
     return assignment is not None and (assignment.four_eyes or assignment.votes > 1)
 

@@ -24,7 +24,7 @@ from sessions_app.storage import sql
 from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
 
-# The placeholder {is_active} stands for the column of the user model, or for 1 if there is none.
+# Query that reads interactions; {is_active} becomes the user model's column, or 1 without one.
 SELECT = """
     SELECT i.id, i.run_id, r.key, r.workflow, i.conversation_id, r.message_id, r.client_format,
            i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
@@ -128,14 +128,14 @@ def find_interactions(
     }
     values = {column: value for column, value in conditions.items() if value is not None}
     where = " AND ".join([f"{column} = %s" for column in values])
-    if pending:  # no parameter: with one, SQLite replans each time for the partial index
+    if pending:  # a literal: with a parameter, SQLite replans the query each time
         where += " AND i.status = 'pending'"
     if owner is not None:
         where += " AND i.for_owner"
     if undeleted or owner is not None:
         where += " AND c.deleted_at IS NULL"
     query = f"{_select()} {where} ORDER BY i.sequence"
-    if locked:  # lock both rows: after a wait, their new state is read
+    if locked:  # lock interaction and conversation; after a wait, the query reads their new state
         query = sql.add_lock(query, LOCKS)
     return [_read(row) for row in sql.fetch(query, tuple(values.values()))]
 

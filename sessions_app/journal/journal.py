@@ -25,10 +25,10 @@ T = TypeVar("T")
 ASK = "ask"
 WAIT_VERSION = 5
 STREAM = JournalEntry.Kind.STREAM.value
-# Maximum of recorded characters of a call's arguments, and of quoted characters of a changed value.
+# Maximum characters of a call's recorded arguments, and of a changed value in a message.
 MAX_ARGUMENTS = 500
 MAX_SAID = 100
-# Key in a call's stored error: the return annotation that the result of the call violated.
+# JSON key in a call's stored error, for the return annotation that the call's result violated.
 REFUSED = "refused"
 
 
@@ -125,7 +125,7 @@ class CallResult:
 
 
 def wait_id(run: UUID, position: int) -> UUID:
-    """Return the id of a run's wait, derived from run and position; used like an interaction's."""
+    """Return a wait's id, made from run and journal position, and used like an interaction's id."""
     return uuid5(run, str(position))
 
 
@@ -304,7 +304,7 @@ class Journal:
 
     @cached_property
     def known_to(self) -> int:
-        """The number of a call of the workflow itself: text before this call is already stored."""
+        """The number of the workflow's own call up to which the output text is already stored."""
         return self.calls[""] if self._cut_stream is None else self._cut_stream.call.number
 
     @cached_property

@@ -81,7 +81,7 @@ def _workflows() -> Findings:
 
 def _workflow_warnings() -> Findings:
     """Report problems of workflows as warnings, so that `migrate` and a start continue."""
-    with suppress(DatabaseError):  # `migrate` runs this check before it creates the tables
+    with suppress(DatabaseError):  # no tables yet: `migrate` runs this check before it creates them
         for finding in _workflows():
             if finding.level > checks.INFO:
                 yield Warning(finding.msg, finding.hint)
@@ -99,7 +99,7 @@ def _unhostable_runs() -> Findings:
     for name, version, count in sorted(
         runs.values_list("workflow", Coalesce("version", 0)).annotate(Count("pk"))
     ):
-        if (name, version) in offered or (name in names and not version):  # the run has not begun
+        if (name, version) in offered or (name in names and not version):  # version 0: not begun
             continue
         subject = f"version {version} of {name}" if name in names else f"the workflow {name}"
         yield Warning(

@@ -74,7 +74,7 @@ def claim_database(path: Path) -> None:
 
     The operating system releases the lock even if the process is killed.
     """
-    if not path.is_file():  # the database is in memory, or not created yet
+    if not path.is_file():  # nothing to lock: the database is in memory, or not created yet
         return
     # `thread_local=False`: the lock belongs to the process, not to the acquiring thread.
     lock = _claims.setdefault(path, FileLock(f"{path}.lock", thread_local=False))
@@ -94,7 +94,7 @@ def claim_postgresql() -> None:
     if _postgresql_claims:
         return
     link = connection.copy()
-    link.inc_thread_sharing()  # another thread will close the connection
+    link.inc_thread_sharing()  # allow another thread to close the connection
     link.settings_dict["AUTOCOMMIT"] = True
     link.settings_dict["OPTIONS"].pop("pool", None)  # use no pool for this connection
     with link.cursor() as cursor:

@@ -14,7 +14,7 @@ from sessions_app.models.run import Run
 
 # The sort key of a prompt without a due time, which puts the prompt after all others.
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-# Sort order of inboxes.
+# Columns by which inboxes are sorted.
 PLACE = ("due", "asked_at", "interaction")
 
 
@@ -25,13 +25,13 @@ class Interaction(models.Model):
     """
 
     class Status(models.TextChoices):
-        # The question is open for an answer.
+        # Status of a question that can still be answered.
         PENDING = "pending", _("pending")
-        # A person answered; the `answered_…` columns have the details.
+        # Status after a person's answer; the `answered_…` columns have the details.
         ANSWERED = "answered", _("answered")
-        # The deadline passed; `response` is the declared default, if any.
+        # Status after the deadline has passed; `response` is the declared default, if any.
         EXPIRED = "expired", _("expired")
-        # The run ended before anybody answered.
+        # Status if the run ended before anybody answered.
         CANCELLED = "cancelled", _("cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -56,7 +56,7 @@ class Interaction(models.Model):
     status = models.CharField(
         max_length=10, choices=Status.choices, default=Status.PENDING, verbose_name=_("status")
     )
-    # 1 when asked, 2 when settled. An answer to another version came from an outdated card.
+    # Version: 1 when asked, 2 when settled. An answer for another version is from an outdated card.
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -77,7 +77,7 @@ class Interaction(models.Model):
     # Time by which the prompt should be answered; unlike `expires_at`, it settles nothing.
     due_at = models.DateTimeField(null=True, blank=True)
     escalates_at = models.DateTimeField(null=True, blank=True)
-    # {"value": a value} or, for a checkbox, {"values": [values]}; an assigned prompt adds "votes".
+    # The answer: {"value": …}, or for a checkbox {"values": […]}; an assigned prompt adds "votes".
     response = OrderedJSONField(null=True, blank=True)
     answered_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

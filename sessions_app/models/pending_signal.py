@@ -32,11 +32,11 @@ class PendingSignal(models.Model):
     )
     # Further keyword arguments for the signal's receivers.
     about = models.JSONField(default=dict, verbose_name=_("about"))
-    # Number of attempts to send.
+    # Number of attempts so far to send the signal.
     attempts = models.PositiveIntegerField(default=0, verbose_name=_("attempts"))
     # Time of the next attempt; None if there is nothing left to send.
     due_at = models.DateTimeField(db_index=True, null=True, blank=True)
-    # Outcome and time of a notice that is finished.
+    # Outcome of a notice that will not be sent again, and the time of that outcome.
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True, db_default="")
     settled_at = models.DateTimeField(null=True, blank=True)
     # Reason for the failure of the last attempt.

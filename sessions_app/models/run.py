@@ -37,7 +37,7 @@ class Run(models.Model):
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="runs", db_index=False
     )
-    # For a child run: the run that called it, and the position of the call in that run's journal.
+    # The parent of a child run, and the journal position of the parent's call that began the child.
     parent = models.ForeignKey(
         "self",
         on_delete=models.CASCADE,
@@ -94,7 +94,7 @@ class Run(models.Model):
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     # A `StopPoint`: the last call before the run was stopped. Later journal entries are clean-up.
     stop_point = models.JSONField(null=True, blank=True)
-    # Time when the first of the run's durable sleeps ends.
+    # Earliest end of the run's current durable sleeps, at which the run is resumed.
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     # The reason why a waiting run no longer fits the code, as a replay has found; else empty.
@@ -249,7 +249,7 @@ class Feedback(models.Model):
     run = models.OneToOneField(
         Run, on_delete=models.CASCADE, primary_key=True, related_name="feedback"
     )
-    # 👍 or 👎 on the page; other clients may use other values.
+    # The reaction: 👍 or 👎 on the page; other clients may use other values.
     reaction = models.CharField(max_length=20, blank=True, verbose_name=_("reaction"))
     comment = models.CharField(max_length=1024, blank=True, verbose_name=_("comment"))
     given_at = models.DateTimeField(verbose_name=_("given"))

@@ -13,7 +13,7 @@ CLUSTER = "sessions_app.hosting.dispatch.dispatcher.ProcrastinateDispatcher"
 
 
 class Announcer(Protocol):
-    """The part of a dispatcher for code that writes work: makes a host search for a key's work."""
+    """The interface of a dispatcher for writers of work: makes a host search for a key's work."""
 
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None

@@ -74,7 +74,7 @@ class Notifier:
                 await self._task
             self._task = None
         await self._flush()
-        with suppress(Exception):  # errors of the layer do not matter any more
+        with suppress(Exception):  # ignore errors of the layer, which is not used any more
             await channel_layer().close()
 
     def publish(self, tx: Transaction) -> None:

@@ -187,7 +187,7 @@ class PerUserBuilderInfo(BaseModel):
         self._active_at = time.monotonic() - (timezone.now() - at.astimezone()).total_seconds()
 
     def touch(self) -> None:
-        """Note that a session acquires or releases the builder now."""
+        """Set the time of the last use: a session acquires or releases the builder now."""
         self._active_at = time.monotonic()
 
     def record_request(self, latency_ms: float, success: bool) -> None:

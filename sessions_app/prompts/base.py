@@ -47,7 +47,7 @@ APPROVE, REJECT = "approve", "reject"
 MOST_TOGETHER = 20
 # The escape of a NUL in JSON. An escaped backslash before "u0000" matches too, which is harmless.
 ESCAPED_NUL = b"\\u0000"
-# Validation context for stored prompts; checks made when the prompt was asked are skipped.
+# Validation context for loading stored prompts: skips the checks that were made at asking.
 STORED = {"stored": True}
 MAX_TEXT = 20_000  # maximum characters of a prompt's text
 MAX_NOTE = 10_000  # maximum characters of a person's note
@@ -206,7 +206,7 @@ class FieldText:
 
     @property
     def change(self) -> str:
-        """The change on one line."""
+        """The change of the value as one line of text."""
         return f"{self.label}: {self.before} → {self.after}"
 
 
@@ -526,7 +526,7 @@ def with_details(content: Content) -> str:
 
 def dump_prompt(prompt: BaseModel) -> bytes:
     """Dump the prompt for storage: JSON, without the characters that `storable` replaces."""
-    with suppress(PydanticSerializationError):  # a lone surrogate cannot be encoded
+    with suppress(PydanticSerializationError):  # a lone surrogate fails, and is replaced below
         json = to_json(prompt)
         if ESCAPED_NUL not in json:
             return json

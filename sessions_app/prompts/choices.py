@@ -1,4 +1,4 @@
-"""Prompts answered by options."""
+"""The prompts that a person answers by choosing from options."""
 
 import json
 from collections.abc import Callable, Sequence

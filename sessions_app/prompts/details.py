@@ -21,7 +21,7 @@ COLUMNS = 8  # maximum columns of a table; a wider one is shown as JSON
 LINES = 1000  # maximum lines to compare: the time grows with the square of their number
 # Maximum characters of a text in a one-line input field; a longer text gets several lines.
 SHORT = 80
-# Unicode categories of control characters, line separators and paragraph separators.
+# Unicode categories that no one-line field shows: controls, line and paragraph separators.
 BREAKS = ("Cc", "Zl", "Zp")
 
 

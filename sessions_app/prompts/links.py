@@ -1,4 +1,4 @@
-"""Prompts that lead a person to a page elsewhere."""
+"""The prompts that lead a person to a page of another site."""
 
 import re
 from collections.abc import Callable
@@ -125,7 +125,7 @@ class OAuthPrompt(_ElsewherePrompt):
 
     input_type: Literal["oauth_consent"] = "oauth_consent"
     default: Literal["declined"] | None = None
-    # Data of a consent that this site itself manages: then the redirect back to it is the answer.
+    # The consent request, if this site itself manages the consent: the redirect back is the answer.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
     takes = gettext_noop("that somebody has signed in there, or declined")
     _leads_somewhere = field_validator("text")(_checked_url)
@@ -144,7 +144,7 @@ class OAuthPrompt(_ElsewherePrompt):
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
-        # The URL may follow an explanation why the previous answer was refused.
+        # The URL is the last paragraph, perhaps after the reason why an answer was refused.
         reason, gap, url = content["text"].rpartition("\n\n")
         details, request = details_line(content), content.get("request")
         suffix = f" ({details})" if details else ""

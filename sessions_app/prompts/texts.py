@@ -1,4 +1,4 @@
-"""Prompts answered by a text, or by being seen."""
+"""The prompts that a person answers by a text, or merely by seeing them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -26,7 +26,7 @@ def late_words(answer_result: AnswerResult) -> str:
 
 
 def claimed_words(name: str | None) -> str:
-    """Return the sentence that a person has claimed the question."""
+    """Return the sentence which tells that a person has claimed the question."""
     return gettext("%(who)s has claimed this question.") % {"who": name}
 
 

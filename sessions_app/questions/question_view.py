@@ -306,5 +306,5 @@ class QuestionView:
 
 
 def waiting_for(names: Iterable[str]) -> str:
-    """Return the sentence that a question waits for these people."""
+    """Return the sentence which tells that a question waits for these people."""
     return gettext("Waiting for %(names)s") % {"names": ", ".join(names)}

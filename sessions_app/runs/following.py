@@ -138,13 +138,13 @@ class _Cursor:
         later = Event.objects.filter(run_id=self._run, sequence__gt=self._after)
         records = read_records(later, limit=PAGE)
         if not records:
-            # Without new events, a finished run's final event was returned by an earlier call.
+            # A finished run without further events: an earlier call returned the final event.
             self.ended = _status(self._run) in Run.FINISHED and not later.exists()
         page = [event for record in records if (event := _had(record, self._after)) is not None]
         for last in records[-1:]:
             self._after = last.sequence
             is_end = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
-            # More events may follow a full page, even a final event: the run may have been resumed.
+            # Go on after a full page, even with a final event: the run may have been resumed.
             self.ended = is_end and len(records) < PAGE
         return page
 

@@ -283,7 +283,7 @@ async def acall_back(token: str, payload: object) -> Outcome:
         Invalid: the payload cannot be stored.
     """
     to = read_callback(token)
-    name = to.name.replace("%", "%25").replace(":", "%3A")  # a colon separates the id's parts
+    name = to.name.replace("%", "%25").replace(":", "%3A")  # escape colons, the id's separator
     return await asend(to.run, to.name, payload, id=f"callback:{name}:{to.id}")
 
 

@@ -105,7 +105,7 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
         for signal in signals:
             try:
                 signal.outcome, signal.error, signal.due_at = _send(signal)
-            except Exception as error:  # e.g. a signal name of another version
+            except Exception as error:  # e.g. the name of a signal that this version lacks
                 log.exception("signal.not_sent", signal=signal.name)
                 signal.outcome, signal.error, signal.due_at = "", _text_of(error), None
     finally:

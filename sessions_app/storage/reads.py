@@ -37,7 +37,7 @@ def _close_at_exit() -> None:
     for database in connections:
         with suppress(ImproperlyConfigured, ImportError):  # a driver's package may be missing
             own = connections[database]
-            own.inc_thread_sharing()  # `close` is called by the main thread at exit
+            own.inc_thread_sharing()  # allow the main thread to call `close` at exit
             atexit.register(own.close)
 
 

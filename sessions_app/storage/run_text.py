@@ -19,11 +19,11 @@ RESTARTS = """
 """
 DELETE_TEXTS = "DELETE FROM sessions_app_event WHERE run_id = %s AND type = 'text'"
 
-# Maximum number of characters of text in one event. An event is sent as a whole, and for a client
-# that does not read, it stays in memory.
+# Maximum characters of text in one event, as an event is sent as a whole, and stays in memory while
+# a client does not read.
 PART = 64 * 1024
 
-# Sequence numbers of text that a `restart` event revoked: after a crash, it is written anew.
+# Type for the sequence numbers of text that a `restart` event revoked: the text is written anew.
 TakenBack = range
 
 

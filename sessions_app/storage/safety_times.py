@@ -12,7 +12,7 @@ IDLE_TRANSACTION = 3.0
 CONNECTION_PATIENCE = 3.0
 # A worker that cannot reach the database for this long drops its runs, and writes nothing more.
 SILENCE = 4.0
-# Time for which a write is retried after the database was lost, or after a deadlock.
+# Maximum time for which a write is retried after the database was lost, or after a deadlock.
 WRITE_PATIENCE = 4.0
 # A wait for a row lock that is longer than this is a fault.
 LOCK_TIMEOUT = 6.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-# Maximum depth of JSON in a field: 20 below the limit, for objects that contain the field.
+# Maximum nesting of JSON in a field: 20 levels below the limit, for objects around the field.
 MAX_DEPTH = MOST_LEVELS - 20
 REPLACEMENT = "\ufffd"
 NUL = "\\u0000"  # the escape of a NUL character in JSON text

@@ -19,7 +19,7 @@ TAKE_SEQUENCE = """
     UPDATE sessions_app_conversation SET last_sequence = last_sequence + 1, updated_at = %s{extra}
     WHERE id = %s RETURNING last_sequence
 """
-# More columns of the conversation to change, by event type; the owner's list shows these columns.
+# SQL that changes further columns of the conversation, by event type; the owner's list shows them.
 EXTRA_ASSIGNMENTS = {
     Event.Type.USER_MESSAGE.value: ", listed_at = %s",
     Event.Type.INTERACTION.value: ", waiting = waiting + 1",
@@ -132,7 +132,7 @@ class Transaction:
 
 
 def call_all(calls: Iterable[Callable[[], None]]) -> None:
-    """Make the calls that follow a commit; a failed call stops neither the rest nor the thread."""
+    """Call the functions after a commit; an error stops neither the other calls nor the thread."""
     for call in calls:
         try:
             call()

@@ -80,7 +80,7 @@ class _Item:
     def fail(self, error: Exception) -> None:
         """Set the item's error: its transaction was rolled back, or the outcome is unknown.
 
-        Later items of the same lane then fail, too, unless the error is `Refused`.
+        Later is `Refused`, later writes of the same lane then fail, too, unless the error is `Refused`.
         """
         self.error = error
         if is_fault(error):
@@ -148,7 +148,7 @@ class Writer:
         return result
 
     def tell(self, tx: Transaction) -> None:
-        """Make the calls that wait for the commit, and announce the transaction's events."""
+        """Call the functions that wait for the commit, and announce the transaction's events."""
         call_all(tx.after_commit)
         if tx.events and self.on_commit is not None:
             call_all([partial(self.on_commit, tx)])
@@ -231,7 +231,7 @@ class _Thread(threading.Thread):
                 self._try([item])
 
     def _try(self, items: list[_Item]) -> bool:
-        """Try one transaction; return False if its items are to be tried one by one."""
+        """Try one transaction for all items; return False if each needs one of its own."""
         tx = Transaction()
         try:
             try:
@@ -257,7 +257,7 @@ class _Thread(threading.Thread):
         return True
 
     def _tell(self, tx: Transaction, items: list[_Item]) -> None:
-        """Make the calls after the commit, and then hand over the outcomes to waiting callers."""
+        """Call the functions after the commit, and then give waiting callers their outcomes."""
         self._writer.tell(tx)
         for item in items:
             if isinstance(item.future, asyncio.Future):

@@ -222,7 +222,7 @@ class Backend(ABC):
         return False
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
-        """Show text to people. `is_repeat`: an earlier execution has already shown it."""
+        """Show text to people. `is_repeat`: an earlier execution has already shown the text."""
 
     def untold(self) -> list[str]:
         """Return a script's texts since the last call of `untold`; a hosted run returns none."""

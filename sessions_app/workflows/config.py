@@ -68,7 +68,7 @@ class WorkflowConfig(BaseModel):
         return config.set_source(source, {key: entry[key] for key in keys})
 
     def set_source(self, source: type[WorkflowSource], entry: JsonObject) -> Self:
-        """Store the class that declares the workflow, and the entry's keys for that class."""
+        """Store the class that declares the workflow, and its entry's keys for that class."""
         self._source = source, entry
         return self
 

@@ -174,7 +174,7 @@ class Trace:
 
 
 def _digest(text: str, size: int) -> int:
-    # W3C Trace Context forbids an id of zero.
+    # Replace 0 by 1, because W3C Trace Context forbids an id of zero.
     return int.from_bytes(blake2b(text.encode(), digest_size=size).digest()) or 1
 
 

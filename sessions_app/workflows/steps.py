@@ -45,7 +45,7 @@ T = TypeVar("T")
 Coro: TypeAlias = Coroutine[Any, Any, T]
 
 _END = object()
-# Largest size of an integer in bits: Python refuses to parse integers of more than 4,300 digits.
+# Maximum bits of an integer in a result: Python refuses to parse more than 4,300 digits.
 MAX_BITS = 14_284
 # Characters that each number, and each part of a list or object, adds to the measured size.
 EACH_VALUE = 4

@@ -57,7 +57,7 @@ class StreamOptions:
 class PutOut(Protocol):
     """A callable that shows a piece of text to people.
 
-    `is_repeat`: an earlier execution has already shown it.
+    `is_repeat`: an earlier execution has already shown the text.
     """
 
     def __call__(self, text: str, *, is_repeat: bool) -> Awaitable[None]:
@@ -65,7 +65,7 @@ class PutOut(Protocol):
 
 
 class ReasoningSteps:
-    """The visible steps with the reasoning of a call; consecutive pieces are one step.
+    """The steps that show people a model's reasoning; consecutive pieces form one step.
 
     Steps that an earlier execution has shown are only counted, and not shown again.
     """

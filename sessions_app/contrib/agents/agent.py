@@ -42,7 +42,7 @@ from sessions_app.workflows.streams import StreamedText
 log = Log(__name__)
 
 MODEL_RETRY = Retry(attempts=3)
-# Stands in for an empty text, which some model servers refuse.
+# Content in place of an empty text, because some model servers refuse empty texts.
 NOTHING = "(nothing)"
 TOO_LARGE = "It was done. Its result is too large to be shown."
 
@@ -160,7 +160,7 @@ class Agent:
             if size > self.max_history:
                 break
             kept.append({"role": one.role, "content": _some(one.text)})
-        while kept and kept[-1]["role"] == "assistant":  # drop answers without their question
+        while kept and kept[-1]["role"] == "assistant":  # drop answers whose question was left out
             kept.pop()
         text = "\n\n".join(filter(None, [self.instructions, *problems]))
         first = [{"role": "system", "content": text}] if text else []

@@ -231,7 +231,7 @@ async def _approve(
 
 
 def _rules(schema: JsonObject) -> JsonObject:
-    """Return the allowed decisions and the argument schema, read from an interrupt's schema."""
+    """Return the allowed decisions and the arguments' schema, as found in an interrupt's schema."""
     defs = schema.get("$defs", {})
     parts: list[JsonObject] = [one.get("properties", {}) for one in (schema, *defs.values())]
     allowed = [part["type"]["const"] for part in parts if "const" in part.get("type", {})]

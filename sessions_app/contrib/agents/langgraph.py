@@ -278,7 +278,7 @@ class _Superstep:
         )
         part: Any
         begun: set[str | None] = set()
-        async for part in stream:  # a part is (namespace, (message, metadata))
+        async for part in stream:  # each item: (namespace, (message, metadata))
             message = part[1][0]
             if isinstance(message, AIMessageChunk) and (text := str(message.text)):
                 yield text if message.id in begun else self._begin(text)

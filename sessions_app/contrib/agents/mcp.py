@@ -88,9 +88,9 @@ log = Log(__name__)
 INPUT_REQUIRED, CUT_OFF = "input_required", "cut_off"
 URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
 MAX_ROUNDS = 20
-# Fields to ignore when comparing questions: a repeated call has other values in them.
+# Fields of a server's question that comparisons ignore, because each call has new values in them.
 OF_ONE_CALL = {"elicitationId", "_meta"}
-PAUSE = 0.5  # seconds before a request is repeated because the server says so
+PAUSE = 0.5  # seconds until a request is sent again, if the server asks for a repetition
 BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
 GIVEN_UP = "What the server asked was not answered. The call was given up."
 
@@ -196,11 +196,11 @@ class McpServer(Toolset):
         listed: list[ListedTool] = []
         cursor: str | None = None
         with fail_after(self._timeout):
-            for _ in range(MAX_TOOLS):  # bounded, as a server may send empty pages for ever
+            for _ in range(MAX_TOOLS):  # limit the pages: a server may send empty ones for ever
                 params = PaginatedRequestParams(cursor=cursor)
                 try:
                     page = await client.session.list_tools(params=params)
-                except ValidationError as error:  # the error's own text quotes the list
+                except ValidationError as error:  # hide the error's own text, which quotes the list
                     raise ValueError(f"{error.error_count()} faults in the list") from None
                 listed += page.tools
                 cursor = page.next_cursor
@@ -291,7 +291,7 @@ class McpServer(Toolset):
                 return {"kind": CUT_OFF, "requests": {"": question.request}}
         except MCPError as error:
             return self._refused(error, resumed)
-        except ValidationError as error:  # the error's own text quotes the answer
+        except ValidationError as error:  # hide the error's own text, which quotes the answer
             log.warning("mcp.broken_promise", server=self.name, problems=error.error_count())
             return BROKEN_PROMISE
         if isinstance(result, CallToolResult):
@@ -318,7 +318,7 @@ class McpServer(Toolset):
                 params = CallToolRequestParams(
                     **call, input_responses=answers or None, request_state=state
                 )
-                # Not `call_tool`: it would validate the result in the event loop.
+                # Do not use `call_tool`, which would validate the result in the event loop.
                 result = await client.session.send_request(CallToolRequest(params=params), RESULT)
                 if isinstance(result, CallToolResult) or not question.knows(result):
                     return result
@@ -460,7 +460,7 @@ async def _broken(result: CallToolResult, promise: JsonObject) -> str:
     if "structured_content" not in result.model_fields_set:
         return "There are no values."
     values = result.structured_content
-    if not isinstance(values, dict):  # an `$id` keeps the schema's own references within it
+    if not isinstance(values, dict):  # wrap the value; `$id` keeps the schema's references valid
         promise = {"properties": {"result": {"$id": "urn:result", **promise}}}
         values = {"result": values}
     problems = await aargument_problems(promise, values)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 
-# An escape in a JSON string, and a string without escapes; JSON has no line breaks in strings.
+# Patterns for an escape in a JSON string, and for a string without escapes (or line breaks).
 ESCAPE, STRING = re.compile(rb"\\[^\r\n]"), re.compile(rb'"[^"\r\n]*"')
 PIECE = 2**16
 
@@ -18,7 +18,7 @@ PIECE = 2**16
 class Meter:
     """A meter of the bytes and JSON values that a server has sent over a connection.
 
-    Values have a limit of their own: a megabyte of text is read at once, but a megabyte of empty
+    Values have a limit of their own: a megabyte of text is read fast, but a megabyte of empty
     objects takes seconds.
     """
 

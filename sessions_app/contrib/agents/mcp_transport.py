@@ -29,7 +29,7 @@ MAX_BYTES, MAX_VALUES = 8 * 2**20, 100_000
 # Limit per message: parts that the client turns into Python objects, each of which takes up to a
 # hundred microseconds.
 MAX_ELEMENTS = 3_000
-# Fields whose values the client keeps as JSON, without a Python object for each part.
+# Fields left out of the count, because the client creates no Python objects for their parts.
 FREE = {"structuredContent", "inputSchema", "outputSchema", "_meta", "arguments"}
 
 
@@ -56,7 +56,7 @@ class Allowance:
 
     async def limit(self, response: Response) -> None:
         """Limit the body of a response to the remaining data; a hook of the HTTP client."""
-        response.encoding = "utf-8"  # the meter counts bytes of UTF-8
+        response.encoding = "utf-8"  # force UTF-8, whose bytes the meter counts
         limit_body(response, self.take)
 
 
@@ -113,7 +113,7 @@ async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
                 return
             try:
                 await passed_on.send(message)
-            except BrokenResourceError:  # the client is closed: drop the rest
+            except BrokenResourceError:  # the client is closed: drop all further messages
                 return
 
 

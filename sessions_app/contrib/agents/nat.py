@@ -72,12 +72,12 @@ if not (installed := version("nvidia-nat-core")).startswith("1.9."):
 Source = Callable[[], AsyncIterator[Any]]
 # A function of context, provider's configuration and authentication flow that signs a user in.
 Authenticate = Callable[[Context, Any, Any], Awaitable["AuthenticatedContext"]]
-# Keys in JSON that mark an object of a pydantic model: now, and in earlier versions.
+# Keys that mark JSON as a dumped pydantic model: the present key, and that of earlier versions.
 MODEL = "__model__"
 CLASS = "__class__"
-# Name of the recording middleware, as configurations refer to it.
+# Name of the recording middleware in the toolkit's configurations.
 RECORDER = "hitl_recorder"
-# Arguments of a prompt: the toolkit accepts exactly one option, even from checkboxes.
+# Limits of a checkbox prompt: the toolkit accepts exactly one option as the answer.
 ONE = {"min_selected": 1, "max_selected": 1}
 CHOICES: dict[str, tuple[Callable[..., AnyPrompt], Any]] = {
     interactive.HumanPromptModelType.BINARY_CHOICE: (BinaryPrompt, interactive.HumanResponseBinary),
@@ -229,8 +229,8 @@ class HostedConfig:
                 steps.subscribe(recorded_run.refuse_unrecorded)
                 if session.workflow.has_single_output:
                     return as_text(await runner.result(), runner.convert)
-                # Collect all chunks before showing any: a replay could not know which ones people
-                # have read.
+                # Collect all chunks before showing any, because a replay could not tell which
+                # chunks people have already read.
                 return "".join(
                     [as_text(chunk, runner.convert) async for chunk in runner.result_stream()]
                 )
@@ -317,7 +317,7 @@ def _told_apart(options: list[Any]) -> list[Any]:
     """
     for name in ("value", "id", "label"):
         values = [getattr(option, name) for option in options]
-        with suppress(ValidationError):  # an invalid value: try the next name
+        with suppress(ValidationError):  # an option's value is invalid: try the next attribute
             for value in values:
                 Option.model_validate({"value": value})
             if len(set(map(answer_text, values))) == len(values):
@@ -351,7 +351,7 @@ def as_text(output: Any, convert: Callable[[Any, type], Any]) -> str:
         return str(convert(output, str))
     with suppress(ValueError):
         return to_json(output, fallback=str).decode()
-    return str(output)  # neither text nor JSON, e.g. bytes
+    return str(output)  # the output is neither text nor JSON, e.g. bytes
 
 
 class Recorder(FunctionMiddleware):
@@ -446,7 +446,7 @@ async def _recorded(
         async for piece in source():
             yield piece
         return
-    if middleware_context.config is not None:  # a function's call; models have no config
+    if middleware_context.config is not None:  # a function is called: a model would have no config
         run.recorded_ids.add(NatContext.get().active_function.function_id)
 
     async def stored() -> AsyncGenerator[Any, None]:
@@ -461,7 +461,7 @@ async def _recorded(
 def _described(middleware_context: "FunctionMiddlewareContext", args: tuple[Any, ...]) -> NamedCall:
     """Describe a call for the journal and for people."""
     name = middleware_context.name
-    if middleware_context.config is None:  # a call of a model; ids in its messages may be random
+    if middleware_context.config is None:  # a model is called: skip arguments, as ids may be random
         return NamedCall(name, title=_title(name, {}), text=_content, load=load)
     value = args[0] if args else None
     arguments = {} if value is None else {"input": value}

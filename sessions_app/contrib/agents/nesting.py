@@ -32,8 +32,8 @@ from sessions_app.workflows.steps import ResultType, aside, outcome
 
 Kind = JournalEntry.Kind
 Pieces = Callable[[], AsyncGenerator[Any, None]]
-# Key of a recorded error that marks inner calls before it: replay executes the call again, so that
-# the caller gets the original error.
+# JSON key in a recorded error: inner calls preceded the error. So replay executes the call again,
+# and the caller gets the original error.
 FOLLOWS = "follows"
 _END = object()
 
@@ -122,7 +122,7 @@ class NestedCalls:
             call = self._execution.call(Kind.STEP, named_call.name, *named_call.arguments)
         entry = self._execution.backend.recall(call)
         if entry is not None and entry.finished and FOLLOWS not in (entry.error or {}):
-            del self._execution.calls[call.track]  # inner calls of a recorded call are not made
+            del self._execution.calls[call.track]  # forget the track: a replay makes no inner calls
             if entry.error is not None and REFUSED in entry.error:
                 self._execution.mistake = ResultRefused(entry.error["message"])
                 raise self._execution.mistake
@@ -152,7 +152,7 @@ class NestedCalls:
             except Unrecorded as error:
                 has_run = isinstance(error, NotJson) and not (frame.counts or is_recorded)
                 mistake = ResultRefused.at(call.position, error) if has_run else error
-                self._execution.mistake = mistake  # kept even if the caller catches the error
+                self._execution.mistake = mistake  # raised again later if the caller catches it now
                 if isinstance(mistake, ResultRefused):
                     await backend.finish(call, CallResult.refused(mistake, named_call.title))
                 raise mistake from None

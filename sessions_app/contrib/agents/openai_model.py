@@ -56,7 +56,7 @@ class OpenAIModel:
             AnswerCut: the answer broke off.
             OpenAIError: the endpoint refused the request, or cannot be reached.
         """
-        request: Any = {"messages": messages}  # Any: the client's types are too narrow
+        request: Any = {"messages": messages}  # typed as Any: the client's types are too narrow
         if tools:
             request["tools"] = tools
         chunks = await self._client.chat.completions.create(
@@ -82,7 +82,7 @@ class _Answer:
 
     def __init__(self) -> None:
         self._calls: list[_CallParts] = []
-        self._latest: dict[object, _CallParts] = {}  # by the server's index of a call, or its id
+        self._latest: dict[object, _CallParts] = {}  # latest call by the server's index, or by id
         self._fields: dict[str, list[object]] = {}
         self._thoughts = ""
         self._usage: Usage | None = None

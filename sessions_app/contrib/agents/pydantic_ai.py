@@ -184,7 +184,7 @@ class HostedAgent:
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
         )
         messages = partial(_dump, result.new_messages())
-        with suppress(StepFailed):  # too long to store: later runs get the texts
+        with suppress(StepFailed):  # messages too long to store: later runs get only the texts
             await context.step(messages, name=MESSAGES)
         text = as_text(result.output)
         if isinstance(result.output, str) and "".join(durability.said).endswith(text):
@@ -252,7 +252,7 @@ class _Steps(JournalCallableOperationBackend[None]):
         """Execute an operation in a step, or return the recorded result."""
         context = Context.get()
         if isinstance(operation_id, EventStreamHandlerId):
-            return await body()  # not recorded: it only reports events
+            return await body()  # do not record a handler that only reports events
         if isinstance(operation_id, ModelRequestId) and operation_id.streaming:
             source = _ModelStream(body, apart=bool(self._said))
             piece: str | Reasoning | Recorded | None = None
@@ -261,7 +261,7 @@ class _Steps(JournalCallableOperationBackend[None]):
                     self._said.append(piece)
             return piece.response if isinstance(piece, Recorded) else None
 
-        async def execute(*_arguments: object) -> Any:  # unused: arguments are only for the journal
+        async def execute(*_arguments: object) -> Any:  # the arguments are only for the journal
             return storable(await body())
 
         if not isinstance(operation_id, ToolsetCallToolId):
@@ -438,7 +438,7 @@ async def _validate(
 
     The framework has no validator for a tool with only a JSON schema: the schema is used.
     """
-    manager: Any = ctx.tool_manager  # the framework sets this in every run
+    manager: Any = ctx.tool_manager  # never None: the framework sets it in every run
     try:
         validated = await _validated(manager, call, written)
         tool = validated.tool
@@ -504,7 +504,7 @@ async def _as_json(
     properties = tool.tool_def.parameters_json_schema.get("properties", {}) if tool else {}
     [first, *others] = [*dumped, ""]
     if others == [""] and first not in properties and isinstance(dumped[first], dict):
-        dumped = dumped[first]  # the single parameter is a model: show its fields
+        dumped = dumped[first]  # the only parameter is a model: show the model's fields
     dumped |= {
         name: written[name] for name in written if is_same_json(dumped.get(name), written[name])
     }

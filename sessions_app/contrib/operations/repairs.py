@@ -51,12 +51,12 @@ def answer(interaction: UUID, *, person: Person, value: Answer) -> AnswerResult:
 
 
 def evict(key: str) -> bool:
-    """Request that a key's builder is closed once nothing uses it. False if there is none."""
+    """Request that a host's builder is closed once unused; return False if there is none."""
     return writer.write_now(lambda tx: _evict(tx, key))
 
 
 def take_over(key: str) -> bool:
-    """Let another worker host the key. False if no host has the key, or its worker is alive."""
+    """Let another worker host the key; return False if the key has no host, or a living one."""
     return writer.write_now(lambda tx: _take_over(tx, key))
 
 
@@ -74,7 +74,7 @@ def _take_over(tx: Transaction, key: str) -> bool:
     leases = HostLease.objects.filter(pk=key, released_at=None).exclude(
         worker__in=processes.hosting_processes()
     )
-    # A raised generation makes later writes of the old host fail, in case its worker only slept.
+    # Raise the generation, so that later writes of the old host fail if its worker was only frozen.
     if not leases.update(released_at=tx.now, metrics={}, generation=F("generation") + 1):
         return False
     take_from_dead(key)
@@ -83,7 +83,7 @@ def _take_over(tx: Transaction, key: str) -> bool:
 
 
 def send_again(notice: int) -> bool:
-    """Make a waiting or given-up mail or webhook due now. False if it has been sent.
+    """Make a waiting or given-up mail or webhook due now; return False if it has been sent.
 
     The attempts are counted from zero, and quiet hours do not apply.
     """
@@ -98,7 +98,7 @@ def send_again(notice: int) -> bool:
 
 
 def give_up(notice: int) -> bool:
-    """Stop the delivery of a waiting mail or webhook. False if it does not wait."""
+    """Stop the delivery of a waiting mail or webhook; return False if it does not wait."""
 
     def change(tx: Transaction) -> bool:
         rows = PendingSignal.objects.filter(TO_BE_SENT, pk=notice)

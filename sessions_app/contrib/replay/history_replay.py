@@ -159,7 +159,7 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
                 continue
             name = history.workflow
             if name not in pools:
-                try:  # the pool builds its builder, as in a host
+                try:  # build the workflow's builder, as a host does
                     pools[name] = await WorkflowPool(registry.get(name)).build()
                 except SessionsError as error:
                     pools[name] = error
@@ -187,7 +187,7 @@ class ReplayBackend(RecordedBackend):
         self._history = history
         # Descriptions of harmless differences from the record.
         self.differences: list[str] = []
-        # Number of calls so far, and True if one of them waits for ever.
+        # `calls`: number of calls so far. `stands`: True if one of these calls waits for ever.
         self.calls = 0
         self.stands = False
 
@@ -202,7 +202,7 @@ class ReplayBackend(RecordedBackend):
         return super().recall(call)
 
     def is_beyond(self, calls: Mapping[str, int]) -> bool:
-        """Return whether the record has no call beyond these numbers of calls, given by track."""
+        """Return whether all recorded calls are made, given the number of calls made by track."""
         return self._journal.first_beyond(calls) is None
 
     def patched(self, why: str, calls: int) -> bool:

@@ -34,7 +34,7 @@ from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
 
-# Seconds that running steps get at a graceful stop.
+# Maximum seconds that running steps may take to finish at a graceful stop.
 DRAIN = 10.0
 
 

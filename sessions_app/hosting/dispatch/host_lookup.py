@@ -50,7 +50,7 @@ async def tell_hosts(hosts: HostRegistry) -> None:
 
 
 def look_up(keys: Collection[str], interactions: Collection[UUID]) -> HostLookup:
-    """Read the changes that concern these keys and interactions. Blocks: call in a thread."""
+    """Read database changes for these keys and interactions. Blocks: call in a thread."""
     leases = HostLease.objects.filter(key__in=keys)
     rows = leases.values_list("key", "generation", "evict_requested_at")
     runs = runs_needing_host().filter(key__in=keys)

@@ -224,7 +224,7 @@ class JobWorker:
         if self._task is None:
             return
         _, late = await asyncio.wait([self._task], timeout=self._duty.drain + 2 * CLOSING)
-        if late:  # the database is unreachable, so the worker cannot sign off
+        if late:  # give up: the database is unreachable, so the worker cannot sign off
             log.warning("worker.stopped_hard")
             self._task.cancel()
 

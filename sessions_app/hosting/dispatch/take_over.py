@@ -41,4 +41,4 @@ def _replace(taken_away: Iterable[sql.Row]) -> int:
 
 
 def _array(ids: Iterable[int]) -> str:
-    return f"{{{', '.join(map(str, ids))}}}"  # an array literal: Django would send a list as JSON
+    return f"{{{', '.join(map(str, ids))}}}"  # PostgreSQL array: Django would send a list as JSON

@@ -48,7 +48,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         # at the last check.
         self._served: set[int] = set()
         self._orphans: set[int] = set()
-        # Keys whose active runs all waited for slots at the last check.
+        # Keys of hosts whose active runs all waited for slots at the last check.
         self._crowded: set[str] = set()
         # Time (monotonic) since which every check of the hosts has succeeded.
         self._in_touch_since = 0.0
@@ -86,7 +86,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
 
     async def serve(self, job: Job, key: str, *, suspect: bool, places: Collection[str]) -> None:
         """Host the key while a run needs a host; this is the body of a job."""
-        # An acquired job has an id and a worker id.
+        # For type checkers: an acquired job always has an id and a worker id.
         assert job.id is not None  # noqa: S101
         assert job.worker_id is not None  # noqa: S101
         self._served.add(job.id)

@@ -68,7 +68,7 @@ class Command(BaseCommand):
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         if options["alive_file"] is not None:
-            options["alive_file"].unlink(missing_ok=True)  # a file that an earlier worker left
+            options["alive_file"].unlink(missing_ok=True)  # remove the file of an earlier worker
         duty = Duty(options["queues"], options["concurrency"], options["drain"])
         asyncio.run(self._work(duty, options["alive_file"]))
 

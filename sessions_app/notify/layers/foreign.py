@@ -31,11 +31,11 @@ class Health:
 
     @property
     def in_pause(self) -> bool:
-        """True for `PAUSE` seconds after a failed call, in which messages are dropped."""
+        """True during the `PAUSE` seconds after a failed call; messages are dropped meanwhile."""
         return self._failing and time.monotonic() < self._next
 
     def note_failure(self, error: Exception) -> None:
-        """Note that a call has failed."""
+        """Note that a call of the channel layer has failed."""
         if not self._failing:
             log.warning("notify.layer_failed", error=repr(error))
         self._failing = True
@@ -135,7 +135,7 @@ class _Reader:
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks, timeout=TIMEOUT)  # lets the layer unsubscribe
+        await asyncio.wait(self._tasks, timeout=TIMEOUT)  # give the layer time to unsubscribe
 
     async def _join(self, groups: Iterable[str]) -> None:
         async with self._naming:

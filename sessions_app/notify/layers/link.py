@@ -150,7 +150,7 @@ class RedisLink:
                 if self.up:
                     await call()
         except TimeoutError as error:
-            if self.loop.time() < deadline + LATE:  # otherwise this process was frozen
+            if self.loop.time() < deadline + LATE:  # if much later, this process itself was frozen
                 self._lose(error)
         except Exception as error:  # noqa: BLE001 - any error means a lost link
             self._lose(error)
@@ -172,7 +172,7 @@ class RedisLink:
                 await self._watch()
             except Exception as error:  # noqa: BLE001 - the link is opened again
                 self._lose(error)
-            finally:  # even if the event loop ends without a call of `close`
+            finally:  # close the link even if the event loop ends without `close`
                 await self._shut()
             await asyncio.sleep(PAUSE)
 
@@ -182,7 +182,7 @@ class RedisLink:
             self._channel = await self._remote.new_channel()
             await self._remote.group_add(self._name, self._channel)
             self._joined = set()
-            while missing := set(self._groups) - self._joined:  # other tasks may add groups
+            while missing := set(self._groups) - self._joined:  # repeat: other tasks may add groups
                 for group in missing:
                     await self._add(group)
             await self._publisher.open()
@@ -262,7 +262,7 @@ class RedisLink:
             self._pulses = 0
             if envelope["from"] != self._name:  # own messages were already delivered when sent
                 self._deliver(envelope["group"], envelope["message"])
-                await asyncio.sleep(0)  # lets listeners read before a channel is full
+                await asyncio.sleep(0)  # let listeners read, so that no channel overflows
 
 
 def seal(sender: str, group: str, message: JsonObject) -> JsonObject:

@@ -1,1 +1,1 @@
-"""Prompts answered by a form, for import by `prompts`."""
+"""The prompts that a person answers by a form, for import by `prompts`."""

@@ -192,7 +192,7 @@ def _comes_back(field: Field, value: Any) -> bool:
     if isinstance(field, forms.DurationField) or (is_time and not isinstance(value, str)):
         return False
     field = copy(field)
-    field.required = False  # an empty value is acceptable here
+    field.required = False  # accept an empty value: only exactness is tested
     if isinstance(field, forms.CharField):
         field.strip = False
     try:

@@ -34,7 +34,7 @@ VALUE_SECONDS = 0.2
 PROCESSES = 2
 # Seconds that a checker process may take to start, before it counts as failed.
 START = 10.0
-# Seconds before each repetition of a check that a run waits for.
+# Pauses in seconds before the first, second and third repetition of a check for a run.
 PAUSES = (0.5, 2.0, 8.0)
 MOST_CHECKED = 256  # maximum number of cached schemas
 
@@ -105,7 +105,7 @@ async def aargument_problems(schema: JsonObject, value: object) -> Problems:
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
-    # A check skipped on a busy machine is no result, because a replay would get a different one.
+    # Repeat a check that a busy machine skipped: if a skip were a result, a replay could differ.
     for pause in PAUSES:
         try:
             return await asyncio.get_running_loop().run_in_executor(_threads, function)

@@ -22,8 +22,8 @@ from sessions_app.questions.question_view import QuestionView
 PENDING = Q(status=Interaction.Status.PENDING)
 # Maximum rows of each kind in the short lists.
 FIRST = 5
-# Maximum number of pending questions, the earliest deadlines first, for which answerers are sought:
-# with 100,000, that would take a second.
+# Maximum number of pending questions, those with the earliest deadlines, for which answerers are
+# sought: for 100,000 questions, the search would take a second.
 LOOKED_AT = 5_000
 
 
@@ -107,7 +107,7 @@ def asked_of(prompt: Interaction) -> str:
 def read_runs() -> tuple[list[Tile], list[Need]]:
     """Count suspended runs and those that failed within a day, and list the latest ones of each."""
     page = reverse("admin:sessions_app_run_changelist")
-    # Cut to whole minutes, as in the link's filter, so that the count equals the list's.
+    # Cut the time to whole minutes, as the link's filter does, so that count and list agree.
     since = (timezone.now() - timedelta(days=1)).replace(second=0, microsecond=0)
     suspended = Run.objects.filter(status=Run.Status.SUSPENDED)
     failed = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)

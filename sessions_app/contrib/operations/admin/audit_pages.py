@@ -144,7 +144,7 @@ class Sentence:
 
     template: str
     values: dict[str, str]
-    # None if the prompt was deleted.
+    # The prompt of the entry; None if the prompt was deleted.
     prompt: Interaction | None
 
     @property

@@ -71,7 +71,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     related = ("owner",)
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
     searched = _("Search whole IDs (conversation) and user names (owner)")
-    ordering = ("-created_at",)  # not updated_at, as it has no index
+    ordering = ("-created_at",)  # not by updated_at, which has no index
     sortable_by = (run_texts.began,)
     readonly_fields = (run_texts.began, "updated", "deleted", "everything", run_texts.chat)
     fieldsets = (
@@ -114,7 +114,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, view: Callable[[], HttpResponse], page: str
     ) -> HttpResponse:
         try:
-            with transaction.atomic():  # a refusal also rolls back Django's admin log
+            with transaction.atomic():  # also undo Django's admin log if the deletion is refused
                 return view()
         except (ProtectedError, RestrictedError) as error:
             reason, keepers = error.args
@@ -228,7 +228,7 @@ class _ByRun(ReadOnlyAdmin):
         return super().get_list_filter(request) if of_one else ()
 
     def get_model_perms(self, request: HttpRequest) -> JsonObject:
-        """Hide the model on the admin's index, as its rows mean little outside of a run's page."""
+        """Hide the model on the admin's index: its rows mean little outside of a run's page."""
         return {}
 
 

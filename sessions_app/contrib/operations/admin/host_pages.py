@@ -90,7 +90,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[HostLease]:
         """Return the leases, annotated with whether the worker of each is alive."""
         rows: QuerySet[HostLease] = super().get_queryset(request)
-        # "" is no worker's name, and keeps the list from being empty, which Django cannot annotate.
+        # Add "", which names no worker, because Django cannot annotate by an empty list.
         return rows.annotate(worker_alive=Q(worker__in=["", *processes.hosting_processes()]))
 
     def read_beside(self, rows: Sequence[Any]) -> None:

@@ -84,7 +84,7 @@ FIRST = 2_000
 
 
 def _first(condition: Q, *order: OrderBy | str) -> Q:
-    """Return the condition to be among the first `FIRST` prompts of the given, indexed order."""
+    """Return the condition that a prompt is among the first `FIRST` in the given, indexed order."""
     first = Interaction.objects.filter(condition).order_by(*order)
     return Q(pk__in=first.values("pk")[:FIRST])
 
@@ -361,7 +361,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         answer = answer_in(form, request.POST)
         if answer is None:
             return False
-        person = cast(AbstractBaseUser, request.user)  # `admin_view` lets in staff only
+        person = cast(AbstractBaseUser, request.user)  # never anonymous: staff-only page
         try:
             answer_result = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
         except SessionsError as error:

@@ -226,7 +226,7 @@ def who_can_answer(interaction: Interaction) -> str:
 
 
 def _asked_groups(interaction: Interaction, people: Sequence[Any]) -> dict[UserId, list[str]]:
-    """Return, by person, the person's groups among the candidates of the question."""
+    """Return for each person the groups by which the question names the person as candidate."""
     by_person: dict[UserId, list[str]] = {}
     if have_groups():
         asked = Candidate.objects.filter(interaction=interaction, group__isnull=False)

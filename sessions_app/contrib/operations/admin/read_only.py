@@ -238,11 +238,11 @@ def operation(
 
     @admin.action(description=label, permissions=["operate"])
     def operate(page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        by = cast(AbstractBaseUser, request.user)  # the admin lets in staff only
+        by = cast(AbstractBaseUser, request.user)  # never anonymous: staff-only page
         for row in queryset:
             try:
                 is_changed = change(row, by)
-            except SessionsError as error:  # the other rows may still be changed
+            except SessionsError as error:  # report the error, and go on with the other rows
                 page.message_user(request, f"{row}: {error}", messages.ERROR)
                 continue
             if is_changed:
@@ -268,7 +268,7 @@ def column(words: "StrOrPromise", show: Callable[[Any], object], **options: Any)
 class ConditionFilter(admin.SimpleListFilter):
     """A filter of a list with a choice between named conditions."""
 
-    # By value in the query string: a label, and a function that builds the condition.
+    # The choices by value in the query string: a label, and a function that builds the condition.
     conditions: ClassVar[dict[str, tuple[Any, Callable[[], Q]]]]
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
@@ -292,13 +292,13 @@ class KnownValues(admin.AllValuesFieldListFilter):
 
 
 class DeclaredWorkflow(KnownValues):
-    """A filter by a declared workflow."""
+    """A list filter by workflow, with the declared workflows as choices."""
 
     known = staticmethod(lambda: sorted(registry.declared_workflows()))
 
 
 class Via(KnownValues):
-    """A filter by front end, with a label for each."""
+    """A list filter by the front end that was used, with a label for each front end."""
 
     known = staticmethod(lambda: VIA)
 

@@ -97,7 +97,7 @@ class RunAdmin(ReadOnlyAdmin):
     """The admin pages of runs, each with its interactions, journal and events."""
 
     owner = column(_("user"), lambda run: cells.display_name(run.conversation.owner))
-    # The message of the run's error, which people have seen.
+    # Column with the error message that people have seen.
     problem = column(_("error"), lambda run: (run.error or {}).get("message", ""))
     opinion = column(_("feedback"), lambda run: Feedback.objects.filter(run=run).first() or "")
     list_display = (
@@ -153,7 +153,7 @@ class RunAdmin(ReadOnlyAdmin):
             return row.status not in Run.FINISHED
         if action == "resume":
             return is_resumable(row)
-        if action == "send":  # a dummy row, for a list of one status, has no key
+        if action == "send":  # a row without a key stands for all rows of a filtered list
             return row.status not in Run.FINISHED and (not row.key or bool(awaited_names(row)))
         return super().applies(action, row)
 
@@ -185,7 +185,7 @@ class RunAdmin(ReadOnlyAdmin):
         form = ForkForm(request.POST or None, run=run)
         if request.method == "POST" and form.is_valid():
             position, key = form.cleaned_data["position"], form.cleaned_data["key"]
-            by = cast(AbstractBaseUser, request.user)  # the admin lets in staff only
+            by = cast(AbstractBaseUser, request.user)  # never anonymous: staff-only page
             try:
                 fork = repairs.carry_out(requests.fork, run.pk, position=position, by=by, key=key)
             except SessionsError as error:
@@ -314,7 +314,7 @@ class SendForm(forms.Form):
     def __init__(self, *args: Any, run: Run, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["key"].initial = uuid4().hex
-        # At a double click, the run may no longer wait for the sent name: keep it as a choice.
+        # Keep the sent name as a choice: at a double click, the run may no longer wait for it.
         arrivals = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
         names = dict.fromkeys([*awaited_names(run), *arrivals.values_list("name", flat=True)])
         self.fields["name"] = forms.ChoiceField(

@@ -31,7 +31,7 @@ DIRECTORY = """
         OR inet_server_addr() = '::1')
 """
 FULL = 0.9
-# Seconds that clocks may differ before a warning and an error; deadlines shift by as much.
+# Clock differences in seconds that give a warning, and an error: deadlines shift by as much.
 NEAR = 1.0
 FAR = 5.0
 GROUP = "doctor"
@@ -110,7 +110,7 @@ async def _round_trip() -> float:
         async with asyncio.timeout(TIMEOUT):
             channel = await receiver.new_channel()
             await receiver.group_add(GROUP, channel)
-            for _ in range(2):  # only the second is timed: the first connects
+            for _ in range(2):  # time only the second message: the first opens connections
                 start = time.perf_counter()
                 await sender.group_send(GROUP, {"type": "doctor"})
                 await receiver.receive(channel)

@@ -58,10 +58,10 @@ LONG = 5.0
 # Time since the last change after which a run without a host is reported: a host may be starting.
 PATIENCE = timedelta(seconds=15)
 KEYS_SHOWN = 5
-TAKE_TIMEOUT = 10.0  # seconds until a queue counts as not served
-# Seconds until taken that lead to a warning: a worker full of waiting runs takes 1 to 2 s.
+TAKE_TIMEOUT = 10.0  # seconds that a queue's workers may take to accept the test work
+# Seconds until work is taken that give a warning: a worker full of waiting runs needs 1 to 2 s.
 SLOW = 5.0
-# Seconds for the release of the tested lease, which a host without runs keeps for some seconds.
+# Timeout in seconds for the release of the test's lease: a host without runs keeps it for a while.
 RELEASE_TIMEOUT = 15.0
 LOOK = 0.02
 # Import late: the checks of a cluster need packages that only clusters install.
@@ -191,7 +191,7 @@ def _silent() -> Findings:
 
 def _has_ended(name: str) -> bool:
     """Return whether a process has certainly ended; only this machine's processes can be tested."""
-    if not CLUSTER and processes.alive():  # a local deployment has one process at a time
+    if not CLUSTER and processes.alive():  # local deployments have one process; another is alive
         return True
     host, _, pid = name.rpartition(":")
     if host != socket.gethostname():
@@ -200,7 +200,7 @@ def _has_ended(name: str) -> bool:
         os.kill(int(pid), 0)  # signal 0 tests whether the process exists
     except ProcessLookupError:
         return True
-    except PermissionError:  # the process belongs to another user
+    except PermissionError:  # the process exists, and belongs to another user
         pass
     return False
 
@@ -383,5 +383,5 @@ OF_APPLICATIONS = Check(143, "applications", _of_applications, needs="migrations
 @checks.register(TAG, checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Run all checks, or only those without the database if Django passes no databases."""
-    made = (PROJECT, WORKFLOWS)  # the runtime registers these two itself
+    made = (PROJECT, WORKFLOWS)  # already run: the runtime itself registers these checks
     return list(examine([one for one in (CHECKS if databases else STATIC) if one not in made]))

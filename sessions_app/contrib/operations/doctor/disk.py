@@ -11,10 +11,10 @@ from sessions_app.storage import sql
 
 MOUNTS = Path("/proc/self/mounts")  # this file exists on Linux only
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs")
-SYNCHRONOUS_FULL = 2  # value of PRAGMA synchronous for FULL
-FULL = 64 * 1024**2  # bytes that a busy day writes within some minutes
+SYNCHRONOUS_FULL = 2  # SQLite's number for `PRAGMA synchronous = FULL`
+FULL = 64 * 1024**2  # minimum free bytes, else an error: a busy day writes as much within minutes
 LOW = 1024**3
-# Free share of the database's size: a long read, a rebuilt index or a copied table needs room.
+# Minimum free share of the database's size: long reads, index rebuilds and table copies need room.
 SHARE = 0.1
 MAKE_ROOM = "Make room, or have old conversations deleted: KEEP_DAYS."
 

@@ -138,9 +138,9 @@ def count_deployment() -> dict[str, object]:
 
 
 def _versions() -> list[JsonObject]:
-    """Count the oldest unfinished runs by version, for workflows with more than their newest
-    version. `query` filters the list of runs; runs of a version that is not `declared` cannot
-    finish.
+    """Count the oldest unfinished runs by version, for workflows with runs of earlier versions.
+
+    `query` filters the list of runs; runs of a version that is not `declared` cannot finish.
     """
     counts: Counter[tuple[str, int]] = Counter()
     for status in UNFINISHED:
@@ -172,5 +172,5 @@ def _versions() -> list[JsonObject]:
 def _jobs() -> str:
     try:
         return reverse("admin:procrastinate_procrastinatejob_changelist")
-    except NoReverseMatch:  # only a cluster has admin pages of jobs
+    except NoReverseMatch:  # no link: only a cluster has admin pages of jobs
         return ""
