@@ -38,7 +38,7 @@ class Log:
         self._write("error", event, {"exc_info": True, **fields})
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
-        with suppress(Exception):  # a logging handler may raise any exception
+        with suppress(Exception):  # drop the line: a handler may raise any exception
             if structlog.is_configured():
                 getattr(self._structured, level)(event, **fields)
                 return

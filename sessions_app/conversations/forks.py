@@ -49,7 +49,7 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
     if source.parent_id is not None:
         raise Invalid("Another run started this one: fork that one.")
     lock_kept(tx, source.conversation_id)
-    source = find_run(run)  # the run may have been stopped before the lock was free
+    source = find_run(run)  # read again: the run may have changed before the lock was free
     conversation = source.conversation
     for run_id, _ in sql.fetch(SUBMITTED, (conversation.id, key)):
         return sql.read_uuid(run_id)

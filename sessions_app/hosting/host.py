@@ -233,7 +233,7 @@ class Host:
             selection = await self._write(look)
         except Fenced:
             self.lose()
-        except (StorageUnavailable, ConversationGone):  # a deleted conversation has no runs left
+        except (StorageUnavailable, ConversationGone):  # later, a deleted conversation has no runs
             self._not_before = time.monotonic() + RETRY_AFTER
             self._look_again()
         else:

@@ -72,7 +72,7 @@ class Stopping:
         self._limit()
         if execution.calls.total() >= stop.count:
             self._interrupt(stop)
-        else:  # a replay is under way, and will reach the stop point
+        else:  # wait: the replay under way will reach the stop point
             self._look_whether_it_stands()
 
     def go_on(self) -> None:
@@ -209,7 +209,7 @@ class RunTask:
             await self._execute()
         except asyncio.CancelledError:
             if self.run.state is RunState.WORKING:
-                raise  # cancelled by code other than the host
+                raise  # pass on a cancellation by code other than the host
             await self._finish(RunEvent.UNWOUND)
         except (Fenced, ConversationGone, StorageUnavailable) as error:
             self.run.failure = error
@@ -257,14 +257,14 @@ class RunTask:
             self.run.output.complete()
 
     async def _handle_error(self, error: BaseException) -> None:
-        if is_fault(error):  # a failure of the database, after which the run is resumed
+        if is_fault(error):  # the database failed: evict the run, to resume it later
             self.run.failure = self.run.failure or error
             await close_broken()
             self.run.move(RunEvent.CUT_OFF)
             return
         try:
             if self.run.state in (RunState.WORKING, RunState.DRAINING, RunState.LEAVING):
-                self._calls.check_match()  # workflow code may have caught NonDeterminism before
+                self._calls.check_match()  # raise NonDeterminism even if the code caught it
             if self.run.state is RunState.WORKING:
                 self._check_raised(error)
         except NonDeterminism as mismatch:
@@ -297,7 +297,7 @@ class RunTask:
             too_many = TooManyCalls(RuntimeSettings.load().MAX_CALLS)
             await self._suspend(error if event is RunEvent.MISMATCHED and error else too_many)
         elif self.run.state is RunState.FAILING:
-            if before is RunState.BROKEN:  # the database refuses data of the run
+            if before is RunState.BROKEN:  # use a new lane: the database refused data
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure
                 self.run.failure = None  # reset: only the old lane of writes has failed
             await self._report(TookTooLong() if before is RunState.OVER_TIME else error)

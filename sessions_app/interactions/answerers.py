@@ -215,7 +215,7 @@ def _might_have(permission: str) -> Q:
         if hasattr(backend, "with_perm"):
             try:
                 holders = backend.with_perm(permission, is_active=None, include_superusers=False)
-            except ValueError:  # Django's ModelBackend needs exactly one dot in a permission's name
+            except ValueError:  # the name lacks the one dot that ModelBackend requires
                 return ANYBODY
             condition |= Q(pk__in=holders.values("pk"))
     return condition

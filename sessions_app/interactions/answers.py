@@ -385,7 +385,7 @@ def _find(
         if records := find_answerable(interaction=UUID(name)):
             return records[0]
         if find_interactions(owner=by.id, interaction=UUID(name), locked=False):
-            return None  # the prompt belongs to another conversation
+            return None  # not found: the prompt is of another conversation
     pending = find_answerable(pending=True)
     if len(pending) > 1:
         raise Invalid(

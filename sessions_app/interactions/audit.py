@@ -39,7 +39,7 @@ class AuditedPrompt:
 
 
 def from_here(work: Work[T]) -> Work[T]:
-    """Wrap work so that audit entries of the writer's thread get this request's address."""
+    """Wrap work, so that audit entries made in the writer's thread get this request's address."""
     request_address = address.get()
 
     def with_address(tx: Transaction) -> T:

@@ -23,7 +23,7 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-AT_ONCE = 100  # maximum of rows that one transaction deletes
+AT_ONCE = 100  # maximum number of rows that one transaction deletes
 # Times for which released leases, and outcomes of mails and webhooks, are kept for operators.
 LEASES_KEPT = timedelta(days=1)
 NOTICES_KEPT = timedelta(days=30)

@@ -42,9 +42,9 @@ class _Runtime:
         await self.dispatcher.start()
         works = {"reports": report(self.dispatcher)}
         kind = self.dispatcher.report().kind
-        if kind == Process.Kind.BOTH:  # if there are workers, their periodic jobs do this
+        if kind == Process.Kind.BOTH:  # in a cluster, periodic jobs of workers do this
             works["maintenance"] = maintain()
-        if kind != Process.Kind.WEB:  # the process hosts runs
+        if kind != Process.Kind.WEB:  # processes that host runs also send signals
             signals = Delivery(alone=kind == Process.Kind.BOTH).main()
             works |= {"signals": signals, **{name: work() for name, work in beside_hosting.items()}}
         self.tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]

@@ -111,6 +111,6 @@ def session_model() -> type[AbstractBaseSession] | None:
         return None
     try:
         rows: type[AbstractBaseSession] = store.get_model_class()
-    except RuntimeError:  # django.contrib.sessions is not installed
+    except RuntimeError:  # no sessions: django.contrib.sessions is not installed
         return None
     return rows

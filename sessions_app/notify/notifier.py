@@ -92,7 +92,7 @@ class Notifier:
             return False
         try:
             loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:  # the loop is closed
+        except RuntimeError:  # not sent: the loop is closed
             return False
         return True
 

@@ -240,7 +240,7 @@ class Runner:
             self.failed = True
             self.execution.reasoning.end()
             advise(error)
-            self.execution.check_awaited()  # a missing `await` may be the cause of the error
+            self.execution.check_awaited()  # report a missing `await`, which may be the cause
             raise
         finally:
             self._inside = False
@@ -269,7 +269,7 @@ class Runner:
                     except StopAsyncIteration:
                         break
                     self._inside = False
-                    self._stop.check()  # the workflow may have caught the CancelledError of a stop
+                    self._stop.check()  # raise even if the workflow caught the CancelledError
                     for text in self._backend.untold():
                         yield text
                     if isinstance(chunk, StreamedText | StreamedReasoning):

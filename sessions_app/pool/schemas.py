@@ -49,7 +49,7 @@ def streaming_output(workflow: Workflow) -> type[BaseModel]:
     """
     if not workflow.streams:
         return single_output(workflow)
-    arguments = get_args(_hints(workflow).get("return"))  # `(T,)` for an AsyncIterator[T]
+    arguments = get_args(_hints(workflow).get("return"))  # (T,) if AsyncIterator[T]
     return _model(workflow, "Chunk", arguments[0] if arguments else str)
 
 
@@ -107,7 +107,7 @@ def _takes(workflow: Workflow) -> Any:
 def _hints(workflow: Workflow) -> JsonObject:
     try:
         return get_type_hints(workflow.function)
-    except (NameError, TypeError):  # an annotation uses a name imported for type checkers only
+    except (NameError, TypeError):  # no hints: a name is imported for type checkers only
         return {}
 
 

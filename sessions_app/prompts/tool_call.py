@@ -216,7 +216,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             raise Invalid(_("Choose one of the decisions that the buttons name."))
         arguments = self.arguments
         if isinstance(decision, Approve) and (edited := decision.arguments) is not None:
-            arguments = {  # keep an unchanged value exactly
+            arguments = {  # use the exact proposed value if unchanged
                 name: arguments[name] if self._is_kept(name, edited) else value
                 for name, value in edited.items()
             }

@@ -63,7 +63,7 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
     if interaction.status == Interaction.Status.CANCELLED:
         line = gettext("Cancelled – the conversation was stopped.")
     elif interaction.response is None:
-        line = prompt.error and gettext(prompt.error)  # gettext("") is the catalogue's header
+        line = prompt.error and gettext(prompt.error)  # gettext("") would return a header
     else:
         default = prompt.answer_text(interaction.response)[:LINE]
         line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}

@@ -20,7 +20,7 @@ from sessions_app.storage.records import EventRecord, read_records, trim
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.sql import read_id
 
-SHORTEST, LONGEST = 0.02, 0.5  # minimum and maximum of seconds between two queries
+SHORTEST, LONGEST = 0.02, 0.5  # minimum and maximum seconds between two queries
 PAGE = 100
 
 

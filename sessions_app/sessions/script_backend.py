@@ -91,7 +91,7 @@ class ScriptBackend(Backend):
         """Call the callback for all prompts concurrently, and return the answers."""
         try:
             return await self._slot.release_for(self._ask_all(outgoing_prompts))
-        except BaseExceptionGroup as error_group:  # an error in one callback cancels the others
+        except BaseExceptionGroup as error_group:  # raise the error that cancelled the others
             raise error_group.exceptions[0] from None
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`

@@ -122,7 +122,7 @@ def _send(pending_signal: PendingSignal) -> tuple[str, str, datetime | None]:
     try:
         interaction = pending_signal.interaction
         row = {"run": pending_signal.run} if interaction is None else {"interaction": interaction}
-    except ObjectDoesNotExist:  # the run or interaction was deleted
+    except ObjectDoesNotExist:  # drop the signal: the run or interaction is deleted
         return PendingSignal.Outcome.SETTLED, "", None
     if signal is interaction_due_soon and not _waits(interaction):
         return PendingSignal.Outcome.SETTLED, "", None
@@ -162,7 +162,7 @@ def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
         rows = PendingSignal.objects.filter(pk=signal.pk, due_at__isnull=False)
         if signal.due_at is None:
             rows.update(due_at=tx.now + pause, error=signal.error)
-        else:  # a receiver asked for a later time
+        else:  # defer the signal, as a receiver asked
             rows.update(due_at=signal.due_at, error="", attempts=0)
 
 

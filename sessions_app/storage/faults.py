@@ -44,7 +44,7 @@ def is_fault(error: BaseException | None) -> bool:
     number = getattr(error.__cause__, "sqlite_errorcode", None)
     if number is not None:
         return number & 0xFF in SQLITE  # the low byte is SQLite's primary error code
-    if type(error) is DatabaseError:  # Django also raises it when saving a deleted row
+    if type(error) is DatabaseError:  # no fault: Django raises this for a deleted row
         return hasattr(error.__cause__, "sqlstate")
     return isinstance(error, (OperationalError, InterfaceError))
 

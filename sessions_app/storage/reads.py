@@ -35,7 +35,7 @@ def make_threads(number: int, name: str) -> ThreadPoolExecutor:
 
 def _close_at_exit() -> None:
     for database in connections:
-        with suppress(ImproperlyConfigured, ImportError):  # a driver's package may be missing
+        with suppress(ImproperlyConfigured, ImportError):  # go on without a driver's package
             own = connections[database]
             own.inc_thread_sharing()  # allow the main thread to call `close` at exit
             atexit.register(own.close)

@@ -86,7 +86,7 @@ def read_id(value: UUID | str) -> UUID:
         raise NotFound(f"{value!r:.100} is no id.") from None
 
 
-@lru_cache(maxsize=1024)  # parsing a UUID takes as long as a SELECT that returns one
+@lru_cache(maxsize=1024)  # cached: parsing a UUID takes as long as a SELECT
 def _uuid_of(text: str) -> UUID:
     return UUID(text)
 

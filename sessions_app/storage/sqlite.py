@@ -34,7 +34,7 @@ INSERT_EVENT = """
 """
 
 
-@lru_cache(maxsize=16)  # all writes of a transaction have the same time
+@lru_cache(maxsize=16)  # cached: all writes of a transaction have the same time
 def _time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 

@@ -29,7 +29,7 @@ def encode(value: JsonObject) -> tuple[JsonObject, str]:
     """
     try:
         text = to_json(value).decode()
-    except PydanticSerializationError:  # half of a surrogate pair, which UTF-8 cannot encode
+    except PydanticSerializationError:  # replaced below: half of a surrogate pair
         text = NUL
     if NUL in text:
         value = storable(value)

@@ -78,7 +78,7 @@ class FairSemaphore(asyncio.Semaphore):
     def _hand_out(self) -> None:
         while self._value:
             users = filter(self._may_hold_more, self._waiting)
-            user = min(users, key=self._held.__getitem__, default=None)  # on ties: longest waiting
+            user = min(users, key=self._held.__getitem__, default=None)  # a tie: longest waiting
             if user is None:
                 return
             queue = self._waiting.pop(user)

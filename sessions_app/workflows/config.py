@@ -174,7 +174,7 @@ def _repeated_keys(node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
     nodes, seen = [node], set()
     while nodes:
         node = nodes.pop()
-        if id(node) in seen:  # a YAML alias refers to a node that was already visited
+        if id(node) in seen:  # skip a visited node, named by a YAML alias
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):

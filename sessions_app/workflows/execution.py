@@ -172,7 +172,7 @@ class Execution:
         step = running_step.get()
         if step is not None and step.caller is self:
             step.mistake = self.mistake = CalledInStep(step.name)
-        elif threading.get_ident() != self._thread:  # asyncio is not thread-safe
+        elif threading.get_ident() != self._thread:  # refuse: asyncio is not thread-safe
             self.mistake = CalledInThread()
         if self.mistake is not None:
             raise self.mistake

@@ -177,7 +177,7 @@ async def _try(function: Function, seconds: float | None) -> object:
     async with _until(None, seconds) as limit:
 
         def begin() -> None:
-            with suppress(RuntimeError):  # the timeout has passed already
+            with suppress(RuntimeError):  # ignore a timeout that has already passed
                 limit.reschedule(loop.time() + seconds)
 
         return await _call(function, begin)

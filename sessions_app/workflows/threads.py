@@ -52,7 +52,7 @@ class _Work:
         self._tell(partial(self._end, outcome))
 
     def _tell(self, call: Callable[[], object]) -> None:
-        with suppress(RuntimeError):  # the caller's event loop is closed
+        with suppress(RuntimeError):  # nobody waits: the caller's event loop is closed
             self._loop.call_soon_threadsafe(call)
 
     def _end(self, outcome: tuple[object, BaseException | None]) -> None:
@@ -94,7 +94,7 @@ class StepThreads:
         with self._changed:
             if work in self._waiting:
                 self._waiting.remove(work)
-            elif self._give_back(work):  # the thread will end after its work: replace it
+            elif self._give_back(work):  # replace the thread, which ends after its work
                 self._threads -= 1
                 self._see_to_them()
 

@@ -153,7 +153,7 @@ async def _decide(
     except ValidationError:
         return _rejected(UNCLEAR)
     allowed = review.allowed_decisions
-    # The middleware's default descriptions end with the call in Python's notation: remove that.
+    # Remove the call in Python's notation with which the middleware's default descriptions end.
     repeated = f"\n\nTool: {action.name}\nArgs: {action.args}"
     note = as_text(action.description or "").removesuffix(repeated)
     call = ToolCallDescription(action.name, action.args, review.args_schema, note)

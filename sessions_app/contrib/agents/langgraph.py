@@ -240,7 +240,7 @@ class _Superstep:
             if task not in self.before.finished:
                 for text in _texts_of(value):
                     yield self._begin(text)
-        # After a crash, the graph may be at a breakpoint that the journal lacks; do not pass it.
+        # After a crash, the graph may be at a breakpoint that the journal lacks: stop there, too.
         goes_on = not is_done and not await self._breakpoints(state)
         if goes_on:
             async for text in self._texts(self._next_input(state)):
@@ -314,7 +314,7 @@ def _texts_of(value: Any) -> list[str]:
 
 
 def _pending(interrupt: Interrupt) -> PendingInterrupt:
-    schema = getattr(interrupt, "response_schema", None)  # missing in older versions of LangGraph
+    schema = getattr(interrupt, "response_schema", None)  # older LangGraph versions have no schema
     shown = as_json(schema) if isinstance(schema, dict) else {}
     return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown)
 

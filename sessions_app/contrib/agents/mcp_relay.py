@@ -34,7 +34,7 @@ class Meter:
         data, self._held = (data[:-1], b"\\") if escapes % 2 else (data, b"")
         outside = STRING.sub(b"", ESCAPE.sub(b"", data))
         if b'"' in outside[max(outside.rfind(b"\n"), outside.rfind(b"\r")) + 1 :]:
-            self._held = b'"' + self._held  # the string continues in the next piece
+            self._held = b'"' + self._held  # the string goes on in the next piece: keep its quote
             outside, _, _ = outside.rpartition(b'"')
         self._values -= sum(map(outside.count, (b",", b"[", b"{")))
         return self._bytes >= 0 and self._values >= 0
@@ -47,7 +47,7 @@ def main(max_bytes: str, max_values: str, *command: str) -> int:
         process = subprocess.Popen(command, stdout=writes)  # noqa: S603 - the author's command
     except OSError as error:
         sys.exit(f"The MCP server is not started: {error}")
-    # SIGTERM to the process group is for the server; this program waits for the server's end.
+    # Ignore SIGTERM, which is meant for the server: this program waits for the server's end.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.close(writes)
     with process:

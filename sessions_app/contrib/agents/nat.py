@@ -414,7 +414,7 @@ class RecordingBuilder(WorkflowBuilder):
         return await super().add_function_group(name, _with_recorder(config))
 
     async def get_llm(self, llm_name: Any, wrapper_type: Any) -> Any:
-        """Make a client of a model, and have its calls recorded."""
+        """Make a client of a language model; the recorder records the client's calls."""
         client = await super().get_llm(llm_name, wrapper_type)
         described = FunctionMiddlewareContext(
             name=str(llm_name),
@@ -467,7 +467,7 @@ def _described(middleware_context: "FunctionMiddlewareContext", args: tuple[Any,
     arguments = {} if value is None else {"input": value}
     if isinstance(value, BaseModel):
         arguments = {"input": str(value)}
-        with suppress(ValueError):  # JSON is impossible, e.g. bytes are not UTF-8
+        with suppress(ValueError):  # keep the text if JSON fails, e.g. for bytes
             arguments = value.model_dump(mode="json", fallback=str)
     return NamedCall(name, (value,), _title(name, arguments), _content, load)
 

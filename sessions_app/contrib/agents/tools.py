@@ -313,7 +313,7 @@ async def validate_by_schema(schema: JsonObject, values: JsonObject) -> tuple[Js
         }
         problems = await aargument_problems(schema, filled)
         if problems and not await aargument_problems(schema, values):
-            return values, ""  # the invalid default belongs to an unused alternative of the schema
+            return values, ""  # ignore a default of an unused alternative of the schema
     texts = [f"{one}: {problem}".removeprefix(": ") for one, problem in problems.items()]
     return filled, "; ".join(texts)
 

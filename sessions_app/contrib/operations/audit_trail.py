@@ -92,7 +92,7 @@ FORMATS = {"jsonl": as_json_lines, "csv": as_csv}
 
 
 def _harmless(text: str) -> str:
-    first = normalize("NFKC", text.lstrip(" ")[:1])  # NFKC makes full-width signs plain
+    first = normalize("NFKC", text.lstrip(" ")[:1])  # full-width signs count as plain
     return f"'{text}" if first in FORMULA else text
 
 

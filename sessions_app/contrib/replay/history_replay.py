@@ -155,7 +155,7 @@ async def replay_all(runs: Iterable[UUID]) -> AsyncIterator[Replay]:
         for run in runs:
             try:
                 history = await reads.read(RunHistory.of, run)
-            except Run.DoesNotExist:  # the run was deleted since the list was made
+            except Run.DoesNotExist:  # skip a run deleted since the list was made
                 continue
             name = history.workflow
             if name not in pools:

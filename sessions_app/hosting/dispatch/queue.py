@@ -177,7 +177,7 @@ FIGURES = """
 # the time at which each periodic task was last deferred.
 PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
-AT_ONCE = 100  # maximum of keys that one transaction queues
+AT_ONCE = 100  # maximum number of keys that one transaction queues
 # Maximum of connections in the job worker's pool.
 QUEUE_POOL_SIZE = 4
 
@@ -215,7 +215,7 @@ def put(key: str, *, suspect: bool = False) -> None:
     host = HostKey(key)
     # The key of a single user has slots of its own in any worker, so the job names no limit.
     place = None if host.user else host.workflow
-    offer = registry.find(host.workflow)  # the worker that gets the job reports an unknown workflow
+    offer = registry.find(host.workflow)  # None is allowed: the worker reports unknown workflows
     queue = DEFAULT_QUEUE if offer is None else offer.config.queue
     sql.execute(PUT, (key, queue, HOST, key, key, key, suspect, place))
 

@@ -116,7 +116,7 @@ class _Reader:
     def __init__(self, layer: BaseChannelLayer, put: Callable[[JsonObject], None]) -> None:
         self._layer = layer
         self._put = put
-        self._name: str | None = None  # the channel's name; None until the layer could be reached
+        self._name: str | None = None  # channel; None until the layer was reached
         self._naming = asyncio.Lock()
         self._groups: set[str] = set()
         self._tasks = [asyncio.create_task(work()) for work in (self._receive, self._rejoin)]

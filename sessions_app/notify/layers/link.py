@@ -26,9 +26,9 @@ logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
 PULSE = 1.0  # seconds between two pulses (test messages of the process to itself)
 MISSED = 3  # number of unreturned pulses after which the link counts as dead
 PAUSE = 1.0  # seconds before the next attempt to open the link
-TIMEOUT = 0.8  # Timeout of a call of Redis in seconds; shorter than the timeouts of callers.
+TIMEOUT = 0.8  # Timeout of a call to Redis in seconds; shorter than the timeouts of callers.
 CLOSING = 5.0  # Seconds for closing a connection; generous, as the process may be frozen then.
-LATE = 0.2  # seconds of delay at which a timeout means that this process was frozen
+LATE = 0.2  # seconds of delay after which a timeout means that this process was frozen
 OPENING = 10.0  # timeout in seconds for joining all groups
 
 
@@ -251,7 +251,7 @@ class RedisLink:
         A call is interrupted, for example, if its timeout has passed while this process was frozen.
         """
         for group in set(self._groups) ^ self._joined:
-            if group in self._groups:  # other tasks may have joined or left meanwhile
+            if group in self._groups:  # look again: other tasks may have joined or left
                 await self.join(group)
             else:
                 await self.leave(group)
@@ -260,7 +260,7 @@ class RedisLink:
         while True:
             envelope = await self._remote.receive(self._channel)
             self._pulses = 0
-            if envelope["from"] != self._name:  # own messages were already delivered when sent
+            if envelope["from"] != self._name:  # skip own messages, delivered when sent
                 self._deliver(envelope["group"], envelope["message"])
                 await asyncio.sleep(0)  # let listeners read, so that no channel overflows
 

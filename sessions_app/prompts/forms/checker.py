@@ -23,7 +23,7 @@ from jsonschema_rs import (
     validator_for,
 )
 
-MEMORY = 1 << 30  # maximum bytes of address space
+MEMORY = 1 << 30  # maximum bytes of memory (address space) of this process
 MOST_PROBLEMS = 100
 LONGEST = 300  # maximum characters of an error message
 
@@ -52,9 +52,9 @@ def main(descriptor: int) -> None:
     A request is a schema and perhaps a value, each as JSON, and the seconds of processor time after
     which the kernel kills this process.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the server
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ignore Ctrl-C: it is for the server
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the timer kills the process, even in C code
-    with suppress(ValueError, OSError):  # the limit is unsupported, or already lower
+    with suppress(ValueError, OSError):  # go on if a limit is unsupported or already lower
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     connection = Connection(descriptor)
     with suppress(EOFError, ConnectionError):

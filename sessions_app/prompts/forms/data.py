@@ -208,7 +208,7 @@ class Upload(AnyFile):
         return self.attachment.open()
 
     def let_go(self) -> None:
-        """Close the stored content, if it was opened."""
+        """Close the file with the stored content, if it was opened."""
         if "file" in vars(self):
             self.file.close()
 

@@ -130,7 +130,7 @@ def _clean_value(field: Field, value: object) -> object:
         return value
     try:
         return field.to_python(value)
-    except forms.ValidationError:  # the form shows an invalid value, with an error
+    except forms.ValidationError:  # keep the value: the form shows it with an error
         return value
 
 

@@ -61,7 +61,7 @@ class LinesField(forms.CharField):
 
 
 class OfModel(forms.Form):
-    """A form from a pydantic model, which also validates the cleaned data."""
+    """A form made from a pydantic model; the model also validates the cleaned data."""
 
     model: ClassVar[type[BaseModel]]
 

@@ -147,7 +147,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
             return super().check(answer)
         except (Invalid, DatabaseError):
             raise
-        except Exception as error:  # a bug in the author's form class
+        except Exception as error:  # any error: the author's form class has a bug
             log.exception("form.failed", form=self.form)
             raise Invalid(
                 _("This form does not work at the moment. An administrator can see why.")

@@ -240,7 +240,7 @@ class _Child:
         try:
             self._connection.send(request)
             if not self._connection.poll(patience):
-                raise TimeoutError  # a slow reply: the kernel would kill the process at its limit
+                raise TimeoutError  # give up a slow reply: the kernel ends an excessive check
             reply: Reply = from_json(self._connection.recv_bytes())
         except (OSError, EOFError) as error:
             if self.end() in {-signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV}:

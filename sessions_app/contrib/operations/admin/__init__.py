@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-# Importing these three modules imports, and so registers, the pages of all modules.
+# Import these three modules, which import all others with pages: each import registers pages.
 from sessions_app.contrib.operations.admin import host_pages, prompt_pages, run_pages
 
 __all__ = ["host_pages", "prompt_pages", "run_pages"]

@@ -183,7 +183,7 @@ class ReassignForm(forms.Form):
     def clean(self) -> JsonObject:
         """Check that at least one candidate is named, and that all candidates exist."""
         data = {**self.cleaned_data}
-        if self.errors:  # the errors are shown at the fields
+        if self.errors:  # stop: the fields show their errors
             return data
         try:
             assignees = [user(name.strip()) for name in data["users"].split(",") if name.strip()]
@@ -365,7 +365,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         try:
             answer_result = repairs.answer(interaction.pk, person=Person.of(person), value=answer)
         except SessionsError as error:
-            form.full_clean()  # add_error works only after a full_clean
+            form.full_clean()  # `add_error` below needs a full_clean
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if answer_result.outcome in TAKEN:

@@ -215,7 +215,7 @@ def keys_by(model: type[Model], fields: Iterable[str], term: str) -> list[QueryS
     """
     queries = []
     for field in fields:
-        with suppress(ValidationError):  # the term cannot be an id
+        with suppress(ValidationError):  # skip the field: the term cannot be an id
             queries.append(model._default_manager.filter(**{field: term}).values("pk"))  # noqa: SLF001 - Django's documented API
     return queries
 
