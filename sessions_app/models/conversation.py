@@ -103,7 +103,7 @@ class Event(models.Model):
         STEP = "step", _("step")
         INTERACTION = "interaction", _("question")
         INTERACTION_UPDATE = "interaction_update", _("change of a question")
-        # Types of events about events about questions that people other than the conversation's owner answer.
+        # Types of events about questions that people other than the conversation's owner answer.
         ASSIGNMENT = "assignment", _("question to others")
         ASSIGNMENT_UPDATE = "assignment_update", _("change of a question to others")
 

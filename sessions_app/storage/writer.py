@@ -80,7 +80,7 @@ class _Item:
     def fail(self, error: Exception) -> None:
         """Set the item's error: its transaction was rolled back, or the outcome is unknown.
 
-        Later is `Refused`, later writes of the same lane then fail, too, unless the error is `Refused`.
+        Later items of the same lane then fail, too, unless the error is `Refused`.
         """
         self.error = error
         if is_fault(error):
