@@ -18,7 +18,7 @@ from ninja.parser import Parser
 from ninja.types import DictStrAny
 
 from chat_app.api import executions, inbox, problems, run_views
-from chat_app.api.auth import ApiKey, Bearer, Guest, Rates, Session
+from chat_app.api.auth import ApiKeyAuth, BearerAuth, GuestAuth, Rates, SessionAuth
 from chat_app.api.problems import HANDLERS, Failure
 from chat_app.identity import BadCredentials
 from chat_app.rates import Rate, rate_limits
@@ -30,7 +30,7 @@ from sessions_app.storage.connections import yield_response
 from sessions_app.storage.spool import PIECE, pieces, spool
 
 # The authentication methods, in order of precedence.
-AUTH: list[Any] = [Session(), Bearer(), ApiKey(), Guest()]
+AUTH: list[Any] = [SessionAuth(), BearerAuth(), ApiKeyAuth(), GuestAuth()]
 
 
 def _may_read_docs(view: Callable[..., Any]) -> Callable[..., Any]:

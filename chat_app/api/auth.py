@@ -24,7 +24,7 @@ class AuthenticatedRequest(HttpRequest):
     scope: JsonObject  # the connection's ASGI scope
 
 
-class Session(AuthBase):
+class SessionAuth(AuthBase):
     """The authentication by session. Any page can send the cookie, so POST needs a CSRF token."""
 
     openapi_type = "apiKey"
@@ -59,7 +59,7 @@ class _OfHeader(AuthBase):
         return await find_identity(headers={self.header: value}, request=request)
 
 
-class Bearer(_OfHeader):
+class BearerAuth(_OfHeader):
     """The authentication by a JWT or an API key in the header `Authorization: Bearer`."""
 
     openapi_type = "http"
@@ -67,7 +67,7 @@ class Bearer(_OfHeader):
     header = "authorization"
 
 
-class ApiKey(_OfHeader):
+class ApiKeyAuth(_OfHeader):
     """The authentication by an API key in the header `X-API-Key`."""
 
     openapi_type = "apiKey"
@@ -76,7 +76,7 @@ class ApiKey(_OfHeader):
     header = "x-api-key"
 
 
-class Guest(AuthBase):
+class GuestAuth(AuthBase):
     """The authentication by a guest's token, if allowed; never from another site's page."""
 
     openapi_type = "apiKey"
