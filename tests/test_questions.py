@@ -127,7 +127,7 @@ def test_a_template_that_takes_a_row_apart_is_found(template: str) -> None:
         'row.assignment["names"]',
         'row.assignment.get("votes", 1)',
         '{**row.assignment, "to": []}',
-        "Assignment.model_validate(row.assignment)",
+        "PromptAssignment.model_validate(row.assignment)",
     ],
 )
 def test_code_that_takes_a_row_apart_is_found(code: str) -> None:

@@ -19,7 +19,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Candidate, Interaction
 from sessions_app.models.interaction import NEVER
 from sessions_app.models.people import UserId, users
-from sessions_app.prompts.assignment import Assignee, Assignment
+from sessions_app.prompts.assignment import Assignee, PromptAssignment
 from sessions_app.signals import pending_signals
 from sessions_app.signals.pending_signals import Notice
 from sessions_app.storage.transaction import Transaction
@@ -71,7 +71,7 @@ class Candidates:
 class ResolvedAssignment:
     """An assignment with the database rows of its assignees, as of the time of asking."""
 
-    assignment: Assignment
+    assignment: PromptAssignment
     candidates: Candidates
     for_owner: bool
     owner: UserId
@@ -111,7 +111,7 @@ def find(assignees: Sequence[Assignee]) -> Candidates:
     return candidates
 
 
-def resolve(assignment: Assignment, owner: UserId) -> ResolvedAssignment:
+def resolve(assignment: PromptAssignment, owner: UserId) -> ResolvedAssignment:
     """Look up the assignees of an assignment. Blocks.
 
     Raises:

@@ -107,7 +107,7 @@ class Escalates(BaseModel):
     to: list[Assignee]
 
 
-class Assignment(BaseModel):
+class PromptAssignment(BaseModel):
     """The stored assignment of a prompt: the assignees `to`, and the rules.
 
     `due` and `after` are seconds since the prompt was asked, `remind` are seconds before the due
@@ -126,7 +126,7 @@ class Assignment(BaseModel):
     escalate: list[Escalates] = []
 
     @model_validator(mode="after")
-    def _in_order(self) -> "Assignment":
+    def _in_order(self) -> "PromptAssignment":
         times = [escalation.after for escalation in self.escalate]
         if times != sorted(times):
             raise ValueError("the escalations are not in the order of their times")
@@ -145,7 +145,7 @@ class Assignment(BaseModel):
             raise ValueError(f"due={self.due:g} is after the prompt's timeout={prompt.timeout:g}")
 
 
-class StoredAssignment(Assignment):
+class StoredAssignment(PromptAssignment):
     """An assignment as stored in the prompt's row: `names` are the display names of `to`.
 
     `note` has the note (`text`) of the last person (`by`) to hand the prompt on.
@@ -182,7 +182,7 @@ def make_assignment(  # noqa: PLR0913 - a declaration, read like a form
     due: float | None = None,
     remind: float | Iterable[float] = (),
     escalate: Escalation | Iterable[Escalation] = (),
-) -> Assignment | None:
+) -> PromptAssignment | None:
     """Build the assignment from the author's arguments; None without `to`.
 
     Raises:
@@ -203,7 +203,7 @@ def make_assignment(  # noqa: PLR0913 - a declaration, read like a form
         votes = len(assignee_list)
     if are_users and not escalations and votes > len(assignee_list):
         raise ValueError(f"votes={votes} of {len(assignee_list)} people")
-    return Assignment(
+    return PromptAssignment(
         to=assignee_list,
         four_eyes=four_eyes,
         share=share,

@@ -140,7 +140,7 @@ Answer = TextAnswer | JsonAnswer | PageAnswer
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class PromptVote:
     """A person's answer to a prompt that needs the same answer from several people.
 
     `note` may be empty; `via` is the front end of the answer.
@@ -165,7 +165,7 @@ class Response:
     by: str | None
     at: datetime | None
     is_default: bool
-    votes: tuple[Vote, ...] = field(default=(), kw_only=True)
+    votes: tuple[PromptVote, ...] = field(default=(), kw_only=True)
 
     @property
     def content(self) -> Self:
@@ -309,14 +309,14 @@ class Prompt(BaseModel, Generic[R]):
         """Build the typed response from the result of `check`."""
         return cast("R", self.response(stored["value"], **attribution))
 
-    def votes_in(self, stored: JsonObject) -> tuple[Vote, ...]:
+    def votes_in(self, stored: JsonObject) -> tuple[PromptVote, ...]:
         """Return the votes in a stored response."""
         votes = []
         for record in stored.get("votes", ()):
             at = datetime.fromisoformat(record["at"])
             vote = self.respond(record, by=record["by"], at=at, is_default=False)
             note = record.get("note", "")
-            votes.append(Vote(record["by"], at, vote.value, record["via"], note))
+            votes.append(PromptVote(record["by"], at, vote.value, record["via"], note))
         return tuple(votes)
 
     @property

@@ -22,7 +22,7 @@ from sessions_app.journal.journal import (
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
 from sessions_app.prompts import AnyPrompt, load_typed_prompt
-from sessions_app.prompts.assignment import Assignment
+from sessions_app.prompts.assignment import PromptAssignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.transaction import Transaction
 from sessions_app.workflows import registry
@@ -45,7 +45,7 @@ class OutgoingPrompt:
     call: Call
     prompt: AnyPrompt
     json: bytes
-    assignment: Assignment | None = None
+    assignment: PromptAssignment | None = None
 
 
 @dataclass(frozen=True, slots=True)

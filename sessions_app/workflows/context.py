@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from sessions_app.errors import NoPerson, NoRun
 from sessions_app.models import AttachedFile, JournalEntry
 from sessions_app.prompts import Prompt, Response
-from sessions_app.prompts.assignment import Assignment, Escalation, To, make_assignment
+from sessions_app.prompts.assignment import Escalation, PromptAssignment, To, make_assignment
 from sessions_app.workflows.backend import ChildCall
 from sessions_app.workflows.callbacks import callback_url
 from sessions_app.workflows.execution import Execution
@@ -519,7 +519,7 @@ class Context:
         used = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
         self._execution.record_once(Kind.USAGE, lambda: used)
 
-    async def _ask(self, prompt: Prompt[R], assignment: Assignment | None) -> R:
+    async def _ask(self, prompt: Prompt[R], assignment: PromptAssignment | None) -> R:
         return (await self._execution.ask([prompt], assignment))[0]
 
 

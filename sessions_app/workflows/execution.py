@@ -40,7 +40,7 @@ from sessions_app.journal.journal import (
 from sessions_app.journal.tracks import current_track, place_of
 from sessions_app.models import JournalEntry
 from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt, on_one_card
-from sessions_app.prompts.assignment import Assignment
+from sessions_app.prompts.assignment import PromptAssignment
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.storage.transaction import Transaction
@@ -259,7 +259,7 @@ class Execution:
             self.backend.note(call, CallResult(title=name, payload=payload))
 
     async def ask(
-        self, prompts: Sequence[Prompt[R]], assignment: Assignment | None, together: str = ""
+        self, prompts: Sequence[Prompt[R]], assignment: PromptAssignment | None, together: str = ""
     ) -> list[R]:
         """Ask prompts and return their responses, for `Context.ask_all`."""
         for prompt in prompts:
