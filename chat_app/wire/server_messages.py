@@ -226,7 +226,7 @@ class UserContent(_Strict):
     fork: ForkContent | None = None
 
 
-class Conversation(EventMessage):
+class ConversationMessage(EventMessage):
     """A user message, also of another tab."""
 
     type: Literal["conversation_message"]
