@@ -1,6 +1,6 @@
 """The links to pages of applications, on the settings page and in the sidebar.
 
-An application adds a link in the `ready()` of its AppConfig: `settings_entries.add(Entry(…))`.
+An application adds a link in the `ready()` of its AppConfig: `settings_entries.add(MenuEntry(…))`.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MenuEntry:
     """A link for signed-in people: title, URL, and whether the link is offered now."""
 
     title: Promise | str
@@ -22,13 +22,13 @@ class Entries:
     """The entries of the installed applications, in the order of INSTALLED_APPS."""
 
     def __init__(self) -> None:
-        self._by_url_name: dict[str, Entry] = {}
+        self._by_url_name: dict[str, MenuEntry] = {}
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: MenuEntry) -> None:
         """Add an entry; replace an entry with the same URL."""
         self._by_url_name[entry.url_name] = entry
 
-    def offered(self) -> list[Entry]:
+    def offered(self) -> list[MenuEntry]:
         """List the entries that are offered now."""
         return [entry for entry in self._by_url_name.values() if entry.is_offered()]
 

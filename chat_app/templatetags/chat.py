@@ -38,13 +38,13 @@ def brand() -> Brand:
 
 
 @register.simple_tag
-def sidebar_entries() -> list[entries.Entry]:
+def sidebar_entries() -> list[entries.MenuEntry]:
     """List the sidebar entries that applications offer now."""
     return entries.sidebar_entries.offered()
 
 
 @register.simple_tag
-def settings_entries() -> list[entries.Entry]:
+def settings_entries() -> list[entries.MenuEntry]:
     """List the entries that applications offer in the settings now."""
     return entries.settings_entries.offered()
 

@@ -24,7 +24,7 @@ from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.run_states import RunEvent
 from sessions_app.hosting.waiting import RunWaits
 from sessions_app.interactions.assigning import resolve
-from sessions_app.journal.journal import Call, CallResult, Entry
+from sessions_app.journal.journal import Call, CallResult, JournalRecord
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.prompts import AnyPrompt
 from sessions_app.settings import RuntimeSettings
@@ -311,7 +311,7 @@ class RecordedCalls(RecordedBackend):
             await self.waits.sleep(call, until, is_recorded=is_recorded)
         await self._run.record(run_writes.awake)
 
-    def _note(self, entry: Entry, mismatch: str) -> None:
+    def _note(self, entry: JournalRecord, mismatch: str) -> None:
         if mismatch not in ("", entry.difference):
             self._run.record(run_writes.note_difference, entry.call, mismatch)
 

@@ -61,7 +61,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalRecord:
     """A journal entry: the record of one call. For an `ask`, `interaction` is the row's id.
 
     `sequence`: the number of the last event in the log when the entry was stored. `difference`: how
@@ -268,7 +268,9 @@ def _in_order(value: object) -> object:
 class Journal:
     """The recorded calls of one run, read from the database when a host starts the run."""
 
-    def __init__(self, entries: dict[int, Entry], patches: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, entries: dict[int, JournalRecord], patches: Mapping[str, int] | None = None
+    ) -> None:
         self._entries = entries
         self._places = {e.call.place: e.call.position for e in entries.values() if e.call.place}
         cut = [e for e in entries.values() if e.call.kind == STREAM and not e.finished]
@@ -287,7 +289,7 @@ class Journal:
         return cls({entry.call.position: entry for entry in entries}, patches)
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[JournalRecord]:
         """The entries, sorted by position."""
         return [self._entries[position] for position in sorted(self._entries)]
 
@@ -329,7 +331,7 @@ class Journal:
         """Return the recorded position of a place in a track, or a new position above `after`."""
         return self._places.get(place) or max(after, self.last_position) + 1
 
-    def recall(self, call: Call) -> Entry | None:
+    def recall(self, call: Call) -> JournalRecord | None:
         """Return the entry at the call's position, if any.
 
         Raises:
@@ -364,7 +366,7 @@ class Journal:
             self._unpatched.add(why)
         return False if why in self._unpatched else None
 
-    def first_beyond(self, calls: Mapping[str, int]) -> Entry | None:
+    def first_beyond(self, calls: Mapping[str, int]) -> JournalRecord | None:
         """Return the first entry that a replay with these numbers of calls has not reached."""
         beyond = [
             entry
@@ -389,8 +391,8 @@ class Journal:
             )
 
 
-def _of_row(row: JournalEntry) -> Entry:
-    return Entry(
+def _of_row(row: JournalEntry) -> JournalRecord:
+    return JournalRecord(
         Call(row.position, row.kind, row.name, row.arguments, row.place),
         row.result,
         row.error,
@@ -400,8 +402,8 @@ def _of_row(row: JournalEntry) -> Entry:
     )
 
 
-def _of_interaction(row: Interaction) -> Entry:
-    return Entry(
+def _of_interaction(row: Interaction) -> JournalRecord:
+    return JournalRecord(
         Call(row.position or 0, ASK, row.name, place=row.place),
         row.response,
         None,

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, PrivateAttr
 
-from sessions_app.journal.journal import STREAM, Call, Entry, Journal
+from sessions_app.journal.journal import STREAM, Call, Journal, JournalRecord
 from sessions_app.journal.tracks import gather_of
 
 
@@ -69,7 +69,7 @@ class StopPoint(BaseModel):
             self._raise(call.track)
         return is_clean_up
 
-    def check(self, call: Call, entry: Entry | None) -> None:
+    def check(self, call: Call, entry: JournalRecord | None) -> None:
         """Raise CancelledError if this call began before the stop, but did not end before it.
 
         An interrupted stream counts as ended with its pieces up to the stop.

@@ -13,8 +13,8 @@ from sessions_app.errors import NonDeterminism, SessionsError, Unrecorded
 from sessions_app.journal.journal import (
     Call,
     CallResult,
-    Entry,
     Journal,
+    JournalRecord,
     difference,
     prompt_difference,
     read_recorded,
@@ -62,12 +62,14 @@ class StoredResponse:
     prompt: AnyPrompt | None = None
 
 
-def recorded_response(entry: Entry) -> StoredResponse:
+def recorded_response(entry: JournalRecord) -> StoredResponse:
     """Return the outcome of an interaction that a journal entry records."""
     return StoredResponse(entry.result, entry.by, entry.settled_at, is_default=entry.is_default)
 
 
-def asked_before(entry: Entry, outgoing_prompt: OutgoingPrompt) -> tuple[AnyPrompt | None, str]:
+def asked_before(
+    entry: JournalRecord, outgoing_prompt: OutgoingPrompt
+) -> tuple[AnyPrompt | None, str]:
     """Return the recorded prompt if it differs from the new one, and a description of the
     difference.
 
@@ -177,7 +179,7 @@ class Backend(ABC):
             NonDeterminism: the journal has further calls.
         """
 
-    def recall(self, call: Call) -> Entry | None:
+    def recall(self, call: Call) -> JournalRecord | None:
         """Return the journal's entry for the call, if there is one.
 
         Raises CancelledError if the run was stopped during this call.
@@ -281,7 +283,7 @@ class RecordedBackend(Backend):
         if self.stop is not None:
             self.stop.have_raised_in(track)
 
-    def recall(self, call: Call) -> Entry | None:
+    def recall(self, call: Call) -> JournalRecord | None:
         """Return the call's entry; remember a mismatch, as the workflow may catch the error."""
         try:
             entry = self._journal.recall(call)
@@ -308,5 +310,5 @@ class RecordedBackend(Backend):
         self.check_match()
 
     @abstractmethod
-    def _note(self, entry: Entry, mismatch: str) -> None:
+    def _note(self, entry: JournalRecord, mismatch: str) -> None:
         """Note for operators how a call's arguments differ from its entry; empty if equal."""

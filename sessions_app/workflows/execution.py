@@ -33,7 +33,7 @@ from sessions_app.journal.journal import (
     REFUSED,
     Call,
     CallResult,
-    Entry,
+    JournalRecord,
     describe_arguments,
     read_recorded,
 )
@@ -352,7 +352,7 @@ class Execution:
             await self.backend.finish(call, record)
         return await aside(partial(returns.load, stored), stored)
 
-    def _recorded(self, entry: Entry, call: Call, returns: ResultType) -> Any:
+    def _recorded(self, entry: JournalRecord, call: Call, returns: ResultType) -> Any:
         """Return the recorded result of a step, or raise its error."""
         if entry.error is None:
             return read_recorded(returns.load, entry.result, call)
@@ -373,7 +373,7 @@ class Execution:
         """Call the function in a transaction of the backend, unless its result is recorded."""
         self.check_may_call()  # check again: the call's coroutine may be awaited inside of a step
         returns = result_type(plain(function.func), call.name)
-        call_result: Entry | Attempted | None = self._finished_entry(call)
+        call_result: JournalRecord | Attempted | None = self._finished_entry(call)
         if call_result is None:
             async with self.backend.working(call):
                 running_step = RunningStep(self, call.name)
@@ -396,7 +396,7 @@ class Execution:
         self._put_out_texts.append(text)
         await self.backend.put_out(text, is_repeat=is_repeat)
 
-    def _finished_entry(self, call: Call) -> Entry | None:
+    def _finished_entry(self, call: Call) -> JournalRecord | None:
         """Return the entry of the call if it is finished."""
         entry = self.backend.recall(call)
         return entry if entry is not None and entry.finished else None

@@ -32,7 +32,7 @@ from tenacity import (
 )
 
 from sessions_app.errors import NotJson, ResultRefused, TooLarge, Unrecorded
-from sessions_app.journal.journal import REFUSED, CallResult, Entry
+from sessions_app.journal.journal import REFUSED, CallResult, JournalRecord
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, is_storable
@@ -320,7 +320,7 @@ class ResultType:
         """Convert stored JSON values to a result of the annotated type."""
         return self._adapter.validate_python(stored, by_alias=True, by_name=True)
 
-    def load_refused(self, entry: Entry) -> Any:
+    def load_refused(self, entry: JournalRecord) -> Any:
         """Load a stored result that its annotation refused, once the annotation has changed.
 
         Raises:

@@ -5,7 +5,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.notifications.settings import NotificationSettings
-from chat_app.page.entries import Entry, settings_entries
+from chat_app.page.entries import MenuEntry, settings_entries
 from sessions_app.settings import Section
 
 
@@ -25,5 +25,5 @@ class NotificationsConfig(AppConfig):
         import_string("chat_app.contrib.notifications.notices.connect")()
         title = _("E-mail about questions")
         settings_entries.add(
-            Entry(title, "chat:mail_settings", lambda: bool(NotificationSettings.load().MAIL))
+            MenuEntry(title, "chat:mail_settings", lambda: bool(NotificationSettings.load().MAIL))
         )

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.oauth.settings import OAuthSettings
-from chat_app.page.entries import Entry, settings_entries
+from chat_app.page.entries import MenuEntry, settings_entries
 from sessions_app.settings import Section
 
 
@@ -22,5 +22,5 @@ class OAuthConfig(AppConfig):
         """Offer the page of connected accounts if providers are configured."""
         title = _("Connected accounts")
         settings_entries.add(
-            Entry(title, "chat:accounts", lambda: bool(OAuthSettings.load().OAUTH_PROVIDERS))
+            MenuEntry(title, "chat:accounts", lambda: bool(OAuthSettings.load().OAUTH_PROVIDERS))
         )

@@ -35,7 +35,7 @@ from chat_app.page.conversation.conversation_page import (
     read_text,
 )
 from chat_app.page.conversation.file_views import refusal
-from chat_app.page.inbox.inbox_entries import Entry, make_entries
+from chat_app.page.inbox.inbox_entries import InboxEntry, make_entries
 from chat_app.page.page_threads import download, make, yield_texts
 from chat_app.page.settings.script_texts import FILES, WORDS
 from chat_app.page.sidebar import export as exporting
@@ -371,7 +371,7 @@ def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
     return find_deleted(owner, name) if name and is_storable(name) else None
 
 
-def _read_waiting(reader: UserId) -> list[Entry]:
+def _read_waiting(reader: UserId) -> list[InboxEntry]:
     """Return the first questions of a person's inbox, without notifications, which ask nothing."""
     prompts = read_inbox(reader, InboxQuery()).prompts
     questions = [prompt for prompt in prompts if prompt.name not in seen_types()]

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from chat_app.inbox.inbox_parts import MOST_SEARCHED, RELATED_ROWS, InboxQuery, find_ids
 from chat_app.page.cards import Card
-from chat_app.page.inbox.inbox_entries import Entry, digest
+from chat_app.page.inbox.inbox_entries import InboxEntry, digest
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction
 from sessions_app.models.people import UserId
@@ -51,7 +51,7 @@ class Group:
 
     kind: Kind | None
     count: int
-    entries: Sequence[Entry]
+    entries: Sequence[InboxEntry]
 
     @property
     def words(self) -> str:
@@ -77,7 +77,7 @@ class Bar:
 
 
 def group_alike(
-    entries: Sequence[Entry], reader: UserId, ids: Sequence[UUID]
+    entries: Sequence[InboxEntry], reader: UserId, ids: Sequence[UUID]
 ) -> tuple[list[Group], list[Bar]]:
     """Group similar entries at the first of them; count similar prompts among all `ids`."""
     kinds = {entry.interaction.pk: _kind(entry) for entry in entries if entry.card}
@@ -86,7 +86,7 @@ def group_alike(
     everywhere = [*kinds.values(), *(_read_kinds(rest, reader).values() if kinds else ())]
     counts = Counter(kind.question for kind in everywhere if kind)
     answer_counts = Counter(kind.answers for kind in everywhere if kind)
-    groups: dict[object, list[Entry]] = {}
+    groups: dict[object, list[InboxEntry]] = {}
     bars: dict[str, Bar] = {}
     for entry in entries:
         kind = kinds.get(entry.interaction.pk)
@@ -128,7 +128,7 @@ def _read_kinds(ids: Sequence[UUID], reader: UserId) -> dict[UUID, Kind | None]:
     return {pk: kind_of(*facts) for pk, *facts in rows}
 
 
-def _kind(entry: Entry) -> Kind | None:
+def _kind(entry: InboxEntry) -> Kind | None:
     interaction = entry.interaction
     return kind_of(interaction.run.workflow, interaction.prompt, entry.owner)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.utils.translation import gettext
 
 from chat_app.inbox.inbox_parts import find_prompt
-from chat_app.page.inbox.inbox_entries import Entry, make_entries
+from chat_app.page.inbox.inbox_entries import InboxEntry, make_entries
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId, full_name
 from sessions_app.prompts import APPROVE
@@ -40,7 +40,7 @@ def read_confirmation(reader: UserId, name: str) -> Confirmation | None:
     return Confirmation(words, entry.question, prompt.pk, is_claim) if words else None
 
 
-def _words(entry: Entry) -> str:
+def _words(entry: InboxEntry) -> str:
     interaction = entry.interaction
     if entry.my_vote and interaction.answered_by_id != entry.reader:
         alike = sum(vote.answer == entry.my_vote for vote in entry.votes)
@@ -57,7 +57,7 @@ def _words(entry: Entry) -> str:
     return _handed_on(interaction, entry.reader)
 
 
-def _answered(entry: Entry) -> str:
+def _answered(entry: InboxEntry) -> str:
     stored_answer = entry.interaction.response or {}
     if decision := entry.prompt.decision(stored_answer):
         return gettext("Approved") if decision == APPROVE else gettext("Rejected")

@@ -44,7 +44,7 @@ WORDS: dict[str, str | Promise] = {
 
 
 @dataclass(frozen=True)
-class Entry(QuestionView):
+class InboxEntry(QuestionView):
     """A prompt in a list; `card` is set if the reader may answer the prompt now."""
 
     card: Card | None = None
@@ -89,15 +89,15 @@ def make_entries(
     *,
     may_answer: bool = True,
     typed_answer: TypedAnswer | None = None,
-) -> list[Entry]:
+) -> list[InboxEntry]:
     """Build list entries for prompts, in the order of the prompts. Blocks: call it in a thread."""
     return [
         replace(entry, card=_card(entry, typed_answer))
-        for entry in Entry.of_all(prompts, reader, may_answer=may_answer)
+        for entry in InboxEntry.of_all(prompts, reader, may_answer=may_answer)
     ]
 
 
-def _card(entry: Entry, typed_answer: TypedAnswer | None) -> Card | None:
+def _card(entry: InboxEntry, typed_answer: TypedAnswer | None) -> Card | None:
     if not entry.can_answer:
         return None
     prompts = on_card(entry.interaction)
@@ -133,7 +133,7 @@ class PromptPage:
     `shared_messages` is the conversation, if the workflow shares the conversation with the reader.
     """
 
-    entry: Entry
+    entry: InboxEntry
     history: Sequence[PromptHistoryEntry]
     shared_messages: Sequence[SharedMessage]
 

@@ -57,7 +57,7 @@ FIELDS = (
 )
 
 
-class Section(IntegerChoices):
+class SidebarSection(IntegerChoices):
     """A section of the list, in display order."""
 
     NEEDS_YOU = 0, _("Needs you")
@@ -67,7 +67,7 @@ class Section(IntegerChoices):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SidebarEntry:
     """A conversation in the list. An empty `state` means that no state is shown.
 
     `question` is the waiting question with the next deadline, or a note if nothing is asked;
@@ -90,22 +90,22 @@ class Entry:
         return self.state in ("needs-you", "working", "waiting")
 
     @property
-    def section(self) -> Section:
+    def section(self) -> SidebarSection:
         """The section of the list in which this conversation is shown."""
         if self.question:
-            return Section.NEEDS_YOU
+            return SidebarSection.NEEDS_YOU
         if self.state == "waiting":
-            return Section.WAITING
+            return SidebarSection.WAITING
         is_today = timezone.localdate(self.at) == timezone.localdate()
-        return Section.TODAY if is_today else Section.EARLIER
+        return SidebarSection.TODAY if is_today else SidebarSection.EARLIER
 
 
 class ShownSection(NamedTuple):
     """A section as shown: the visible entries and the folded entries."""
 
     label: str
-    entries: list[Entry]
-    folded: list[Entry]
+    entries: list[SidebarEntry]
+    folded: list[SidebarEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Sidebar:
     `waiting_count` counts the questions in the person's inbox.
     """
 
-    entries: list[Entry]
+    entries: list[SidebarEntry]
     next_limit: int
     query: str
     waiting_count: int
@@ -126,7 +126,7 @@ class Sidebar:
         """The sections with entries. Search results are never folded."""
         for section, entries in groupby(self.entries, key=lambda entry: entry.section):
             section_entries = list(entries)
-            is_folded = section is Section.NEEDS_YOU and not self.query
+            is_folded = section is SidebarSection.NEEDS_YOU and not self.query
             shown_count = UNFOLDED if is_folded else len(section_entries)
             yield ShownSection(
                 section.label, section_entries[:shown_count], section_entries[shown_count:]
@@ -223,7 +223,7 @@ def _waiting_then_newest(owner: UserId, condition: Q, limit: int) -> list[UUID]:
 
 def _entries(
     ids: list[UUID], always: Q, waiting_counts: dict[UUID, _WaitingCount]
-) -> tuple[list[Entry], bool]:
+) -> tuple[list[SidebarEntry], bool]:
     """Read the entries, and whether assigned prompts may wait: without any, a query can be skipped.
 
     Conversations that meet the condition `always` but are not among the ids come last.
@@ -255,11 +255,11 @@ def _entries(
     return [_entry(rows[pk], waiting_counts.get(pk)) for pk in listed_ids], is_assigned
 
 
-def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> Entry:
+def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> SidebarEntry:
     # Show no waiting question if the only prompt was answered after the count.
     unanswered = waiting_count if waiting_count and row["text"] else None
     state, words = _state(row, needs_you=unanswered is not None)
-    return Entry(
+    return SidebarEntry(
         conversation_id=row["conversation_id"],
         title=row["title"] or row["conversation_id"],
         workflow=registry.title_of(row["workflow"]),

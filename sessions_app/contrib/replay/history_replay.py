@@ -17,7 +17,7 @@ from django.utils import timezone
 from pydantic import BaseModel, ConfigDict
 
 from sessions_app.errors import NotReplayable, SessionsError
-from sessions_app.journal.journal import Call, CallResult, Entry, Journal, line_of
+from sessions_app.journal.journal import Call, CallResult, Journal, JournalRecord, line_of
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.json_types import JsonObject
 from sessions_app.models import JournalEntry, Run, attached_files
@@ -64,7 +64,7 @@ class RunHistory(BaseModel):
     metadata: JsonObject
     # The last call before the run was stopped by a person, if clean-up calls followed.
     stop: StopPoint | None = None
-    journal: list[Entry]
+    journal: list[JournalRecord]
     # Results of `context.history` calls, by position.
     past: dict[int, list[PastMessage]]
 
@@ -196,7 +196,7 @@ class ReplayBackend(RecordedBackend):
         if self.stop is not None:
             self.stop.has_passed(call)
 
-    def recall(self, call: Call) -> Entry | None:
+    def recall(self, call: Call) -> JournalRecord | None:
         """Return the recorded entry of a call, and count the call."""
         self.calls += 1
         return super().recall(call)
@@ -261,7 +261,7 @@ class ReplayBackend(RecordedBackend):
         self.stands = True
         await asyncio.get_running_loop().create_future()
 
-    def _note(self, entry: Entry, mismatch: str) -> None:
+    def _note(self, entry: JournalRecord, mismatch: str) -> None:
         if mismatch:
             self.differences.append(f"position {entry.call.position}, {entry.call}: {mismatch}")
 

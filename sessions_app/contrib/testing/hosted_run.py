@@ -12,7 +12,7 @@ from sessions_app.contrib.replay.history_replay import RunHistory
 from sessions_app.contrib.testing.polling import PATIENCE, until
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.interactions import answers
-from sessions_app.journal.journal import Entry, Journal
+from sessions_app.journal.journal import Journal, JournalRecord
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.models.people import Person
 from sessions_app.prompts import AnyPrompt, Given, JsonAnswer
@@ -122,7 +122,7 @@ class HostedRun:
         run = await self.rest()
         return str(run.status)
 
-    async def journal(self) -> list[Entry]:
+    async def journal(self) -> list[JournalRecord]:
         """Return the entries of the journal, in the order of calls."""
         await self.rest()
         return await reads.read(lambda: Journal.load(self.id).entries)

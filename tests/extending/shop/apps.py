@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.utils.module_loading import import_string
 
-from chat_app.page.entries import Entry, settings_entries, sidebar_entries
+from chat_app.page.entries import MenuEntry, settings_entries, sidebar_entries
 from sessions_app.settings import Section
 from tests.extending.shop.settings import ShopSettings
 
@@ -20,6 +20,6 @@ class ShopConfig(AppConfig):
         # They need models, which can be imported from here on only.
         for module in ("channel", "forks", "checks"):
             import_string(f"{self.name}.{module}.connect")()
-        hours = Entry("Opening hours", "chat:hours", is_offered=lambda: True)
+        hours = MenuEntry("Opening hours", "chat:hours", is_offered=lambda: True)
         settings_entries.add(hours)
         sidebar_entries.add(hours)

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from sessions_app import runs
-from sessions_app.journal.journal import Entry, Journal
+from sessions_app.journal.journal import Journal, JournalRecord
 from sessions_app.models import Interaction, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, RadioPrompt, TextPrompt, WorkflowError
@@ -124,7 +124,7 @@ async def test_an_answer_that_comes_while_the_journal_is_read_says_who_gave_it()
                 outcomes.append(answering.result(10))
             return query_result
 
-        def load() -> list[Entry]:
+        def load() -> list[JournalRecord]:
             with connection.execute_wrapper(answer_after_the_first):
                 return Journal.load(run).entries
 

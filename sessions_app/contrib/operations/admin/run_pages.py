@@ -38,7 +38,7 @@ from sessions_app.contrib.operations.admin.read_only import (
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.conversations.resumption import is_resumable
 from sessions_app.errors import SessionsError
-from sessions_app.journal.journal import Entry, Journal
+from sessions_app.journal.journal import Journal, JournalRecord
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Arrival, Feedback, JournalEntry, Run
 from sessions_app.runs import Outcome, requests
@@ -293,7 +293,7 @@ def _choices(journal: Journal) -> list[tuple[int, str]]:
     return [(position, f"{position} · {choices[position]}") for position in sorted(choices)]
 
 
-def _call(entry: Entry) -> str:
+def _call(entry: JournalRecord) -> str:
     """Describe a call and its outcome, as in the timeline."""
     if entry.prompt:
         call = f"{gettext('question')} {question_texts.beginning(entry.prompt)}"
