@@ -23,7 +23,7 @@ from sessions_app.notify.announce import announce
 from sessions_app.prompts.hidden_characters import cut, is_seen
 from sessions_app.prompts.titles import without_marks
 from sessions_app.storage import attachments, sql
-from sessions_app.storage.branches import Place, find_place
+from sessions_app.storage.branches import BranchPoint, find_branch_point
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_length, check_storable, encode
 from sessions_app.storage.transaction import Transaction
@@ -173,13 +173,15 @@ def submit_in(
     if sent_files and not offer.workflow.takes_files:
         raise Invalid(_("This workflow can’t read files. Remove the files to send the message."))
     policy = offer.policy or message.second_message
-    place = find_place(conversation, message.replaces, message.follows)
-    message, files = _whole(message, place, sent_files) if place or sent_files else (message, [])
+    branch_point = find_branch_point(conversation, message.replaces, message.follows)
+    message, files = (
+        _whole(message, branch_point, sent_files) if branch_point or sent_files else (message, [])
+    )
     if policy == "reject":
-        _check_free(conversation, message, place)
+        _check_free(conversation, message, branch_point)
     run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
     key = offer.key(conversation=conversation, owner=owner)
-    if not insert_run(tx, run, key, last, message, place):
+    if not insert_run(tx, run, key, last, message, branch_point):
         [(run_id, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
         return SubmittedMessage(conversation, sql.read_uuid(run_id), sequence, duplicate=True)
     payload: JsonObject = {
@@ -187,8 +189,8 @@ def submit_in(
         "text": message.text,
         "client_format": message.client_format,
     }
-    if place:
-        payload |= _begin_branch(tx, run, place)
+    if branch_point:
+        payload |= _begin_branch(tx, run, branch_point)
     if policy in ("interrupt", "interrupt_asking"):
         interrupt(tx, run, only_asking=policy == "interrupt_asking")
     if files:
@@ -227,7 +229,7 @@ def _open(
 
 
 def _whole(
-    message: IncomingMessage, place: Place | None, sent_files: list[Attachment]
+    message: IncomingMessage, branch_point: BranchPoint | None, sent_files: list[Attachment]
 ) -> tuple[IncomingMessage, list[JsonObject]]:
     """Complete a message by its files, and by text and files of the message that it replaces.
 
@@ -235,9 +237,9 @@ def _whole(
         The message, whose metadata name the files for each execution of the run; and the files.
     """
     text, files = message.text, []
-    if place and place.replaces:
-        text = text if text.strip() else place.replaces.text
-        files = place.replaces.metadata.get("files", [])
+    if branch_point and branch_point.replaces:
+        text = text if text.strip() else branch_point.replaces.text
+        files = branch_point.replaces.metadata.get("files", [])
     files = [*files, *(file.stored for file in sent_files if file.stored not in files)]
     metadata = {**(message.metadata or {}), "files": files} if files else message.metadata
     return replace(message, text=text, metadata=metadata), files
@@ -268,7 +270,9 @@ def _create(tx: Transaction, owner: UserId, conversation_id: str, workflow: str,
     )
 
 
-def _check_free(conversation: UUID, message: IncomingMessage, place: Place | None) -> None:
+def _check_free(
+    conversation: UUID, message: IncomingMessage, branch_point: BranchPoint | None
+) -> None:
     """Check, before anything is written, that no active run prevents the message's run.
 
     A repeated message, which is already stored, passes the check.
@@ -277,24 +281,24 @@ def _check_free(conversation: UUID, message: IncomingMessage, place: Place | Non
         Busy: a run is active.
     """
     active = sql.fetch(ACTIVE, (conversation,))
-    if place:  # ignore active runs on other branches, because a new branch stops these
-        active = [row for row in active if sql.read_uuid(row[0]) in place.before]
+    if branch_point:  # ignore active runs on other branches, because a new branch stops these
+        active = [row for row in active if sql.read_uuid(row[0]) in branch_point.before]
     if active and not sql.fetch(SUBMITTED, (conversation, message.message_id)):
         raise Busy
 
 
-def _begin_branch(tx: Transaction, run: RunRecord, place: Place) -> JsonObject:
+def _begin_branch(tx: Transaction, run: RunRecord, branch_point: BranchPoint) -> JsonObject:
     """Stop active runs on other branches, so that the new run need not wait for them.
 
     Returns the part of the message event's payload that describes the branch.
     """
     Conversation.objects.filter(pk=run.conversation_id).update(branched=True)
-    interrupt(tx, run, only_asking=False, spared=place.before)
-    if place.replaces is None:
+    interrupt(tx, run, only_asking=False, spared=branch_point.before)
+    if branch_point.replaces is None:
         return {}
-    request_stop(tx, place.replaces)  # stop the replaced run, even if it is suspended
+    request_stop(tx, branch_point.replaces)  # stop the replaced run, even if it is suspended
     by = Conversation.objects.select_related("owner").get(pk=run.conversation_id).owner
-    fork = {"run": str(place.replaces.id), "position": 1, "by": by.get_username()}
+    fork = {"run": str(branch_point.replaces.id), "position": 1, "by": by.get_username()}
     return {"fork": fork}
 
 
@@ -315,7 +319,7 @@ def insert_run(
     key: HostKey,
     sequence: int,
     message: IncomingMessage,
-    place: Place | None = None,
+    branch_point: BranchPoint | None = None,
 ) -> bool:
     """Insert a run, queued behind runs with a lower `sequence`; False if the message has a run."""
     parent = {} if run.parent is None else run.parent._asdict()
@@ -336,7 +340,7 @@ def insert_run(
         generation=0,
         crashes=0,
         created_at=tx.now,
-        **(place.columns if place else {}),
+        **(branch_point.columns if branch_point else {}),
     )
 
 

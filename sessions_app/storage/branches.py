@@ -102,7 +102,7 @@ def read_all(conversation: UUID) -> Branches:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BranchPoint:
     """The point where a message starts a branch: as a version of a run's message, or after a run.
 
     `before` are the runs that the message continues.
@@ -120,7 +120,9 @@ class Place:
         return {"follows_id": self.follows}
 
 
-def find_place(conversation: UUID, replaces: str | None, follows: str | None) -> Place | None:
+def find_branch_point(
+    conversation: UUID, replaces: str | None, follows: str | None
+) -> BranchPoint | None:
     """Find the point where a message that replaces or follows a run starts a branch.
 
     Return None if the message continues the shown branch. Reads the database.
@@ -137,8 +139,8 @@ def find_place(conversation: UUID, replaces: str | None, follows: str | None) ->
         raise NotFound("There is no such run in this conversation.")
     branches = read_all(conversation)
     if replaces:
-        return Place(frozenset(branches.up_to(branches.before(run.id))), replaces=run)
+        return BranchPoint(frozenset(branches.up_to(branches.before(run.id))), replaces=run)
     end = branches.end(run.id)
     if end == branches.newest():
         return None
-    return Place(frozenset(branches.up_to(end)), follows=end)
+    return BranchPoint(frozenset(branches.up_to(end)), follows=end)
