@@ -13,7 +13,7 @@ from uuid import UUID
 from django.urls import reverse
 
 from chat_app.api.run_feed import FollowedEvent
-from chat_app.api.run_selectors import Execution
+from chat_app.api.run_selectors import ExecutionRecord
 from chat_app.wire.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
@@ -46,7 +46,7 @@ def _completion_object(run: Run, kind: str, choice: Json) -> Json:
     }
 
 
-def result(execution: Execution, client_format: str) -> Json:
+def result(execution: ExecutionRecord, client_format: str) -> Json:
     """Build the result of a run in the format that `client_format` names."""
     if not client_format.startswith("chat"):
         return {"value": execution.output}
@@ -56,7 +56,7 @@ def result(execution: Execution, client_format: str) -> Json:
     return {**completion, "usage": execution.usage}
 
 
-def stop_at(execution: Execution) -> Json | None:
+def stop_at(execution: ExecutionRecord) -> Json | None:
     """Build the response of a run that stops at prompts; None if there are none."""
     run, asked_others = execution.run.id, execution.asked_others
     if execution.prompts:

@@ -13,7 +13,7 @@ from chat_app.feed.limits import CloseSocket, Window
 from chat_app.feed.selectors import PAGE_BYTES, FeedStart, size_of
 from chat_app.feed.sweeper import hear_news, look, recheck, sweeper
 from chat_app.identity import Identity, revocation
-from chat_app.rates import Place
+from chat_app.rates import ConnectionSlot
 from chat_app.settings import ChatSettings
 from sessions_app.models import Event, Run
 from sessions_app.models.people import UserId
@@ -40,7 +40,7 @@ class FollowedEvent:
 
 
 async def follow(
-    identity: Identity, run: Run, *, after: int, place: Place
+    identity: Identity, run: Run, *, after: int, slot: ConnectionSlot
 ) -> AsyncGenerator[FollowedEvent | None, None]:
     """Yield the events of a run after the cursor, in order, and new ones as they are logged.
 
@@ -77,7 +77,7 @@ async def follow(
             raise Failure(503, "unknown_error", RESTART_TEXT, reason="restarting") from None
         raise Failure(401, "user_auth_error", "You are not signed in any more.") from None
     finally:
-        place.leave()
+        slot.leave()
         await sweeper.remove(reader)
 
 

@@ -11,11 +11,11 @@ from chat_app.api import results
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure
 from chat_app.api.run_feed import FollowedEvent, follow
-from chat_app.api.run_selectors import NO_EVENT, Execution, read_execution, run_at
+from chat_app.api.run_selectors import NO_EVENT, ExecutionRecord, read_execution, run_at
 from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.identity import Identity, metadata
 from chat_app.identity.request_facts import address_of
-from chat_app.rates import Place, submit, take_stream
+from chat_app.rates import ConnectionSlot, submit, take_stream
 from chat_app.settings import ChatSettings
 from chat_app.wire.frames import is_end
 from sessions_app.conversations import messages
@@ -29,7 +29,7 @@ HEARTBEAT = 15  # seconds without events between two heartbeats of a stream
 
 
 @dataclass(frozen=True, slots=True)
-class StartedRun:
+class RequestedRun:
     """A run that was started by this request, or by an earlier request with the same message id.
 
     The client has all events up to `after`. `client_format` is the output format of this request;
@@ -41,11 +41,11 @@ class StartedRun:
     client_format: str
     after: int
     is_continuation: bool
-    place: Place
+    slot: ConnectionSlot
 
     def follow(self) -> AsyncGenerator[FollowedEvent | None, None]:
         """Yield the run's events after the client's last one."""
-        return follow(self.identity, self.run, after=self.after, place=self.place)
+        return follow(self.identity, self.run, after=self.after, slot=self.slot)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -62,14 +62,14 @@ class StartedRun:
 
 async def begin(
     request: AuthenticatedRequest, headers: RunHeaders, message: IncomingMessage
-) -> StartedRun:
+) -> RequestedRun:
     """Submit the message of a request, or find the run that an earlier repetition started.
 
     Raises:
         TooMany: too many requests of that user, or from that address, already wait.
     """
     owner, address = request.auth.person.id, address_of(request)
-    place = take_stream(user=owner, address=address)
+    slot = take_stream(user=owner, address=address)
     message_id = headers.user_message_id or str(uuid4())
     # Derive a new conversation's id from the message id, so that a repetition of the message finds
     # the conversation.
@@ -102,61 +102,61 @@ async def begin(
     end = run.conversation.last_sequence
     if after > end:
         raise Invalid(f"The log ends at {end}: there is no event {after}.", last_sequence=end)
-    return StartedRun(
+    return RequestedRun(
         request.auth,
         run,
         message.client_format,
         after,
         is_continuation=last is not None,
-        place=place,
+        slot=slot,
     )
 
 
-async def outcome(started_run: StartedRun) -> tuple[int, results.Json]:
+async def outcome(requested_run: RequestedRun) -> tuple[int, results.Json]:
     """Return HTTP status and body: 200 with the result, or 202 if the run stops at a prompt.
 
     Raises:
         Failure: the run has no result.
     """
-    async with aclosing(started_run.follow()) as events:
+    async with aclosing(requested_run.follow()) as events:
         async for followed_event in events:
             if followed_event is None:
                 continue
             event = followed_event.event
             if event.type in (Event.Type.INTERACTION, Event.Type.ASSIGNMENT) and (
-                stop := results.stop_at(await _execution(started_run))
+                stop := results.stop_at(await _execution(requested_run))
             ):
                 return 202, stop
             if _is_rest(event):
-                execution = await _execution(started_run)
+                execution = await _execution(requested_run)
                 if execution.run.status == Run.Status.COMPLETED:
-                    return 200, results.result(execution, started_run.client_format)
+                    return 200, results.result(execution, requested_run.client_format)
                 _check_alive(execution.run)
     raise AssertionError("following a run has no end of its own")
 
 
-def answer_streaming(started_run: StartedRun, form: results.Generate) -> StreamingHttpResponse:
+def answer_streaming(requested_run: RequestedRun, form: results.Generate) -> StreamingHttpResponse:
     """Build a response that streams until the run's end."""
     return StreamingHttpResponse(
-        _stream(started_run, form),
+        _stream(requested_run, form),
         content_type="text/event-stream",
-        headers={"X-Accel-Buffering": "no", **started_run.headers},
+        headers={"X-Accel-Buffering": "no", **requested_run.headers},
     )
 
 
-async def _stream(started_run: StartedRun, form: results.Generate) -> AsyncGenerator[str, None]:
+async def _stream(requested_run: RequestedRun, form: results.Generate) -> AsyncGenerator[str, None]:
     yield ""  # the first piece, even an empty one, sends the headers
     try:
-        async with aclosing(_pieces(started_run, form)) as pieces:
+        async with aclosing(_pieces(requested_run, form)) as pieces:
             async for piece in pieces:
                 yield piece
     except Failure as failure:  # after the headers, only the stream can report the error
         yield form.error(failure.error)
 
 
-async def _pieces(started_run: StartedRun, form: results.Generate) -> AsyncGenerator[str, None]:
+async def _pieces(requested_run: RequestedRun, form: results.Generate) -> AsyncGenerator[str, None]:
     quiet, looks = 0, max(1, round(HEARTBEAT / ChatSettings.load().SWEEP_SECONDS))
-    async with aclosing(started_run.follow()) as events:
+    async with aclosing(requested_run.follow()) as events:
         async for followed_event in events:
             if followed_event is None:
                 quiet += 1
@@ -164,19 +164,19 @@ async def _pieces(started_run: StartedRun, form: results.Generate) -> AsyncGener
                     yield results.HEARTBEAT
                 continue
             if form.tells_usage and is_end(followed_event.event):
-                form.usage = (await _execution(started_run)).usage
+                form.usage = (await _execution(requested_run)).usage
             yield results.write(followed_event, form)
             if is_end(followed_event.event):
                 return
             if _is_rest(followed_event.event):
-                run = (await _execution(started_run)).run
+                run = (await _execution(requested_run)).run
                 if run.status == Run.Status.SUSPENDED:  # else go on: the run was resumed meanwhile
                     _check_alive(run)
 
 
-async def _execution(started_run: StartedRun) -> Execution:
-    owner = started_run.identity.person.id
-    return await reads.read_for(owner, read_execution, owner, started_run.run.id)
+async def _execution(requested_run: RequestedRun) -> ExecutionRecord:
+    owner = requested_run.identity.person.id
+    return await reads.read_for(owner, read_execution, owner, requested_run.run.id)
 
 
 def _is_rest(event: EventRecord) -> bool:

@@ -26,7 +26,7 @@ NO_EVENT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class ExecutionRecord:
     """A run with its conversation, its complete output and all pending prompts, also of child runs.
 
     `prompts` wait for the owner. `asked_others` wait for other people, and are read only if none
@@ -40,7 +40,7 @@ class Execution:
     usage: dict[str, int]  # token counts of a completed run, in OpenAI's names
 
 
-def read_execution(owner: UserId, run_id: UUID) -> Execution:
+def read_execution(owner: UserId, run_id: UUID) -> ExecutionRecord:
     """Read one of the owner's runs.
 
     Raises:
@@ -56,7 +56,7 @@ def read_execution(owner: UserId, run_id: UUID) -> Execution:
     prompts = _prompts(run) if is_unfinished else []
     asked_others = _read_asked_others(run) if is_unfinished and not prompts else []
     output = text_of(run_id) if run.status == Run.Status.COMPLETED else ""
-    return Execution(run, prompts, asked_others, output, _usage(run))
+    return ExecutionRecord(run, prompts, asked_others, output, _usage(run))
 
 
 def read_job(owner: UserId, job_id: str) -> Run:

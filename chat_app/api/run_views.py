@@ -13,7 +13,7 @@ from ninja import Header, Query, Status
 from chat_app.api import problems, results, schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.problems import Failure, ProblemRouter
-from chat_app.api.run_requests import StartedRun, answer_streaming, begin, outcome
+from chat_app.api.run_requests import RequestedRun, answer_streaming, begin, outcome
 from chat_app.api.run_selectors import read_execution, read_job
 from sessions_app.conversations import workflow_access
 from sessions_app.conversations.messages import IncomingMessage
@@ -161,22 +161,22 @@ async def _stream_chat(
     headers: schemas.StreamHeaders,
     query: schemas.RunQuery,
 ) -> StreamingHttpResponse:
-    started_run = await begin(request, headers, _message(body, query, "chat_stream"))
+    requested_run = await begin(request, headers, _message(body, query, "chat_stream"))
     chunks = form(
-        started_run.run, role_sent=started_run.is_continuation, tells_usage=body.tells_usage
+        requested_run.run, role_sent=requested_run.is_continuation, tells_usage=body.tells_usage
     )
-    return answer_streaming(started_run, chunks)
+    return answer_streaming(requested_run, chunks)
 
 
-async def _single(started_run: StartedRun, response: HttpResponse) -> Status[object]:
-    for name, value in started_run.headers.items():
+async def _single(requested_run: RequestedRun, response: HttpResponse) -> Status[object]:
+    for name, value in requested_run.headers.items():
         response[name] = value
     try:
-        code, content = await outcome(started_run)
+        code, content = await outcome(requested_run)
     except Failure as failure:
         # Return the error as final: OpenAI's clients would retry the request, and start another
         # run.
-        failure.headers = started_run.headers | {"x-should-retry": "false"}
+        failure.headers = requested_run.headers | {"x-should-retry": "false"}
         raise
     return Status(code, content)
 
@@ -198,15 +198,15 @@ async def start(
     """Run a workflow, and ask for its result later. The same `job_id` starts nothing new."""
     headers.user_message_id = body.job_id or headers.user_message_id or str(uuid4())
     message = IncomingMessage("", body.input_message, "generate", query.workflow)
-    started_run = await begin(request, headers, message)
+    requested_run = await begin(request, headers, message)
     if body.sync_timeout:
         with suppress(TimeoutError, Failure):
             async with asyncio.timeout(body.sync_timeout):
-                await outcome(started_run)
+                await outcome(requested_run)
     else:
-        started_run.place.leave()
+        requested_run.slot.leave()
     owner = request.auth.person.id
-    job = await reads.read_for(owner, _job, owner, started_run.run)
+    job = await reads.read_for(owner, _job, owner, requested_run.run)
     return Status(202 if job["status"] in ("submitted", "running") else 200, job)
 
 

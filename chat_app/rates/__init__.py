@@ -3,13 +3,13 @@
 The callers are sign-in (passwords, guests), all entry points of messages, the HTTP API and sockets.
 """
 
-from chat_app.rates.at_once import Place, take_socket, take_stream
+from chat_app.rates.at_once import ConnectionSlot, take_socket, take_stream
 from chat_app.rates.rate_limits import LimitedRate, Rate, Reservation, rate_limits
 from chat_app.rates.submission import change_claim, submit
 
 __all__ = [
+    "ConnectionSlot",
     "LimitedRate",
-    "Place",
     "Rate",
     "Reservation",
     "change_claim",

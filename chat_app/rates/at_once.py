@@ -12,19 +12,19 @@ RETRY = 5  # seconds after which to retry: when a slot becomes free is unknown
 Key = tuple[str, object]
 
 
-class Place:
+class ConnectionSlot:
     """A slot under a limit on concurrent use, released by `leave` or garbage collection."""
 
     def __init__(self, keys: tuple[Key, ...]) -> None:
         self.leave = weakref.finalize(self, _give_back, keys)
 
 
-_places_taken: Counter[Key] = Counter()
+_taken_slots: Counter[Key] = Counter()
 # Reentrant, because garbage collection may release a slot while this thread holds the lock.
 _lock = threading.RLock()
 
 
-def take_stream(*, user: object, address: str) -> Place:
+def take_stream(*, user: object, address: str) -> ConnectionSlot:
     """Take a slot for a request that waits for a run, or streams its output.
 
     Raises:
@@ -38,7 +38,7 @@ def take_stream(*, user: object, address: str) -> Place:
     return _take("requests that wait at once", limits)
 
 
-def take_socket(*, user: object = "", address: str = "") -> Place:
+def take_socket(*, user: object = "", address: str = "") -> ConnectionSlot:
     """Take a slot for a socket of the user, or of a yet unknown user from the address.
 
     Raises:
@@ -52,19 +52,19 @@ def take_socket(*, user: object = "", address: str = "") -> Place:
     return _take("sockets at once", limits)
 
 
-def _take(counted_things: str, limits_by_key: dict[Key, int]) -> Place:
+def _take(counted_things: str, limits_by_key: dict[Key, int]) -> ConnectionSlot:
     # An unknown user or address has no limit.
     limits = {key: limit for key, limit in limits_by_key.items() if key[1] != ""}
     with _lock:
-        if any(_places_taken.get(key, 0) >= limit for key, limit in limits.items()):
+        if any(_taken_slots.get(key, 0) >= limit for key, limit in limits.items()):
             raise TooMany(counted_things, RETRY)
-        _places_taken.update(limits.keys())
-    return Place(tuple(limits))
+        _taken_slots.update(limits.keys())
+    return ConnectionSlot(tuple(limits))
 
 
 def _give_back(keys: tuple[Key, ...]) -> None:
     with _lock:
         for key in keys:
-            _places_taken[key] -= 1
-            if not _places_taken[key]:
-                del _places_taken[key]
+            _taken_slots[key] -= 1
+            if not _taken_slots[key]:
+                del _taken_slots[key]

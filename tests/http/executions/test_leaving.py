@@ -138,8 +138,8 @@ async def test_events_written_while_a_stream_opens_arrive(
         await log.write("before")
         await witness.until_sequence(1)
         write_after(sweeper._heads, monkeypatch, log, witness)
-        place = take_stream(user=log.user.pk, address="")
-        stream = run_feed.follow(Identity.of(log.user), log.run, after=1, place=place)
+        slot = take_stream(user=log.user.pk, address="")
+        stream = run_feed.follow(Identity.of(log.user), log.run, after=1, slot=slot)
         async with asyncio.timeout(10), aclosing(stream):
             followed = await anext(stream)
             while followed is None:  # nothing has come for some seconds
@@ -154,8 +154,8 @@ async def test_a_stream_ends_as_soon_as_its_user_may_not_be_here(
     set_hitl(settings, SWEEP_SECONDS=30)  # nobody looks by chance
     async with LiveLog() as log:
         last = await log.write("begun")
-        place = take_stream(user=log.user.pk, address="")
-        stream = run_feed.follow(Identity.of(log.user), log.run, after=last - 1, place=place)
+        slot = take_stream(user=log.user.pk, address="")
+        stream = run_feed.follow(Identity.of(log.user), log.run, after=last - 1, slot=slot)
         async with asyncio.timeout(10), aclosing(stream):
             assert await anext(stream)
             log.user.is_active = False
