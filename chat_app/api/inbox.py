@@ -11,7 +11,7 @@ from chat_app.api import schemas
 from chat_app.api.auth import AuthenticatedRequest
 from chat_app.api.executions import give
 from chat_app.api.problems import Failure, ProblemRouter
-from chat_app.inbox.inbox_parts import ANSWERABLE, InboxQuery, find_prompt, read_inbox
+from chat_app.inbox.inbox_parts import ANSWERABLE, InboxPartQuery, find_prompt, read_inbox
 from chat_app.inbox.inbox_query import on_card
 from chat_app.rates import change_claim
 from chat_app.run_transcript import in_words, read_shared
@@ -33,7 +33,7 @@ async def inbox(
 ) -> object:
     """List the prompts that wait for the person, the first to be due first; 25 at a time."""
     reader = request.auth.person.id
-    inbox_query = InboxQuery(query.part, query.q.strip(), query.page)
+    inbox_query = InboxPartQuery(query.part, query.q.strip(), query.page)
 
     def list_prompts() -> JsonObject:
         page = read_inbox(reader, inbox_query)

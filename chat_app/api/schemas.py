@@ -22,7 +22,7 @@ from pydantic import (
 from chat_app.feedback import LONGEST
 from chat_app.inbox.inbox_parts import LONGEST as LONGEST_QUERY
 from chat_app.inbox.inbox_parts import MOST as MOST_PAGES
-from chat_app.inbox.inbox_parts import Part
+from chat_app.inbox.inbox_parts import InboxPart
 from chat_app.wire.client_messages import (
     AnswerData,
     AnswerText,
@@ -407,7 +407,7 @@ class AnswerBody(BaseModel):
 class InboxQuery(BaseModel):
     """The part of the inbox, the text to search for, and the page, from 1 on."""
 
-    part: Part = Part.ALL
+    part: InboxPart = InboxPart.ALL
     q: Annotated[str, Field(max_length=LONGEST_QUERY), Storable] = ""
     page: Annotated[int, Field(ge=1, le=MOST_PAGES)] = 1
 

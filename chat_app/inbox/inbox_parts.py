@@ -29,7 +29,7 @@ LONGEST = 100  # maximum characters of a search query
 RELATED_ROWS = ("conversation__owner", "run__conversation", "assignee", "answered_by")
 
 
-class Part(StrEnum):
+class InboxPart(StrEnum):
     """A section of the inbox. `others`: prompts for other people in the person's conversations."""
 
     ALL = "all"
@@ -41,17 +41,17 @@ class Part(StrEnum):
 
 
 # Sections whose prompts the person may answer, unless another person has claimed the prompt.
-ANSWERABLE = (Part.ALL, Part.MINE, Part.GROUPS, Part.CLAIMED)
+ANSWERABLE = (InboxPart.ALL, InboxPart.MINE, InboxPart.GROUPS, InboxPart.CLAIMED)
 
 
 @dataclass(frozen=True, slots=True)
-class InboxQuery:
+class InboxPartQuery:
     """The requested part of an inbox, and the page number, from 1 on.
 
     `query` is searched in questions, details and workflows.
     """
 
-    part: Part = Part.ALL
+    part: InboxPart = InboxPart.ALL
     query: str = ""
     page: int = 1
 
@@ -70,7 +70,7 @@ class InboxPage:
 
 
 def read_inbox(
-    user: UserId, query: InboxQuery, look_ahead: int = 0, names: set[Name] | None = None
+    user: UserId, query: InboxPartQuery, look_ahead: int = 0, names: set[Name] | None = None
 ) -> InboxPage:
     """Read a page of prompts, earliest deadline first; answered prompts newest first.
 
@@ -85,7 +85,7 @@ def read_inbox(
 
 
 def find_ids(
-    user: UserId, query: InboxQuery, count: int, names: set[Name] | None = None
+    user: UserId, query: InboxPartQuery, count: int, names: set[Name] | None = None
 ) -> tuple[list[UUID], bool]:
     """Return the part's first prompts, or the search's matches, and whether the search was cut."""
     if not query.query:
@@ -96,23 +96,23 @@ def find_ids(
     return [id_ for id_ in ids if id_ in matching_ids], len(ids) > MOST_SEARCHED
 
 
-def count_parts(user: UserId, names: set[Name], part: Part) -> dict[Part, int]:
+def count_parts(user: UserId, names: set[Name], part: InboxPart) -> dict[InboxPart, int]:
     """Count the waiting questions of each part, up to CAP, for a person with these names.
 
     Notes, which ask nothing, are not counted. The page of answered prompts omits the count of
     OTHERS, to save a statement.
     """
     waiting = find_parts(user, names)
-    parts: dict[Part, Collection[UUID]] = {
-        Part.ALL: waiting.all,
-        Part.MINE: waiting.mine,
-        Part.GROUPS: waiting.groups,
-        Part.CLAIMED: waiting.claimed,
+    parts: dict[InboxPart, Collection[UUID]] = {
+        InboxPart.ALL: waiting.all,
+        InboxPart.MINE: waiting.mine,
+        InboxPart.GROUPS: waiting.groups,
+        InboxPart.CLAIMED: waiting.claimed,
     }
     if waiting.is_cut:
         parts = {each: _first(user, each, CAP, names, asks()) for each in parts}
-    if part != Part.ANSWERED:
-        parts[Part.OTHERS] = _first(user, Part.OTHERS, CAP, names, asks())
+    if part != InboxPart.ANSWERED:
+        parts[InboxPart.OTHERS] = _first(user, InboxPart.OTHERS, CAP, names, asks())
     return {each: min(len(some), CAP) for each, some in parts.items()}
 
 
@@ -128,19 +128,19 @@ def find_prompt(reader: UserId, interaction: UUID) -> tuple[Interaction, bool] |
 
 
 def _first(
-    user: UserId, part: Part, count: int, names: set[Name] | None, *conditions: Q
+    user: UserId, part: InboxPart, count: int, names: set[Name] | None, *conditions: Q
 ) -> list[UUID]:
     read = partial(inbox_query.waiting_prompts, user, names=names, conditions=conditions)
     match part:
-        case Part.ANSWERED:
+        case InboxPart.ANSWERED:
             return inbox_query.answered_prompts(user, count)
-        case Part.OTHERS:
+        case InboxPart.OTHERS:
             ways = inbox_query.of_others(user, conditions)
-        case Part.CLAIMED:
+        case InboxPart.CLAIMED:
             ways = inbox_query.claimed_prompts(user, names, conditions)
-        case Part.GROUPS:
+        case InboxPart.GROUPS:
             ways = read("group", "permission")
-        case Part.MINE:
+        case InboxPart.MINE:
             ways = [
                 *read("own", "user"),
                 *inbox_query.claimed_prompts(user, names, conditions, assignee=user),

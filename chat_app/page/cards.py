@@ -77,7 +77,7 @@ class CardForm:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CardPart:
     """A question on a card, with the fields of its form, or one field for its value."""
 
     interaction: UUID
@@ -108,7 +108,7 @@ class Card:
     total: int = 1
     form: CardForm | None = None
     # All questions that were asked together, this one first; empty for a single question.
-    parts: Sequence[Part] = ()
+    parts: Sequence[CardPart] = ()
 
     @property
     def template(self) -> str:
@@ -170,7 +170,7 @@ def card(
 
 def _contents(
     prompt: AnyPrompt, group: Sequence[Interaction], typed_answer: TypedAnswer | None
-) -> tuple[CardForm | None, Sequence[Part], str]:
+) -> tuple[CardForm | None, Sequence[CardPart], str]:
     """Return the card's form, or else its parts, and an error that belongs to no field."""
     error = typed_answer.error if typed_answer else ""
     try:
@@ -225,16 +225,16 @@ def _fields(prompt: AnyPrompt, form: forms.BaseForm, key: str = "") -> list[Card
     ]
 
 
-def _part(interaction: Interaction, data: Data | None) -> Part:
+def _part(interaction: Interaction, data: Data | None) -> CardPart:
     key, prompt = str(interaction.pk), QuestionView.of(interaction).prompt
     options: JsonObject = {"auto_id": f"{key}-%s", "label_suffix": ""}
     common_arguments = (interaction.pk, prompt.question, prompt.more, prompt)
     part_data = None if data is None else within(data, f"{key}-")
     if form := prompt.make(part_data, prefix=f"{PREFIX}-{key}", **options):
-        return Part(*common_arguments, form, _fields(prompt, form, f"{key}-"), is_form=True)
+        return CardPart(*common_arguments, form, _fields(prompt, form, f"{key}-"), is_form=True)
     form = _ValueForm(key, prompt, data=None if data is None else as_posted(data), **options)
     fields = [CardField(form[name], "", is_changed=False, key=name) for name in form.fields]
-    return Part(*common_arguments, form, fields)
+    return CardPart(*common_arguments, form, fields)
 
 
 def within(data: Data, start: str) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sessions_app.conversations.listing import lock_kept
 from sessions_app.conversations.messages import ACTIVE, SUBMITTED, add_trace_id, find_run, interrupt
-from sessions_app.conversations.run_parts import Part, read_parts
+from sessions_app.conversations.run_parts import RunPart, read_parts
 from sessions_app.errors import Busy, Invalid
 from sessions_app.journal.journal import Journal
 from sessions_app.journal.tracks import NESTED_CALLS
@@ -157,7 +157,7 @@ class _Past:
         kept_events.sort(key=itemgetter(0))
         return [(type_, payload) for _, type_, payload in kept_events]
 
-    def _is_kept(self, part: Part) -> bool:
+    def _is_kept(self, part: RunPart) -> bool:
         if part.type == Event.Type.STEP:
             return int(part.payload["step_id"].split(":")[1]) in self.positions
         return part.payload.get("interaction_id") in self.interactions

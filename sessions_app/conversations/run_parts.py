@@ -28,7 +28,7 @@ SAME = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RunPart:
     """A part of a log: a message, a text, a step, a question or a status, with all its events.
 
     `type` is the type of the first event, but `MESSAGE` for any text, and `INTERACTION` for all
@@ -52,7 +52,7 @@ class Part:
         return self.events[-1].payload
 
 
-def read_parts(events: Sequence[EventRecord]) -> Iterable[Part]:
+def read_parts(events: Sequence[EventRecord]) -> Iterable[RunPart]:
     """Yield the parts of these events, sorted by the first event of each part."""
     restarts: dict[UUID, list[TakenBack]] = {}
     open_texts: dict[UUID, int] = {}  # first sequence of each run's unfinished text
@@ -72,12 +72,12 @@ def read_parts(events: Sequence[EventRecord]) -> Iterable[Part]:
         first = of_part[0]
         type_ = Event.Type(first.type)
         if type_ not in TEXTS:
-            yield Part(SAME.get(type_, type_), of_part)
+            yield RunPart(SAME.get(type_, type_), of_part)
             continue
         pieces = [piece for row in of_part for piece in split(row.first_sequence, row.payload)]
         kept_pieces = undo(pieces, restarts.get(first.run, ()))
         is_open = open_texts.get(first.run) == first.first_sequence
-        yield Part(Event.Type.MESSAGE, of_part, kept_pieces, is_open)
+        yield RunPart(Event.Type.MESSAGE, of_part, kept_pieces, is_open)
 
 
 def _rests(event: EventRecord) -> bool:

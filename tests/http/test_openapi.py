@@ -62,6 +62,13 @@ def test_the_document_has_every_path(document: Json) -> None:
     assert len(names) == len(set(names))
 
 
+def test_the_parts_of_a_message_are_those_of_its_content(document: Json) -> None:
+    schemas = document["components"]["schemas"]  # by the names of the classes
+    content = schemas["OpenAIMessage"]["properties"]["content"]
+    [part] = [kind["items"]["$ref"] for kind in content["anyOf"] if kind["type"] == "array"]
+    assert set(schemas[part.rpartition("/")[2]]["properties"]) == {"type", "text"}
+
+
 @pytest.mark.slow
 def test_responses_match_the_document(shared: Server, document: Json) -> None:
     http, nobody = Http(shared), Http(shared, None)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import Group, User
 
-from chat_app.inbox.inbox_parts import MOST, MOST_SEARCHED, InboxQuery, Part, read_inbox
+from chat_app.inbox.inbox_parts import MOST, MOST_SEARCHED, InboxPart, InboxPartQuery, read_inbox
 from chat_app.inbox.pending_counts import CAP, FIRST, count_waiting
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
@@ -70,14 +70,14 @@ def ask_group(owner: User, group: Group, count: int, votes: int = 1) -> None:
 def doors(boss: User, owner: User) -> dict[str, Callable[[], object]]:
     """Return all that shows people what waits, or counts it."""
     parts = {
-        f"{part} {query}": partial(read_inbox, boss.pk, InboxQuery(part, query))
-        for part in Part
+        f"{part} {query}": partial(read_inbox, boss.pk, InboxPartQuery(part, query))
+        for part in InboxPart
         for query in QUERIES
     }
     return {
         **parts,
-        "page 4": partial(read_inbox, boss.pk, InboxQuery(page=4)),
-        "of the owner": partial(read_inbox, owner.pk, InboxQuery(Part.OTHERS)),
+        "page 4": partial(read_inbox, boss.pk, InboxPartQuery(page=4)),
+        "of the owner": partial(read_inbox, owner.pk, InboxPartQuery(InboxPart.OTHERS)),
         "count": partial(count_waiting, [boss.pk, owner.pk]),
         "sidebar": partial(sidebar, boss.pk),
     }
@@ -147,7 +147,7 @@ def test_prompts_already_voted_on_hide_no_pending_ones(
 def read_all(reader: User) -> list[UUID]:
     prompts: list[UUID] = []
     for page in range(1, MOST):
-        inbox = read_inbox(reader.pk, InboxQuery(page=page))
+        inbox = read_inbox(reader.pk, InboxPartQuery(page=page))
         prompts += [prompt.pk for prompt in inbox.prompts]
         if not inbox.has_more:
             break

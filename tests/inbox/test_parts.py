@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from chat_app.inbox import inbox_query, pending_counts
-from chat_app.inbox.inbox_parts import InboxQuery, Part, count_parts, read_inbox
+from chat_app.inbox.inbox_parts import InboxPart, InboxPartQuery, count_parts, read_inbox
 from chat_app.inbox.inbox_query import pending_names
 from chat_app.inbox.pending_counts import count_waiting
 from chat_app.page.inbox.alike import MOST_ALIKE, group_alike
@@ -50,34 +50,34 @@ def names_of(user: User) -> set[tuple[str, object]]:
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
-@pytest.mark.parametrize("part", [Part.ALL, Part.OTHERS])
+@pytest.mark.parametrize("part", [InboxPart.ALL, InboxPart.OTHERS])
 def test_counts_are_what_the_parts_have(
-    boss: User, part: Part, is_cut: bool, monkeypatch: pytest.MonkeyPatch
+    boss: User, part: InboxPart, is_cut: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_cut:
         monkeypatch.setattr(pending_counts, "FIRST", 2)
         monkeypatch.setattr(pending_counts, "TOGETHER", 0)
     counts = count_parts(boss.pk, names_of(boss), part)
-    found = {one: len(read_inbox(boss.pk, InboxQuery(one)).prompts) for one in counts}
+    found = {one: len(read_inbox(boss.pk, InboxPartQuery(one)).prompts) for one in counts}
     assert counts == found
     assert min(found.values()) > 0
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
-@pytest.mark.parametrize("part", [part for part in Part if part != Part.ANSWERED])
+@pytest.mark.parametrize("part", [part for part in InboxPart if part != InboxPart.ANSWERED])
 def test_notes_that_ask_nothing_are_listed_but_not_counted(
-    boss: User, part: Part, is_cut: bool, monkeypatch: pytest.MonkeyPatch
+    boss: User, part: InboxPart, is_cut: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_cut:
         monkeypatch.setattr(pending_counts, "FIRST", 2)
         monkeypatch.setattr(pending_counts, "TOGETHER", 0)
-    listed = read_inbox(boss.pk, InboxQuery(part)).ids
+    listed = read_inbox(boss.pk, InboxPartQuery(part)).ids
     Interaction.objects.filter(pk=listed[0]).update(
         prompt=NotificationPrompt(text="Told.").model_dump(mode="json"), name="notification"
     )
-    assert read_inbox(boss.pk, InboxQuery(part)).ids == listed
+    assert read_inbox(boss.pk, InboxPartQuery(part)).ids == listed
     assert count_parts(boss.pk, names_of(boss), part)[part] == len(listed) - 1
-    if part == Part.ALL:
+    if part == InboxPart.ALL:
         waiting = count_waiting([boss.pk])[boss.pk]
         assert (waiting.prompts, waiting.ids) == (len(listed) - 1, frozenset(listed))
 
@@ -103,21 +103,21 @@ def test_what_is_due_first_comes_first_and_what_is_never_due_comes_last() -> Non
             assert [prompts[id_].position for id_ in ids] == [2, 1, 3, 0][:count]
 
 
-@pytest.mark.parametrize("part", list(Part))
+@pytest.mark.parametrize("part", list(InboxPart))
 @pytest.mark.parametrize("more", [0, 40])
 def test_counts_and_groups_take_no_more_statements_than_one_count(
-    boss: User, part: Part, more: int
+    boss: User, part: InboxPart, more: int
 ) -> None:
     group = Group.objects.get()
     for number in range(more // 10):
         ask(User.objects.create_user(f"user{number}"), boss, group, "auth.add_group")
     with CaptureQueriesContext(connection) as queries:
         names = names_of(boss)
-        page = read_inbox(boss.pk, InboxQuery(part), MOST_ALIKE, names)
+        page = read_inbox(boss.pk, InboxPartQuery(part), MOST_ALIKE, names)
         count_parts(boss.pk, names, part)
         group_alike(make_entries(page.prompts, boss.pk), boss.pk, page.ids)
     with CaptureQueriesContext(connection) as plain_queries:  # without groups, with one count
-        make_entries(read_inbox(boss.pk, InboxQuery(part)).prompts, boss.pk)
+        make_entries(read_inbox(boss.pk, InboxPartQuery(part)).prompts, boss.pk)
         count_waiting([boss.pk])
     # The count of prompts for others leaves out the notes that the part lists.
-    assert len(queries) <= len(plain_queries) + (2 if part == Part.OTHERS else 0)
+    assert len(queries) <= len(plain_queries) + (2 if part == InboxPart.OTHERS else 0)

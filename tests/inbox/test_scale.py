@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 
 from chat_app.inbox import inbox_query, pending_counts
-from chat_app.inbox.inbox_parts import InboxQuery, Part, find_prompt, read_inbox
+from chat_app.inbox.inbox_parts import InboxPart, InboxPartQuery, find_prompt, read_inbox
 from chat_app.inbox.pending_counts import count_waiting
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
@@ -30,14 +30,14 @@ QUERIES = ("", "why", "b", "none", "nothing of this")
 
 def look(user: User) -> None:
     """Read all that this person's inbox can show, and the count in the header of every page."""
-    for part in Part:
+    for part in InboxPart:
         for query in QUERIES:
-            read_inbox(user.pk, InboxQuery(part, query))
-    for one in [one.pk for one in read_inbox(user.pk, InboxQuery()).prompts]:
+            read_inbox(user.pk, InboxPartQuery(part, query))
+    for one in [one.pk for one in read_inbox(user.pk, InboxPartQuery()).prompts]:
         assert find_prompt(user.pk, one)
     assert find_prompt(user.pk, uuid4()) is None
     assert count_waiting([user.pk])[user.pk].prompts == len(
-        read_inbox(user.pk, InboxQuery()).prompts
+        read_inbox(user.pk, InboxPartQuery()).prompts
     )
     assert sidebar(user.pk).waiting_count
 
@@ -54,12 +54,12 @@ def test_the_inbox_costs_the_same_among_ten_thousand_people(
     ask(boss, boss, group, "auth.add_group")
     Candidate.objects.filter(user=boss).delete()  # what one asks oneself is one's own
     analyze()
-    waits = len(read_inbox(boss.pk, InboxQuery()).prompts)
+    waits = len(read_inbox(boss.pk, InboxPartQuery()).prompts)
     few = work_done(partial(look, boss))
     ask_for_many()
     analyze()
     assert Interaction.objects.filter(status="pending").count() == (PEOPLE + 1) * EACH
-    assert len(read_inbox(boss.pk, InboxQuery()).prompts) == waits > 0
+    assert len(read_inbox(boss.pk, InboxPartQuery()).prompts) == waits > 0
     many = work_done(partial(look, boss))
     assert many <= few * 2, (few, many)
     if connection.vendor == "sqlite":

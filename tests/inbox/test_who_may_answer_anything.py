@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from chat_app.inbox.inbox_parts import InboxQuery, Part, read_inbox
+from chat_app.inbox.inbox_parts import InboxPart, InboxPartQuery, read_inbox
 from chat_app.inbox.pending_counts import count_waiting
 from sessions_app.interactions.answerers import PromptAudience, answerers, may_answer
 from tests.inbox.any_people import (
@@ -29,8 +29,8 @@ def _backend(settings: Any) -> None:
     use_granting(settings)
 
 
-def listed(user: User, part: Part) -> set[Any]:
-    return {one.pk for one in read_inbox(user.pk, InboxQuery(part)).prompts}
+def listed(user: User, part: InboxPart) -> set[Any]:
+    return {one.pk for one in read_inbox(user.pk, InboxPartQuery(part)).prompts}
 
 
 @with_any_people
@@ -42,15 +42,15 @@ def test_all_agree_who_may_answer(people: list[Somebody], questions: list[Questi
         counted = count_waiting([one.pk for one in users])
         for number, (user, person) in enumerate(zip(users, people, strict=True)):
             mine = {prompt.pk for prompt, one in asked_prompts if waits(number, person, one)}
-            assert listed(user, Part.ALL) == mine
+            assert listed(user, InboxPart.ALL) == mine
             assert (set(counted[user.pk].ids), counted[user.pk].prompts) == (mine, len(mine))
-            assert listed(user, Part.MINE) | listed(user, Part.GROUPS) >= mine
+            assert listed(user, InboxPart.MINE) | listed(user, InboxPart.GROUPS) >= mine
             claimed = {
                 prompt.pk
                 for prompt, one in asked_prompts
                 if prompt.assignee_id is not None and may(number, person, one)
             }
-            assert listed(user, Part.CLAIMED) == claimed
+            assert listed(user, InboxPart.CLAIMED) == claimed
             for prompt, one in asked_prompts:
                 assert may_answer(user.pk, PromptAudience.of(prompt)) == may(number, person, one)
         for prompt, one in asked_prompts:

@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.gzip import gzip_page
 
 from chat_app.identity.request_facts import address_of
-from chat_app.inbox.inbox_parts import InboxQuery, read_inbox
+from chat_app.inbox.inbox_parts import InboxPartQuery, read_inbox
 from chat_app.page.cards import TypedAnswer
 from chat_app.page.common import (
     back_to,
@@ -373,7 +373,7 @@ def _just_deleted(request: HttpRequest, owner: UserId) -> Conversation | None:
 
 def _read_waiting(reader: UserId) -> list[InboxEntry]:
     """Return the first questions of a person's inbox, without notifications, which ask nothing."""
-    prompts = read_inbox(reader, InboxQuery()).prompts
+    prompts = read_inbox(reader, InboxPartQuery()).prompts
     questions = [prompt for prompt in prompts if prompt.name not in seen_types()]
     return make_entries(questions[:MOST_WAITING], reader)
 

@@ -18,7 +18,7 @@ from chat_app.page.cards import Card
 from chat_app.page.conversation.history import KnownText
 from chat_app.page.markdown.blocks import cut, finish_block, opening_text
 from chat_app.page.markdown.markdown import render
-from sessions_app.conversations.run_parts import RESTING, Part, read_parts
+from sessions_app.conversations.run_parts import RESTING, RunPart, read_parts
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.questions.outcomes import OutcomeText
@@ -284,14 +284,14 @@ def _order(items: list[Item]) -> list[Item]:
     return sorted(items, key=place)
 
 
-def _text(part: Part, known_text: KnownText | None, *, hold: bool) -> TextSegment | None:
+def _text(part: RunPart, known_text: KnownText | None, *, hold: bool) -> TextSegment | None:
     pieces = list(_rest(part.pieces, known_text))
     base = _base(part) | ({"first": known_text.first} if known_text else {})
     segment = TextSegment(**base, pieces=pieces, known_text=known_text, held=hold and part.is_open)
     return segment if known_text or segment.text.strip() else None
 
 
-def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
+def _item(part: RunPart, interactions: Mapping[UUID, Interaction]) -> Item | None:
     base, payload = _base(part), part.payload
     match part.type:
         case Event.Type.USER_MESSAGE:
@@ -320,7 +320,7 @@ def _item(part: Part, interactions: Mapping[UUID, Interaction]) -> Item | None:
     return None
 
 
-def _base(part: Part) -> JsonObject:
+def _base(part: RunPart) -> JsonObject:
     row, last = part.events[0], part.events[-1].sequence
     return {"first": row.first_sequence, "last": last, "run": row.run, "at": row.created_at}
 

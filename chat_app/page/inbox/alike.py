@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 
-from chat_app.inbox.inbox_parts import MOST_SEARCHED, RELATED_ROWS, InboxQuery, find_ids
+from chat_app.inbox.inbox_parts import MOST_SEARCHED, RELATED_ROWS, InboxPartQuery, find_ids
 from chat_app.page.cards import Card
 from chat_app.page.inbox.inbox_entries import InboxEntry, digest
 from sessions_app.json_types import JsonObject
@@ -104,7 +104,7 @@ def group_alike(
 
 
 def find_selected(
-    reader: UserId, query: InboxQuery, ticked_ids: Collection[UUID], questions: Collection[str]
+    reader: UserId, query: InboxPartQuery, ticked_ids: Collection[UUID], questions: Collection[str]
 ) -> list[Interaction]:
     """Return the waiting prompts that are ticked or ask one of the `questions`."""
     ids, _ = find_ids(reader, query, MOST_SEARCHED)

@@ -25,8 +25,8 @@ from chat_app.inbox.inbox_parts import (
     MOST_SEARCHED,
     PAGE,
     InboxPage,
-    InboxQuery,
-    Part,
+    InboxPart,
+    InboxPartQuery,
     count_parts,
     read_inbox,
 )
@@ -55,14 +55,14 @@ from sessions_app.storage import reads
 from sessions_app.storage.sql import is_uuid
 
 PARTS = {
-    Part.ALL: gettext_lazy("All"),
-    Part.MINE: gettext_lazy("For me"),
-    Part.GROUPS: gettext_lazy("My groups"),
-    Part.CLAIMED: gettext_lazy("Claimed"),
-    Part.OTHERS: gettext_lazy("Waiting for others"),
-    Part.ANSWERED: gettext_lazy("Answered by me"),
+    InboxPart.ALL: gettext_lazy("All"),
+    InboxPart.MINE: gettext_lazy("For me"),
+    InboxPart.GROUPS: gettext_lazy("My groups"),
+    InboxPart.CLAIMED: gettext_lazy("Claimed"),
+    InboxPart.OTHERS: gettext_lazy("Waiting for others"),
+    InboxPart.ANSWERED: gettext_lazy("Answered by me"),
 }
-HEADINGS = PARTS | {Part.ALL: gettext_lazy("Waiting for you")}
+HEADINGS = PARTS | {InboxPart.ALL: gettext_lazy("Waiting for you")}
 
 
 @personal("GET")
@@ -83,7 +83,7 @@ async def show(request: HttpRequest) -> HttpResponse:
         entries = make_entries(inbox_page.prompts, person.id, may_answer=is_answerable)
         groups, bars = group_alike(entries, person.id, inbox_page.ids)
         context = {
-            **_context(request, person, counts[Part.ALL]),
+            **_context(request, person, counts[InboxPart.ALL]),
             # URL without the parameter `done`, so that the success message is shown only once.
             "here": resolve_url("chat:inbox") + _query(shown_part, query, number),
             "groups": groups,
@@ -109,8 +109,8 @@ async def show(request: HttpRequest) -> HttpResponse:
 
 
 def _read_page(
-    person: Person, query: InboxQuery, look_ahead: int, names: set[Name]
-) -> tuple[InboxQuery, InboxPage]:
+    person: Person, query: InboxPartQuery, look_ahead: int, names: set[Name]
+) -> tuple[InboxPartQuery, InboxPage]:
     """Read the requested page of the inbox, or the last page if there are fewer pages by now."""
     inbox_page = read_inbox(person.id, query, look_ahead, names)
     if inbox_page.prompts or query.page == 1:
@@ -119,18 +119,18 @@ def _read_page(
     return last_query, read_inbox(person.id, last_query, look_ahead, names)
 
 
-def _read_query(data: Mapping[str, str]) -> InboxQuery:
+def _read_query(data: Mapping[str, str]) -> InboxPartQuery:
     part = data.get("part")
-    return InboxQuery(
-        Part(part) if part in set(Part) else Part.ALL,
+    return InboxPartQuery(
+        InboxPart(part) if part in set(InboxPart) else InboxPart.ALL,
         data.get("q", "").strip()[:LONGEST],
         max(1, message_forms.number(data, "page")),
     )
 
 
-def _query(part: Part, query: str = "", page: int = 1) -> str:
+def _query(part: InboxPart, query: str = "", page: int = 1) -> str:
     parameters = {"part": part.value, "q": query, "page": str(page)}
-    usual = {"part": Part.ALL.value, "q": "", "page": "1"}
+    usual = {"part": InboxPart.ALL.value, "q": "", "page": "1"}
     changed_parameters = {name: value for name, value in parameters.items() if value != usual[name]}
     return f"?{urlencode(changed_parameters)}" if changed_parameters else ""
 
