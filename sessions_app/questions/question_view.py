@@ -23,7 +23,7 @@ from sessions_app.questions.outcomes import OutcomeText, outcome
 from sessions_app.workflows import registry
 
 
-class State(StrEnum):
+class QuestionState(StrEnum):
     """The state of a question, as seen by its reader."""
 
     PENDING = "pending"  # open, and nobody has claimed it
@@ -214,13 +214,13 @@ class QuestionView:
         return self.interaction.assignee_id not in (None, self.reader)
 
     @property
-    def state(self) -> State:
+    def state(self) -> QuestionState:
         """The state of the question, as seen by the reader."""
         if not self.is_pending:
-            return State(self.interaction.status)
+            return QuestionState(self.interaction.status)
         if self.interaction.assignee_id is not None:
-            return State.TAKEN if self.is_taken else State.MINE
-        return State.VOTED if self.my_vote else State.PENDING
+            return QuestionState.TAKEN if self.is_taken else QuestionState.MINE
+        return QuestionState.VOTED if self.my_vote else QuestionState.PENDING
 
     @cached_property
     def outcome(self) -> OutcomeText | None:
@@ -301,7 +301,7 @@ class QuestionView:
     @property
     def can_claim(self) -> bool:
         """True if the reader has not voted, and a claim would keep others from answering."""
-        has_to_answer = self.can_change and self.state == State.PENDING
+        has_to_answer = self.can_change and self.state == QuestionState.PENDING
         return has_to_answer and self.interaction.pk not in self.beside.of_one
 
 

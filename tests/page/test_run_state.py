@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from chat_app.page.conversation.conversation_page import MOST_SHOWN, RunState, read_page
+from chat_app.page.conversation.conversation_page import MOST_SHOWN, ConversationState, read_page
 from sessions_app.models import Interaction, Run
 from sessions_app.prompts import TextPrompt
 from tests.support.clock import an_hour_back
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 WAITING = ("waiting", "Waiting for managers")
 
 
-def state(log: StoredLog) -> RunState:
+def state(log: StoredLog) -> ConversationState:
     return read_page(log.conversation.owner_id, log.conversation.conversation_id).state
 
 
@@ -28,7 +28,7 @@ def test_without_active_runs_the_state_is_that_of_the_last_run(log: StoredLog) -
 
 def test_a_run_that_ended_well_says_nothing(log: StoredLog) -> None:
     log.end(log.message())
-    assert state(log) == RunState("completed", "")
+    assert state(log) == ConversationState("completed", "")
 
 
 def test_of_parallel_runs_the_first_is_shown_with_its_last_step(log: StoredLog) -> None:
@@ -68,7 +68,9 @@ def test_a_run_that_sleeps_is_paused_until_it_wakes(log: StoredLog) -> None:
     run, wakes_at = log.message(), timezone.now()
     log.step(run, "read", "in_progress")
     Run.objects.filter(pk=run.pk).update(status=Run.Status.WAITING, wake_at=wakes_at)
-    assert state(log) == RunState("sleeping", "Paused until", until=wakes_at, stoppable=True)
+    assert state(log) == ConversationState(
+        "sleeping", "Paused until", until=wakes_at, stoppable=True
+    )
 
 
 def test_stop_is_offered_until_each_run_was_asked_to_stop(log: StoredLog) -> None:

@@ -100,7 +100,7 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class RunState:
+class ConversationState:
     """The state of a conversation: `name` is for CSS and scripts, `words` for people.
 
     Times are the start or end of the shown timer. `behind` tells of queued messages;
@@ -132,7 +132,7 @@ class Page:
     conversation: Conversation | None
     branch: ShownBranch | None
     transcript: Transcript
-    state: RunState
+    state: ConversationState
     cards: list[Card]
     unplaced_cards: list[Card]
     offer: registry.OfferedWorkflow | None
@@ -205,7 +205,7 @@ def read_page(
     conversation = conversations.first()
     if conversation is None or conversation.deleted_at is not None:
         transcript = Transcript([], 0, 0, skipped=False, pending=[])
-        state = RunState("new", "")
+        state = ConversationState("new", "")
         now = timezone.now()
         return Page(
             *(conversation_id, None, None, transcript, state, [], [], None, now),
@@ -351,7 +351,9 @@ def read_runs(conversation: UUID) -> dict[Run, JsonObject | None]:
     return {run: run.last_step for run in runs}
 
 
-def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID]) -> RunState:
+def run_state(
+    runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID]
+) -> ConversationState:
     """Return the state of the most relevant run: one that waits for the reader, else an active one.
 
     `runs` come from `read_runs`; `asking_runs` are the runs that wait for the reader.
@@ -361,7 +363,7 @@ def run_state(runs: dict[Run, JsonObject | None], asking_runs: Collection[UUID])
         return _at_rest(list(runs))
     first = min(active, key=lambda run: _rank(run, asking_runs))
     if asking_runs and (first.id not in asking_runs or first.stop_requested_at is None):
-        state = RunState(
+        state = ConversationState(
             "needs-you", gettext("Waiting for you")
         )  # even if the runs that ask are missing from `runs`
     else:
@@ -383,18 +385,20 @@ def _rank(run: Run, asking_runs: Container[UUID]) -> int:
     return 1 + order.index(Run.Status(run.status))
 
 
-def _state(run: Run, last: JsonObject | None) -> RunState:
+def _state(run: Run, last: JsonObject | None) -> ConversationState:
     if run.stop_requested_at is not None:
-        return RunState("stopping", gettext("Stopping"), run.stop_requested_at)
+        return ConversationState("stopping", gettext("Stopping"), run.stop_requested_at)
     if run.status == Run.Status.QUEUED:
-        return RunState("queued", gettext("Queued"), run.created_at)
+        return ConversationState("queued", gettext("Queued"), run.created_at)
     if run.status == Run.Status.WAITING and run.wake_at is not None:
-        return RunState("sleeping", gettext("Paused until"), until=run.wake_at)
+        return ConversationState("sleeping", gettext("Paused until"), until=run.wake_at)
     if run.status == Run.Status.WAITING and (interaction := _others(run)) is not None:
-        return RunState("waiting", QuestionView.of(interaction).waits_for, interaction.created_at)
+        return ConversationState(
+            "waiting", QuestionView.of(interaction).waits_for, interaction.created_at
+        )
     step = last["name"] if last and last["state"] == "in_progress" else ""
     words = gettext("Working: %(step)s") % {"step": step} if step else gettext("Working")
-    return RunState("working", words, run.started_at)
+    return ConversationState("working", words, run.started_at)
 
 
 def _others(run: Run) -> Interaction | None:
@@ -403,19 +407,19 @@ def _others(run: Run) -> Interaction | None:
     return pending.select_related("assignee").order_by("sequence").first()
 
 
-def _at_rest(runs: Sequence[Run]) -> RunState:
+def _at_rest(runs: Sequence[Run]) -> ConversationState:
     suspended_runs = [run for run in runs if run.status == Run.Status.SUSPENDED]
     if suspended_runs:
         words = gettext("Suspended: an administrator of this site must resume it.")
         is_stopping = any(run.stop_requested_at is not None for run in suspended_runs)
-        return RunState("suspended", words, stoppable=not is_stopping)
+        return ConversationState("suspended", words, stoppable=not is_stopping)
     # Show no state without runs: a run created since the read appears at the next read.
     if not runs:
-        return RunState("new", "")
+        return ConversationState("new", "")
     last = runs[-1]
     words = {
         Run.Status.COMPLETED: "",  # no text: the answer itself shows the completion
         Run.Status.FAILED: gettext("Failed"),
         Run.Status.CANCELLED: gettext("Stopped"),
     }[Run.Status(last.status)]
-    return RunState(last.status, words)
+    return ConversationState(last.status, words)

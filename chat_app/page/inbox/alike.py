@@ -23,7 +23,7 @@ MOST_ALIKE = 500  # maximum number of prompts that are compared, or answered by 
 VARIABLE = r'\d[\d.,:/%-]*|"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»'
 
 
-class Kind(NamedTuple):
+class PromptKind(NamedTuple):
     """A kind of prompts. One answer can settle all prompts with equal `answers`.
 
     Prompts with equal `question` also ask the same question, which `words` contains.
@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     words: str
 
 
-def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
+def kind_of(workflow: str, prompt: JsonObject, asker: str) -> PromptKind | None:
     """Return the kind of a prompt; None if the prompt has to be answered alone."""
     if not type_of(prompt["input_type"]).alike or "together" in prompt:
         return None
@@ -42,14 +42,14 @@ def kind_of(workflow: str, prompt: JsonObject, asker: str) -> Kind | None:
     answers = digest(workflow, sorted(controls.items()))
     words = re.sub(rf"\b{re.escape(asker)}\b|{VARIABLE}", "…", question_title(prompt))
     words = re.sub(r"…(\s*…)+", "…", words)
-    return Kind(answers, digest(answers, words), words)
+    return PromptKind(answers, digest(answers, words), words)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Entries of a page with the same question, or a single entry. `count`: total on all pages."""
 
-    kind: Kind | None
+    kind: PromptKind | None
     count: int
     entries: Sequence[InboxEntry]
 
@@ -98,7 +98,9 @@ def group_alike(
         )
         bars.setdefault(kind.answers, _bar(kind, entry.card))
     return [
-        Group(key, counts[key.question], some) if isinstance(key, Kind) else Group(None, 1, some)
+        Group(key, counts[key.question], some)
+        if isinstance(key, PromptKind)
+        else Group(None, 1, some)
         for key, some in groups.items()
     ], list(bars.values())
 
@@ -118,7 +120,7 @@ def find_selected(
     return [prompts[id_] for id_ in selected_ids if id_ in prompts]
 
 
-def _read_kinds(ids: Sequence[UUID], reader: UserId) -> dict[UUID, Kind | None]:
+def _read_kinds(ids: Sequence[UUID], reader: UserId) -> dict[UUID, PromptKind | None]:
     """Read the kinds of prompts that nobody else has claimed."""
     if not ids:
         return {}
@@ -128,11 +130,11 @@ def _read_kinds(ids: Sequence[UUID], reader: UserId) -> dict[UUID, Kind | None]:
     return {pk: kind_of(*facts) for pk, *facts in rows}
 
 
-def _kind(entry: InboxEntry) -> Kind | None:
+def _kind(entry: InboxEntry) -> PromptKind | None:
     interaction = entry.interaction
     return kind_of(interaction.run.workflow, interaction.prompt, entry.owner)
 
 
-def _bar(kind: Kind, card: Card) -> Bar:
+def _bar(kind: PromptKind, card: Card) -> Bar:
     stand_in = Interaction(id=uuid5(NAMESPACE_URL, kind.answers), prompt=card.interaction.prompt)
     return Bar(kind.answers, kind.words, replace(card, interaction=stand_in, values=[], error=""))

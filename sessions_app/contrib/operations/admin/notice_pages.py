@@ -39,7 +39,7 @@ def notices(signals: QuerySet[Any]) -> QuerySet[Any]:
     """Return the notices (mails and webhooks) among the signals, each with its `state`."""
     states = (
         When(condition(), then=Value(name))
-        for name, (_words, condition) in State.conditions.items()
+        for name, (_words, condition) in NoticeStateFilter.conditions.items()
     )
     rows: QuerySet[Any] = signals.filter(name=PendingSignal.NOTICE).annotate(state=Case(*states))
     return rows
@@ -58,7 +58,7 @@ def _kind(notice: Any) -> NoticeKind | None:
     return next((kind for kind in kinds.values() if kind.key in notice.about), None)
 
 
-class Kind(admin.SimpleListFilter):
+class NoticeKindFilter(admin.SimpleListFilter):
     """A filter by the kinds of notices that applications have added with `add_kind`."""
 
     title = _("kind")
@@ -72,7 +72,7 @@ class Kind(admin.SimpleListFilter):
         return queryset.filter(about__has_key=value) if value in kinds else queryset
 
 
-class State(ConditionFilter):
+class NoticeStateFilter(ConditionFilter):
     """A filter of mails and webhooks by outcome."""
 
     title = _("status")
@@ -107,7 +107,7 @@ def what(notice: Any) -> str:
 @admin.display(description=_("status"))
 def state(notice: Any) -> str:
     """Return the outcome of a notice, or the state of an unsent one, as HTML."""
-    words = State.conditions[notice.state][0]
+    words = NoticeStateFilter.conditions[notice.state][0]
     if notice.state == "not_sent":
         words = notice.get_outcome_display()
     return format_html('<span class="state {}">{}</span>', COLORS[notice.state], words)
@@ -142,7 +142,7 @@ def of_run(run: Run) -> str:
     page = reverse("admin:sessions_app_pendingsignal_changelist")
     parts = [
         (page, run.pk, name, counts[name], words)
-        for name, (words, _condition) in State.conditions.items()
+        for name, (words, _condition) in NoticeStateFilter.conditions.items()
         if name in counts
     ]
     return format_html_join(" · ", '<a href="{}?run__id__exact={}&state={}">{} {}</a>', parts)
@@ -158,7 +158,7 @@ class NoticeAdmin(ReadOnlyAdmin):
     )
     run_link = column(_("run"), lambda notice: run_texts.link(notice.run))
     list_display = (what, "question", state, when, "attempts", "error")
-    list_filter = (State, Kind)
+    list_filter = (NoticeStateFilter, NoticeKindFilter)
     related = ("interaction",)
     ordering = ("-pk",)
     readonly_fields = (what, "question", "run_link", state, when)
