@@ -43,7 +43,7 @@ VIA = "oauth"
 OFFLINE = "offline_access"
 
 
-class Outcome(StrEnum):
+class ConsentOutcome(StrEnum):
     """The outcome of a person's visit to a provider."""
 
     CONNECTED = "connected"
@@ -61,7 +61,7 @@ class Outcome(StrEnum):
 class Return:
     """A person's return from a provider: the outcome, and the prompt if known."""
 
-    outcome: Outcome
+    outcome: ConsentOutcome
     interaction: UUID | None = None
     title: str = ""
     missing_scopes: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ async def begin(person: Person, run: UUID, nonce: str) -> str | Return:
     prompt = await reads.read_for(person.id, _find_prompt, person, run, nonce)
     request = prompt.request
     if not prompt.waits:
-        return Return(Outcome.CLOSED, prompt.interaction, request.title)
+        return Return(ConsentOutcome.CLOSED, prompt.interaction, request.title)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     # Request the scopes of an older consent, too, because the new consent replaces the older one.
     kept = OAuthGrant.objects.filter(user=person.id, provider=request.provider)
@@ -87,7 +87,7 @@ async def begin(person: Person, run: UUID, nonce: str) -> str | Return:
             url = client.authorization_url(state=state, verifier=verifier, scopes=scopes)
     except (ProviderUnavailable, ImproperlyConfigured) as error:
         log.warning("oauth.unavailable", provider=request.provider, reason=str(error))
-        return Return(Outcome.UNAVAILABLE, prompt.interaction, request.title)
+        return Return(ConsentOutcome.UNAVAILABLE, prompt.interaction, request.title)
     row = OAuthRequest(
         state=_digest(state),
         verifier=encrypt(person.id, verifier),
@@ -111,32 +111,32 @@ async def finish(person: Person, provider: str, query: Mapping[str, str]) -> Ret
     if request is None:
         others = OAuthRequest.objects.filter(state=digest).exclude(user=person.id)
         is_others = await reads.read_for(person.id, others.exists)
-        return Return(Outcome.OTHER_PERSON if is_others else Outcome.UNKNOWN)
+        return Return(ConsentOutcome.OTHER_PERSON if is_others else ConsentOutcome.UNKNOWN)
     prompt = await reads.read_for(person.id, _read_prompt, person, request.interaction)
     if prompt is None:
-        return Return(Outcome.CLOSED)
+        return Return(ConsentOutcome.CLOSED)
     back = partial(Return, interaction=prompt.interaction, title=prompt.request.title)
     verifier = decrypt(person.id, request.verifier)
     if not prompt.waits or verifier is None:
-        return back(Outcome.UNKNOWN if prompt.waits else Outcome.CLOSED)
+        return back(ConsentOutcome.UNKNOWN if prompt.waits else ConsentOutcome.CLOSED)
     try:
         async with open_client(provider) as client:
             if not _is_of(client.endpoints, query):
                 log.warning("oauth.foreign_answer", provider=provider)
-                return back(Outcome.FOREIGN)
+                return back(ConsentOutcome.FOREIGN)
             if "code" not in query:
                 is_denied = query.get("error") == "access_denied"
-                return back(Outcome.DENIED if is_denied else Outcome.REFUSED)
+                return back(ConsentOutcome.DENIED if is_denied else ConsentOutcome.REFUSED)
             tokens = await client.exchange(query["code"], verifier)
     except (ProviderRefused, ProviderUnavailable) as error:
         log.warning("oauth.no_token", provider=provider, reason=str(error))
         is_refused = isinstance(error, ProviderRefused)
-        return back(Outcome.REFUSED if is_refused else Outcome.UNAVAILABLE)
+        return back(ConsentOutcome.REFUSED if is_refused else ConsentOutcome.UNAVAILABLE)
     scopes = _granted_scopes(request.scopes, tokens)
     if missing := set(prompt.request.scopes) - set(scopes):
-        return back(Outcome.TOO_LITTLE, missing_scopes=tuple(sorted(missing)))
+        return back(ConsentOutcome.TOO_LITTLE, missing_scopes=tuple(sorted(missing)))
     is_settled = await writer.write(partial(_connect, person, request, tokens, scopes))
-    return back(Outcome.CONNECTED if is_settled else Outcome.CLOSED)
+    return back(ConsentOutcome.CONNECTED if is_settled else ConsentOutcome.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)

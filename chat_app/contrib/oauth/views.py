@@ -13,7 +13,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.oauth import grants
-from chat_app.contrib.oauth.consent import Outcome, Return, begin, finish
+from chat_app.contrib.oauth.consent import ConsentOutcome, Return, begin, finish
 from chat_app.contrib.oauth.models import OAuthGrant
 from chat_app.contrib.oauth.providers import find_provider
 from chat_app.contrib.oauth.settings import PROVIDER_NAME, OAuthSettings
@@ -43,7 +43,7 @@ NOT_CONNECTED = _("Not connected")
 AGAIN = _("The question still waits: open its link again, or decline it there.")
 
 
-class Page(NamedTuple):
+class ConsentPage(NamedTuple):
     """The texts for a returning person: the outcome, and the next action."""
 
     text: Promise
@@ -52,26 +52,32 @@ class Page(NamedTuple):
 
 
 PAGES = {
-    Outcome.CONNECTED: Page(
+    ConsentOutcome.CONNECTED: ConsentPage(
         _("The question is answered. You can close this page."), 200, _("Connected")
     ),
-    Outcome.CLOSED: Page(
+    ConsentOutcome.CLOSED: ConsentPage(
         _("The question no longer waits for an answer. You can close this page."),
         409,
         _("No longer needed"),
     ),
-    Outcome.DENIED: Page(_("You did not agree there."), 200),
-    Outcome.TOO_LITTLE: Page(_("You did not allow all that is needed. Missing:"), 200),
-    Outcome.UNKNOWN: Page(_("This address was used before, or you were away for too long.")),
-    Outcome.OTHER_PERSON: Page(
+    ConsentOutcome.DENIED: ConsentPage(_("You did not agree there."), 200),
+    ConsentOutcome.TOO_LITTLE: ConsentPage(
+        _("You did not allow all that is needed. Missing:"), 200
+    ),
+    ConsentOutcome.UNKNOWN: ConsentPage(
+        _("This address was used before, or you were away for too long.")
+    ),
+    ConsentOutcome.OTHER_PERSON: ConsentPage(
         _("Somebody else opened the link. Sign in as that person, and load this page again."), 403
     ),
-    Outcome.FOREIGN: Page(_("The answer did not come from the site that was asked.")),
-    Outcome.REFUSED: Page(_("The other site refused.")),
-    Outcome.UNAVAILABLE: Page(_("The other site does not respond. Try again in a minute."), 503),
+    ConsentOutcome.FOREIGN: ConsentPage(_("The answer did not come from the site that was asked.")),
+    ConsentOutcome.REFUSED: ConsentPage(_("The other site refused.")),
+    ConsentOutcome.UNAVAILABLE: ConsentPage(
+        _("The other site does not respond. Try again in a minute."), 503
+    ),
 }
 # Outcomes after which the page suggests no second attempt: the prompt is settled, or unknown.
-WITHOUT_AGAIN = (Outcome.CONNECTED, Outcome.CLOSED, Outcome.OTHER_PERSON)
+WITHOUT_AGAIN = (ConsentOutcome.CONNECTED, ConsentOutcome.CLOSED, ConsentOutcome.OTHER_PERSON)
 
 
 @personal("GET")
@@ -99,7 +105,7 @@ async def come_back(request: HttpRequest, provider: str) -> HttpResponse:
         raise Http404
     person = await person_of(request)
     back = await finish(person, provider, request.GET)
-    if back.outcome == Outcome.CONNECTED:
+    if back.outcome == ConsentOutcome.CONNECTED:
         audit.log_event("account.connected", request, user=person.username, provider=provider)
     return _render(request, back)
 

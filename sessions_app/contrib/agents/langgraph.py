@@ -86,7 +86,7 @@ class Breakpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SuperstepEnd:
     """The state of a graph after a super-step: open questions, or the final output.
 
     `number` is the last super-step in which all tasks are finished; `finished` lists the finished
@@ -102,7 +102,7 @@ class Outcome:
 
 
 # The state of a graph before its first super-step.
-START = Outcome(-1, [], [])
+START = SuperstepEnd(-1, [], [])
 
 
 def messages_input(context: Context, earlier: list[Any]) -> JsonObject:
@@ -223,11 +223,11 @@ class _Superstep:
     context: Any
     answers: Mapping[str, Any]
     passed: Collection[str]
-    before: Outcome
+    before: SuperstepEnd
     has_said: bool
     unseen: _UnseenBreakpoints = field(default_factory=_UnseenBreakpoints)
 
-    async def pieces(self) -> AsyncGenerator[str | Outcome, None]:
+    async def pieces(self) -> AsyncGenerator[str | SuperstepEnd, None]:
         """Yield the models' text while it is generated, and finally the outcome.
 
         Tasks that finished before a crash do not run again; their text comes from their stored
@@ -255,7 +255,7 @@ class _Superstep:
         breakpoints = await self._breakpoints(state)
         if self.unseen.has_stopped and not breakpoints:
             raise RuntimeError(UNSEEN)
-        yield Outcome(_number(state), finished, interrupts, is_over, output, breakpoints)
+        yield SuperstepEnd(_number(state), finished, interrupts, is_over, output, breakpoints)
 
     async def _breakpoints(self, state: StateSnapshot) -> list[Breakpoint]:
         """Return the breakpoints where the graph has stopped, except passed ones."""
