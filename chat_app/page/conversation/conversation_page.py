@@ -121,7 +121,7 @@ class ConversationState:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ConversationPage:
     """A conversation's page. `conversation` is None before the first message and after deletion.
 
     After deletion, the conversation is `deleted_conversation`. `unplaced_cards` are cards whose
@@ -199,7 +199,7 @@ def read_page(
     item_range: ItemRange = ALL_ITEMS,
     *,
     typed_answer: TypedAnswer | None = None,
-) -> Page:
+) -> ConversationPage:
     """Read the page with the requested part of the transcript. Blocks: call it in a thread."""
     conversations = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     conversation = conversations.first()
@@ -207,7 +207,7 @@ def read_page(
         transcript = Transcript([], 0, 0, skipped=False, pending=[])
         state = ConversationState("new", "")
         now = timezone.now()
-        return Page(
+        return ConversationPage(
             *(conversation_id, None, None, transcript, state, [], [], None, now),
             deleted_conversation=conversation,
         )
@@ -217,7 +217,7 @@ def read_page(
     pending = cards(transcript.pending, typed_answer)
     state = run_state(runs, {card.interaction.run_id for card in pending})
     placed_cards, unplaced_cards = _place(pending, transcript.items)
-    return Page(
+    return ConversationPage(
         conversation_id,
         conversation,
         branch,
@@ -230,7 +230,7 @@ def read_page(
     )
 
 
-def edited_message(page: Page, run: UUID) -> dict[str, str | bool]:
+def edited_message(page: ConversationPage, run: UUID) -> dict[str, str | bool]:
     """Return the composer's contents for editing a run's message. Blocks: call it in a thread."""
     runs = Run.objects.filter(pk=run, conversation=page.conversation, parent=None)
     for text, metadata in runs.values_list("text", "metadata"):

@@ -28,8 +28,8 @@ from chat_app.page.common import (
 )
 from chat_app.page.conversation import message_forms
 from chat_app.page.conversation.conversation_page import (
+    ConversationPage,
     ItemRange,
-    Page,
     edited_message,
     read_page,
     read_text,
@@ -385,7 +385,7 @@ def _accepted_types() -> str:
     return ",".join(["image/*"] * pictures + [f".{ending}" for ending in endings])
 
 
-def _context(page: Page, choices: Sequence[OfferedWorkflow] = ()) -> JsonObject:
+def _context(page: ConversationPage, choices: Sequence[OfferedWorkflow] = ()) -> JsonObject:
     return {
         "page": page,
         "conversation_id": page.conversation_id,

@@ -39,7 +39,7 @@ def host_workflow(transactional_db: None, request: pytest.FixtureRequest) -> Any
     return partial(hosting, replay_everywhere=request.config.getoption("replay_everywhere"))
 
 
-class History(pytest.File):
+class HistoryFile(pytest.File):
     """The file of a recorded run, which pytest collects as one test."""
 
     def collect(self) -> Iterator[pytest.Item]:
@@ -65,8 +65,8 @@ class HistoryReplay(pytest.Item):
         return self.path, None, f"replay of {self.path.name}"
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> History | None:
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> HistoryFile | None:
     folders: list[Path] = parent.config.getini("replay_histories")
     if file_path.suffix == ".json" and file_path.parent in folders:
-        return History.from_parent(parent, path=file_path)
+        return HistoryFile.from_parent(parent, path=file_path)
     return None
