@@ -202,7 +202,7 @@ class Choice(BaseModel):
     finish_reason: Literal["stop"] = "stop"
 
 
-class Usage(BaseModel):
+class CompletionUsage(BaseModel):
     """The tokens of a run, as its workflow reported them."""
 
     prompt_tokens: int
@@ -221,7 +221,7 @@ class Completion(BaseModel):
     created: int
     model: str
     choices: list[Choice]
-    usage: Usage
+    usage: CompletionUsage
 
 
 class _PromptOverHttp(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from natproject.workflows.assistant.script import Script
 from natproject.workflows.assistant.tools import TOOLS
 from sessions_app.contrib.agents.agent import Agent, Budget
-from sessions_app.contrib.agents.language_model import Model
+from sessions_app.contrib.agents.language_model import LanguageModel
 from sessions_app.contrib.agents.tools import Toolset
 from sessions_app.workflows import Context, Message, workflow
 
@@ -25,7 +25,7 @@ class AssistantOptions(BaseModel, extra="forbid"):
 
 
 @asynccontextmanager
-async def open_model(_options: AssistantOptions) -> AsyncIterator[Model]:
+async def open_model(_options: AssistantOptions) -> AsyncIterator[LanguageModel]:
     """Open the configured model with its connections: one for all users of a process."""
     if not settings.OPENAI_MODEL:
         yield Script()

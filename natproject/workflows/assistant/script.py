@@ -28,7 +28,7 @@ class Script:
     async def stream(
         self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
-        """Stream the answer, with the signature of `Model.stream`."""
+        """Stream the answer, with the signature of `LanguageModel.stream`."""
         question = next(one["content"] for one in reversed(messages) if one["role"] == "user")
         last = takewhile(lambda one: one["role"] == "tool", reversed(messages))
         results = [one["content"] for one in last][::-1]

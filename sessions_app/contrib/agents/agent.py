@@ -17,7 +17,7 @@ from sessions_app.contrib.agents.approvals import (
 )
 from sessions_app.contrib.agents.language_model import (
     AnswerFields,
-    Model,
+    LanguageModel,
     ModelMessage,
     Piece,
     ToolCall,
@@ -102,7 +102,7 @@ class Agent:
         self.timeout = timeout
         self.retry = retry
 
-    async def run(self, context: Context, model: Model) -> str:
+    async def run(self, context: Context, model: LanguageModel) -> str:
         """Answer the run's message, and return the last text; all texts are streamed to people.
 
         If the model cannot be reached, the text says so.
@@ -199,7 +199,7 @@ class _Answer:
     If `apart`, a blank line separates the answer's text from earlier text.
     """
 
-    def __init__(self, model: Model, *, apart: bool) -> None:
+    def __init__(self, model: LanguageModel, *, apart: bool) -> None:
         self._model = model
         self._apart = apart
         self.pieces: list[Piece] = []

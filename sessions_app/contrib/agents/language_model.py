@@ -55,7 +55,7 @@ class AnswerCut(Exception):
         super().__init__((type(self).__doc__ or "").strip())
 
 
-class Model(Protocol):
+class LanguageModel(Protocol):
     """The protocol of a language model, which continues a conversation."""
 
     def stream(

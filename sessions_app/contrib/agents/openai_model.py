@@ -50,7 +50,7 @@ class OpenAIModel:
     async def stream(
         self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
-        """Stream the answer, as for `Model`.
+        """Stream the answer, as for `LanguageModel`.
 
         Raises:
             AnswerCut: the answer broke off.

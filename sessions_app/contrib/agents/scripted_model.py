@@ -26,7 +26,7 @@ class ScriptedModel:
     async def stream(
         self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
-        """Stream the next answer, as for `Model`.
+        """Stream the next answer, as for `LanguageModel`.
 
         Raises:
             AssertionError: there are more requests than answers.

@@ -28,7 +28,7 @@ class SlowModel:
     async def stream(
         self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
     ) -> AsyncGenerator[Piece, None]:
-        """Stream the next answer, as of `Model`."""
+        """Stream the next answer, as of `LanguageModel`."""
         append_line(f"model {sum(one['role'] == 'assistant' for one in messages)}")
         async for piece in self._script.stream(messages, tools):
             await asyncio.sleep(self._pause)
