@@ -32,7 +32,7 @@ from sessions_app.workflows.steps import (
     execute,
     piece_type,
 )
-from sessions_app.workflows.streams import Stream, StreamOptions
+from sessions_app.workflows.streams import Stream, StreamedStepOptions
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)
@@ -312,7 +312,7 @@ class Context:
         check_seconds("timeout=", options.get("timeout"))
         bound_function = partial(function, *args, **kwargs)
         call = self._execution.function_call(Kind.STREAM, bound_function, options.pop("name", None))
-        step = self._execution.stream(call, bound_function, StreamOptions(**options))
+        step = self._execution.stream(call, bound_function, StreamedStepOptions(**options))
         return Stream(step, piece_type(plain(bound_function.func), call.name))
 
     def ask(  # noqa: PLR0913 - a declaration, read like a form

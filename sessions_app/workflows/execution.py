@@ -65,7 +65,12 @@ from sessions_app.workflows.steps import (
     result_type,
     running_step,
 )
-from sessions_app.workflows.streams import REASONING, ReasoningSteps, StreamedStep, StreamOptions
+from sessions_app.workflows.streams import (
+    REASONING,
+    ReasoningSteps,
+    StreamedStep,
+    StreamedStepOptions,
+)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)
@@ -385,7 +390,9 @@ class Execution:
             raise StepFailed.of(call.name, call_result.error)
         return read_recorded(returns.load, call_result.result, call)
 
-    def stream(self, call: Call, function: BoundFunction, options: StreamOptions) -> StreamedStep:
+    def stream(
+        self, call: Call, function: BoundFunction, options: StreamedStepOptions
+    ) -> StreamedStep:
         """Create a streamed step, whose pieces the workflow reads by a `Stream`."""
         running_step = RunningStep(self, call.name)
         step = StreamedStep(self.backend, call, function, options, self._put_out, running_step)

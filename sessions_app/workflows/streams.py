@@ -44,7 +44,7 @@ class StreamedReasoning(Reasoning):
 
 
 @dataclass(frozen=True, slots=True)
-class StreamOptions:
+class StreamedStepOptions:
     """The options of a call of `Context.stream`, which documents them."""
 
     title: str | None = ""
@@ -101,7 +101,7 @@ class StreamedStep:
         backend: Backend,
         call: Call,
         function: BoundFunction,
-        options: StreamOptions,
+        options: StreamedStepOptions,
         put_out: PutOut,
         step: RunningStep,
     ) -> None:
