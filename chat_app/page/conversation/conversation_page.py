@@ -19,10 +19,10 @@ from chat_app.page.conversation.history import KnownText
 from chat_app.page.conversation.transcript import (
     GivenFeedback,
     Item,
+    MessageItem,
     Question,
     RunNote,
     TextSegment,
-    UserMessage,
     Versions,
     build,
 )
@@ -256,7 +256,7 @@ def read_transcript(
         part.rows, interactions, continued_texts=part.continued_texts, hold=item_range.hold
     )
     for item in items:
-        if isinstance(item, UserMessage):
+        if isinstance(item, MessageItem):
             item.versions = branch.place_among_versions(item.run)
         elif isinstance(item, RunNote) and item.status == statuses.get(item.run):
             item.retry_message_id = f"again-{item.run}-{len(branch.branches.versions(item.run))}"

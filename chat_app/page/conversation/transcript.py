@@ -76,7 +76,7 @@ class Versions(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class UserMessage(Item):
+class MessageItem(Item):
     """A message of the person. `versions` is set if the message was edited or begun again."""
 
     template = "chat_app/items/user_message.html"
@@ -295,7 +295,7 @@ def _item(part: RunPart, interactions: Mapping[UUID, Interaction]) -> Item | Non
     base, payload = _base(part), part.payload
     match part.type:
         case Event.Type.USER_MESSAGE:
-            return UserMessage(
+            return MessageItem(
                 **base,
                 message_id=payload["message_id"],
                 text=payload["text"],

@@ -117,7 +117,7 @@ class PromptHistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedMessage:
+class SharedExchange:
     """A message of the prompt's conversation, with file names and the replies."""
 
     message: str
@@ -135,7 +135,7 @@ class PromptPage:
 
     entry: InboxEntry
     history: Sequence[PromptHistoryEntry]
-    shared_messages: Sequence[SharedMessage]
+    shared_messages: Sequence[SharedExchange]
 
 
 def read_prompt(
@@ -167,9 +167,9 @@ def is_of_one_card(interaction: UUID, names: Collection[str]) -> bool:
     return len(set(cards)) == 1 and len(cards) == len(ids) == len({str(interaction), *names})
 
 
-def _shared_message(number: int, run: TranscriptPart) -> SharedMessage:
+def _shared_message(number: int, run: TranscriptPart) -> SharedExchange:
     reply = "\n\n".join(map(in_words, run["said"]))[: RuntimeSettings.load().MAX_SHOWN]
-    return SharedMessage(
+    return SharedExchange(
         message=run["message"],
         files=", ".join(file["name"] for file in run["files"]),
         at=datetime.fromisoformat(run["created_at"]),

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from chat_app.page.conversation.conversation_page import ItemRange, read_page
-from chat_app.page.conversation.transcript import UserMessage
+from chat_app.page.conversation.transcript import MessageItem
 from chat_app.run_transcript import read_shared
 from sessions_app.models import Conversation, Interaction, Run
 from sessions_app.prompts import TextPrompt
@@ -51,7 +51,7 @@ def shown_messages(log: StoredLog, branch: Run | None = None) -> list[str]:
     return [
         f"{item.text} {item.versions.number}/{item.versions.total}" if item.versions else item.text
         for item in items
-        if isinstance(item, UserMessage)
+        if isinstance(item, MessageItem)
     ]
 
 
@@ -133,7 +133,7 @@ def test_older_parts_are_of_the_same_branch(log: StoredLog) -> None:
     while True:
         item_range = ItemRange(before=before, branch=first.id)
         part = read_page(log.conversation.owner_id, "c", item_range).transcript
-        texts = [item.text for item in part.items if isinstance(item, UserMessage)] + texts
+        texts = [item.text for item in part.items if isinstance(item, MessageItem)] + texts
         before = part.older
         if not before:
             break

@@ -17,11 +17,11 @@ from chat_app.page.conversation.conversation_page import (
 )
 from chat_app.page.conversation.transcript import (
     Item,
+    MessageItem,
     Question,
     RunNote,
     Step,
     TextSegment,
-    UserMessage,
 )
 from sessions_app.models import Run
 from sessions_app.prompts import AnyPrompt, BinaryPrompt, Option, TextPrompt
@@ -56,7 +56,7 @@ def test_the_text_of_a_run_is_one_item_until_something_else_comes_also_once_it_i
     log.step(run, "look")
     log.text(run, "three")
     before = items(log)
-    assert [type(item) for item in before] == [UserMessage, TextSegment, Step, TextSegment]
+    assert [type(item) for item in before] == [MessageItem, TextSegment, Step, TextSegment]
     fold(run.id, run.conversation_id)
     assert [(i.dom_id, i.last) for i in items(log)] == [(i.dom_id, i.last) for i in before]
     assert texts(log) == ["one two", "three"]
@@ -256,7 +256,7 @@ def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) 
     for part in (newest, *older):
         items = {item.dom_id: item for item in part.items} | items
     sorted_items = sorted(items.values(), key=lambda item: item.first)
-    messages = [item.text for item in sorted_items if isinstance(item, UserMessage)]
+    messages = [item.text for item in sorted_items if isinstance(item, MessageItem)]
     answers = [item.text for item in sorted_items if isinstance(item, TextSegment)]
     assert messages == [f"m{number}" for number in range(45)]
     assert answers == [f"a{number} x" for number in range(45)]
@@ -309,7 +309,7 @@ def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User
     assert newest.items[0].first == prompt.sequence
     assert newest.older > prompt.sequence + 1
     items = [item for part in (newest, *older) for item in part.items]
-    messages = {item.text for item in items if isinstance(item, UserMessage)}
+    messages = {item.text for item in items if isinstance(item, MessageItem)}
     assert messages == {"asks", *(f"m{number}" for number in range(30))}
 
 
