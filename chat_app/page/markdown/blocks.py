@@ -83,7 +83,7 @@ def cut(text: str, inside: str = "") -> Cut:
         # Parse without the last line. Until it ends, the line above may still change its kind, too.
         parser = _formula_parser if syntax.MARKS.search(whole) else _parser
         tokens = parser.parse(whole[: lines[-1]], env)
-    except work.TooMuchWork:  # too much work: show the text unrendered
+    except work.MarkdownTimeout:  # too much work: show the text unrendered
         tokens = []
     blocks = [(lines[token.map[0]], token) for token in tokens if token.level == 0 and token.map]
     blocks = blocks or [(0, Token("paragraph_open", "p", 1))]

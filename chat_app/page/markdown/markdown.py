@@ -94,7 +94,7 @@ def render(
     }
     try:
         html = (_formula_parser if syntax.MARKS.search(text) else _parser).render(text, env)
-    except work.TooMuchWork:
+    except work.MarkdownTimeout:
         html = linebreaks(text, autoescape=True)
     safe_html = nh3.clean(
         html,

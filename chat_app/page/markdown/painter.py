@@ -44,7 +44,7 @@ _CLASSES = {
 CLASSES = {*_CLASSES.values()} - {""}
 
 
-class TooMuchWork(Exception):
+class ColouringTimeout(Exception):
     """The error that the time for a block of code is over."""
 
 
@@ -67,14 +67,14 @@ def _in_time(language: str, code: str) -> str | None:
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, SECONDS)
         html = _colour(lexer, code)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    except TooMuchWork:
+    except ColouringTimeout:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         return None
     return html
 
 
 def _stop(*_: object) -> None:
-    raise TooMuchWork
+    raise ColouringTimeout
 
 
 def _colour(lexer: Lexer, code: str) -> str:

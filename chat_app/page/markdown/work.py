@@ -22,7 +22,7 @@ OFTEN = 16  # calls of `look` per reading of the clock, which is a system call
 _INTERRUPTED_RULES = ["paragraph", "reference", "blockquote", "list"]
 
 
-class TooMuchWork(Exception):
+class MarkdownTimeout(Exception):
     """The error that the time for Markdown is over."""
 
 
@@ -35,12 +35,12 @@ class Work:
         self._colouring_seconds = COLOURING_SECONDS
 
     def look(self) -> None:
-        """Raise TooMuchWork once the rendering time is over."""
+        """Raise MarkdownTimeout once the rendering time is over."""
         self._looks += 1
         if self._looks % OFTEN == 0 and time.thread_time() > self._end:
             self._is_over = True
         if self._is_over:
-            raise TooMuchWork
+            raise MarkdownTimeout
 
     @property
     def may_colour(self) -> bool:
@@ -71,7 +71,7 @@ def of_page() -> Iterator[None]:
 
 
 def limit(parser: MarkdownIt) -> None:
-    """Let the parser check the time before each rule, and raise TooMuchWork.
+    """Let the parser check the time before each rule, and raise MarkdownTimeout.
 
     The parser's `env` must contain the `work`.
     """

@@ -59,7 +59,7 @@ class Patience:
 OF_A_REQUEST, OF_A_RUN = Patience(1.0, 2.0), Patience(None, 30.0)
 
 
-class TooMuchWork(Exception):
+class CheckLimitExceeded(Exception):
     """The error of a check that exceeded its processor time or memory."""
 
 
@@ -128,7 +128,7 @@ def _unusable(schema: JsonObject, patience: Patience) -> str:
         return f"it has more than {MAX_PROPERTIES} properties"
     try:
         return _check_once(text, patience)
-    except TooMuchWork:
+    except CheckLimitExceeded:
         return "its check takes too much work"
 
 
@@ -157,7 +157,7 @@ def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Pr
         if problem := _schema_problem(schema, patience):
             return {"": problem}
         return {**_checkers.check(to_json(schema).decode(), text, patience)}
-    except TooMuchWork:
+    except CheckLimitExceeded:
         return {"": _("It takes too long to check these values. Send fewer or shorter ones.")}
 
 
@@ -184,7 +184,7 @@ class _Checkers:
         """Return the problems of a schema, or of a value by the schema.
 
         Raises:
-            TooMuchWork: the check exceeded its limits.
+            CheckLimitExceeded: the check exceeded its limits.
             NotChecked: no process is free, or none can be started.
         """
         try:
@@ -234,7 +234,7 @@ class _Child:
         """Send a request and return the reply; if none comes, end the process.
 
         Raises:
-            TooMuchWork: the kernel has killed the process at a limit.
+            CheckLimitExceeded: the kernel has killed the process at a limit.
             OSError: the process has failed.
         """
         try:
@@ -244,7 +244,7 @@ class _Child:
             reply: Reply = from_json(self._connection.recv_bytes())
         except (OSError, EOFError) as error:
             if self.end() in {-signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV}:
-                raise TooMuchWork from error
+                raise CheckLimitExceeded from error
             raise BrokenPipeError from error
         return reply
 
