@@ -1,7 +1,8 @@
-"""Tests of what the packages say of themselves: their maps, and what is optional in them."""
+"""Tests of what the packages say of themselves: maps, optional applications, names of classes."""
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import grimp
@@ -11,6 +12,7 @@ from natproject.settings.env import ROOT
 
 # Django asks for these, and each application has them.
 OF_DJANGO = {"migrations", "templatetags"}
+CLASSES_OF_DJANGO = {"Command", "Migration"}
 LINE = re.compile(r"^    ([a-z_]+(?:, [a-z_]+)*)  +\S", re.MULTILINE)
 OPTIONAL = ("sessions_app.contrib", "chat_app.contrib")
 # Tests are written with these, whatever their subject is.
@@ -106,3 +108,14 @@ def test_a_package_names_only_what_exists() -> None:
         if not {*name.split(".")} <= words
     }
     assert unknown == set()
+
+
+def test_no_two_public_classes_of_the_applications_have_one_name() -> None:
+    names = Counter(
+        node.name
+        for application in ("sessions_app", "chat_app")
+        for path in (ROOT / application).rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, count in names.items() if count > 1} == CLASSES_OF_DJANGO
