@@ -13,7 +13,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
 UP, DOWN = "👍", "👎"
-LONGEST = {"reaction": 20, "comment": 1024}
+MAX_LENGTHS = {"reaction": 20, "comment": 1024}
 
 
 async def give(
@@ -30,7 +30,7 @@ async def give(
     for name, text in texts.items():
         check_storable(name, text)
         refusal = _("The text has {length} characters; at most {most} are allowed. Shorten it.")
-        check_length(text, LONGEST[name], refusal)
+        check_length(text, MAX_LENGTHS[name], refusal)
     await writer.write(lambda tx: _give(tx, owner, run, texts))
 
 

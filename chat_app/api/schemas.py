@@ -19,10 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from chat_app.feedback import LONGEST
-from chat_app.inbox.inbox_parts import LONGEST as LONGEST_QUERY
-from chat_app.inbox.inbox_parts import MOST as MOST_PAGES
-from chat_app.inbox.inbox_parts import InboxPart
+from chat_app.feedback import MAX_LENGTHS
+from chat_app.inbox.inbox_parts import MAX_PAGES, MAX_QUERY_LENGTH, InboxPart
 from chat_app.wire.client_messages import (
     AnswerData,
     AnswerText,
@@ -408,8 +406,8 @@ class InboxQuery(BaseModel):
     """The part of the inbox, the text to search for, and the page, from 1 on."""
 
     part: InboxPart = InboxPart.ALL
-    q: Annotated[str, Field(max_length=LONGEST_QUERY), Storable] = ""
-    page: Annotated[int, Field(ge=1, le=MOST_PAGES)] = 1
+    q: Annotated[str, Field(max_length=MAX_QUERY_LENGTH), Storable] = ""
+    page: Annotated[int, Field(ge=1, le=MAX_PAGES)] = 1
 
 
 class SharedMessage(BaseModel):
@@ -509,8 +507,8 @@ class FeedbackBody(BaseModel):
     """The person's opinion of the answer whose run has that trace."""
 
     observability_trace_id: Name
-    reaction_type: Annotated[str, Field(max_length=LONGEST["reaction"]), Storable] | None = None
-    comment: Annotated[str, Field(max_length=LONGEST["comment"]), Storable] | None = None
+    reaction_type: Annotated[str, Field(max_length=MAX_LENGTHS["reaction"]), Storable] | None = None
+    comment: Annotated[str, Field(max_length=MAX_LENGTHS["comment"]), Storable] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

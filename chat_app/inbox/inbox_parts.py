@@ -21,10 +21,10 @@ from sessions_app.models.people import UserId
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
 
-PAGE = 25
-MOST = 80  # maximum number of pages; later prompts move up when earlier ones are answered
-MOST_SEARCHED = MOST * PAGE  # maximum number of prompts that a search reads
-LONGEST = 100  # maximum characters of a search query
+PROMPTS_PER_PAGE = 25
+MAX_PAGES = 80  # maximum number of pages; later prompts move up when earlier ones are answered
+MOST_SEARCHED = MAX_PAGES * PROMPTS_PER_PAGE  # maximum number of prompts that a search reads
+MAX_QUERY_LENGTH = 100  # maximum characters of a search query
 
 RELATED_ROWS = ("conversation__owner", "run__conversation", "assignee", "answered_by")
 
@@ -76,11 +76,11 @@ def read_inbox(
 
     At least `look_ahead` ids are read, if that many prompts wait.
     """
-    start = (min(query.page, MOST) - 1) * PAGE
-    ids, is_cut = find_ids(user, query, max(look_ahead, start + PAGE) + 1, names)
-    page_ids = ids[start : start + PAGE]
+    start = (min(query.page, MAX_PAGES) - 1) * PROMPTS_PER_PAGE
+    ids, is_cut = find_ids(user, query, max(look_ahead, start + PROMPTS_PER_PAGE) + 1, names)
+    page_ids = ids[start : start + PROMPTS_PER_PAGE]
     prompts = Interaction.objects.select_related(*RELATED_ROWS).in_bulk(page_ids)
-    has_more = len(ids) > start + PAGE and query.page < MOST
+    has_more = len(ids) > start + PROMPTS_PER_PAGE and query.page < MAX_PAGES
     return InboxPage([prompts[id_] for id_ in page_ids if id_ in prompts], ids, has_more, is_cut)
 
 

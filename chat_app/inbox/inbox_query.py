@@ -27,7 +27,7 @@ Place = tuple[datetime, datetime, UUID]
 # Function that returns the sort keys of the first N prompts of one kind of candidate.
 First = Callable[[int], list[Place]]
 DUE = Coalesce("due_at", "expires_at", NEVER)
-MOST = 2000  # maximum number of rows in one query
+MAX_ROWS_PER_QUERY = 2000  # maximum number of rows in one query
 
 
 def waiting_prompts(
@@ -141,7 +141,7 @@ def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
             shown_places |= dict.fromkeys(place for place in page if place[2] in shown_prompts)
             if len(page) < step or len(shown_places) >= count:
                 return list(shown_places)[:count]
-            start, step = start + step, min(2 * step, MOST)
+            start, step = start + step, min(2 * step, MAX_ROWS_PER_QUERY)
 
     return walk
 

@@ -32,17 +32,18 @@ from sessions_app.storage import reads
 log = Log(__name__)
 
 CAP = 100
-# One query reads up to FIRST rows, plus TOGETHER rows for each name (a person, group or
-# permission). If more rows wait, a separate query for each name reads its first FIRST rows.
-TOGETHER, FIRST = 20, 3 * CAP
-KINDS = ("own", "user", "group", "permission")
+# One query reads up to FIRST_ROWS rows, plus ROWS_PER_NAME rows for each name (a person, group or
+# permission). If more rows wait,
+# a separate query for each name reads its first FIRST_ROWS rows.
+ROWS_PER_NAME, FIRST_ROWS = 20, 3 * CAP
+CANDIDATE_KINDS = ("own", "user", "group", "permission")
 FACTS = ("assignee", "conversation__owner", "assignment__four_eyes", "assignment__votes", "name")
 
 # Pace of the queries that update the counts of all sockets.
 PACE = 0.3  # minimum seconds between two queries
-SHARE = 3  # minimum pause as a multiple of the last query's duration, to let other reads run
+PAUSE_FACTOR = 3  # minimum pause as a multiple of the last query's duration, to let other reads run
 SAFETY = 9.0  # seconds after which the counts are read even if nothing has changed
-IDS = 1000  # maximum number of people in one query
+PEOPLE_PER_QUERY = 1000  # maximum number of people in one query
 
 
 class WaitingPrompts(NamedTuple):
@@ -172,21 +173,21 @@ class _Prompts:
         return by_person
 
     def _read(self, names: Collection[Name]) -> Iterator[tuple[Name, UUID]]:
-        for kind in KINDS:
+        for kind in CANDIDATE_KINDS:
             values = [value for name_kind, value in names if name_kind == kind]
             for value, prompt in self._read_kind(kind, values) if values else ():
                 yield (kind, value), prompt
 
     def _read_kind(self, kind: str, values: list[Any]) -> list[tuple[Any, UUID]]:
-        limit = FIRST + TOGETHER * len(values)
+        limit = FIRST_ROWS + ROWS_PER_NAME * len(values)
         rows = list(_rows(kind, values)[: limit + 1])
         if len(rows) <= limit:
             return rows
         order = (inbox_query.DUE, "created_at", "pk") if kind == "own" else PLACE
         rows = []
         for value in values:
-            rows_of_value = list(_rows(kind, [value]).order_by(*order)[:FIRST])
-            if len(rows_of_value) == FIRST:
+            rows_of_value = list(_rows(kind, [value]).order_by(*order)[:FIRST_ROWS])
+            if len(rows_of_value) == FIRST_ROWS:
                 self.cut.add((kind, value))
             rows += rows_of_value
         return rows
@@ -266,7 +267,7 @@ class WaitingCounts:
                 await self._look()
             except Exception:  # log any error and continue: the next round counts again
                 log.exception("waiting_counts.failed")
-            await asyncio.sleep(max(PACE, SHARE * (time.monotonic() - began)))
+            await asyncio.sleep(max(PACE, PAUSE_FACTOR * (time.monotonic() - began)))
 
     async def _look(self) -> None:
         sockets = [
@@ -281,8 +282,8 @@ class WaitingCounts:
 
 def _count(people: list[UserId]) -> dict[UserId, WaitingPrompts]:
     counts: dict[UserId, WaitingPrompts] = {}
-    for start in range(0, len(people), IDS):
-        counts |= count_waiting(people[start : start + IDS])
+    for start in range(0, len(people), PEOPLE_PER_QUERY):
+        counts |= count_waiting(people[start : start + PEOPLE_PER_QUERY])
     return counts
 
 

@@ -27,7 +27,7 @@ class OutcomeText:
     is_decision: bool = False
 
 
-LINE = 120
+MAX_LINE_LENGTH = 120
 # Phrases that tell from where a person answered, by front end.
 VIA = {
     "websocket": _("from the chat"),
@@ -46,8 +46,8 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
     at = interaction.answered_at
     if interaction.status == Interaction.Status.ANSWERED:
         text = prompt.answer_text(interaction.response or {})
-        fits = len(text) <= LINE and "\n" not in text.strip()
-        line, full = (text, "") if fits else (text[:LINE].strip() + "…", text)
+        fits = len(text) <= MAX_LINE_LENGTH and "\n" not in text.strip()
+        line, full = (text, "") if fits else (text[:MAX_LINE_LENGTH].strip() + "…", text)
         by = interaction.answered_by
         name = by.get_username() if by else gettext("someone")
         return OutcomeText(
@@ -65,7 +65,7 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
     elif interaction.response is None:
         line = prompt.error and gettext(prompt.error)  # gettext("") would return a header
     else:
-        default = prompt.answer_text(interaction.response)[:LINE]
+        default = prompt.answer_text(interaction.response)[:MAX_LINE_LENGTH]
         line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}
     return OutcomeText(interaction.status, line, at=at)
 

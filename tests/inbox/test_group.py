@@ -8,8 +8,14 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import Group, User
 
-from chat_app.inbox.inbox_parts import MOST, MOST_SEARCHED, InboxPart, InboxPartQuery, read_inbox
-from chat_app.inbox.pending_counts import CAP, FIRST, count_waiting
+from chat_app.inbox.inbox_parts import (
+    MAX_PAGES,
+    MOST_SEARCHED,
+    InboxPart,
+    InboxPartQuery,
+    read_inbox,
+)
+from chat_app.inbox.pending_counts import CAP, FIRST_ROWS, count_waiting
 from chat_app.page.sidebar.sidebar_entries import sidebar
 from sessions_app.models import Candidate, Conversation, Interaction, Run, Vote
 from sessions_app.models.interaction import NEVER
@@ -134,19 +140,19 @@ def test_nothing_is_counted_past_a_hundred(boss: User, group: Group) -> None:
 def test_prompts_already_voted_on_hide_no_pending_ones(
     boss: User, owner: User, group: Group
 ) -> None:
-    ask_group(owner, group, 2 * FIRST, votes=2)
-    voted = read_all(boss)[: FIRST + 50]
+    ask_group(owner, group, 2 * FIRST_ROWS, votes=2)
+    voted = read_all(boss)[: FIRST_ROWS + 50]
     Vote.objects.bulk_create(
         Vote(interaction_id=one, by=boss, response={}, at=NOW) for one in voted
     )
     assert count_waiting([boss.pk])[boss.pk].prompts == CAP
     remaining = read_all(boss)
-    assert (len(remaining), set(remaining) & set(voted)) == (2 * FIRST - len(voted), set())
+    assert (len(remaining), set(remaining) & set(voted)) == (2 * FIRST_ROWS - len(voted), set())
 
 
 def read_all(reader: User) -> list[UUID]:
     prompts: list[UUID] = []
-    for page in range(1, MOST):
+    for page in range(1, MAX_PAGES):
         inbox = read_inbox(reader.pk, InboxPartQuery(page=page))
         prompts += [prompt.pk for prompt in inbox.prompts]
         if not inbox.has_more:

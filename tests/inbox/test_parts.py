@@ -55,8 +55,8 @@ def test_counts_are_what_the_parts_have(
     boss: User, part: InboxPart, is_cut: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_cut:
-        monkeypatch.setattr(pending_counts, "FIRST", 2)
-        monkeypatch.setattr(pending_counts, "TOGETHER", 0)
+        monkeypatch.setattr(pending_counts, "FIRST_ROWS", 2)
+        monkeypatch.setattr(pending_counts, "ROWS_PER_NAME", 0)
     counts = count_parts(boss.pk, names_of(boss), part)
     found = {one: len(read_inbox(boss.pk, InboxPartQuery(one)).prompts) for one in counts}
     assert counts == found
@@ -69,8 +69,8 @@ def test_notes_that_ask_nothing_are_listed_but_not_counted(
     boss: User, part: InboxPart, is_cut: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_cut:
-        monkeypatch.setattr(pending_counts, "FIRST", 2)
-        monkeypatch.setattr(pending_counts, "TOGETHER", 0)
+        monkeypatch.setattr(pending_counts, "FIRST_ROWS", 2)
+        monkeypatch.setattr(pending_counts, "ROWS_PER_NAME", 0)
     listed = read_inbox(boss.pk, InboxPartQuery(part)).ids
     Interaction.objects.filter(pk=listed[0]).update(
         prompt=NotificationPrompt(text="Told.").model_dump(mode="json"), name="notification"

@@ -11,7 +11,7 @@ from django.test import AsyncClient
 from django.urls import reverse
 from django.utils import timezone
 
-from chat_app.inbox.inbox_parts import PAGE
+from chat_app.inbox.inbox_parts import PROMPTS_PER_PAGE
 from chat_app.page.conversation import conversation_views
 from chat_app.page.inbox.alike import group_alike
 from chat_app.page.inbox.inbox_entries import make_entries
@@ -132,13 +132,13 @@ async def test_all_of_a_question_are_listed_and_then_answered_across_pages(
     client: AsyncClient, ann: User
 ) -> None:
     def store() -> None:
-        for number in range(PAGE + 5):
+        for number in range(PROMPTS_PER_PAGE + 5):
             ask(ann, str(number), question=f"Pay {number} €?")
             ask(ann, f"other{number}", question=f"Delete {number}?")
 
     await asyncio.to_thread(store)
     inbox = (await client.get(reverse("chat:inbox"))).content.decode()
-    assert f"Select all {PAGE + 5}" in inbox
+    assert f"Select all {PROMPTS_PER_PAGE + 5}" in inbox
     [question, *_] = re.findall(r'name="all"\s+value="(\w+)"', inbox)
     html = await send(client, {"all": question, "note": "All due"})
     assert "Answer these questions with “Approve – All due”?" in html
@@ -147,13 +147,13 @@ async def test_all_of_a_question_are_listed_and_then_answered_across_pages(
     names = ("prompt", "value", "note", "sent")
     form = {name: re.findall(rf'name="{name}"\s+value="(.*?)"', html) for name in names}
     html = await send(client, form)
-    assert f"{PAGE + 5} answered." in html
+    assert f"{PROMPTS_PER_PAGE + 5} answered." in html
     assert 'class="notice success"' in html  # in another colour than a warning
-    assert len(form["prompt"]) == PAGE + 5
+    assert len(form["prompt"]) == PROMPTS_PER_PAGE + 5
     answered_prompts = Interaction.objects.filter(status="answered", response__value="yes")
-    assert await answered_prompts.filter(response__note="All due").acount() == PAGE + 5
+    assert await answered_prompts.filter(response__note="All due").acount() == PROMPTS_PER_PAGE + 5
     left = Interaction.objects.filter(status="pending", prompt__text__startswith="Delete")
-    assert await left.acount() == PAGE + 5
+    assert await left.acount() == PROMPTS_PER_PAGE + 5
 
 
 async def test_all_of_a_question_in_a_search_are_those_that_were_found(
@@ -171,9 +171,9 @@ async def test_all_of_a_question_in_a_search_are_those_that_were_found(
 async def test_a_page_of_which_all_was_answered_shows_the_one_before(
     client: AsyncClient, ann: User
 ) -> None:
-    await asyncio.to_thread(lambda: [ask(ann, str(number)) for number in range(PAGE)])
+    await asyncio.to_thread(lambda: [ask(ann, str(number)) for number in range(PROMPTS_PER_PAGE)])
     html = await text_of(client, "inbox", page=2)
-    assert html.count('class="entry"') == PAGE
+    assert html.count('class="entry"') == PROMPTS_PER_PAGE
     assert "Nothing is waiting for you" not in html
 
 

@@ -64,7 +64,7 @@ def test_runs_that_complete_while_a_page_asks_take_no_more_queries() -> None:
     ann = User.objects.create_user("ann")
     log = StoredLog(ann)
     running = [log.message(f"m{number}") for number in range(20)]
-    for _ in range(history.ROWS):
+    for _ in range(history.NEWEST_ROWS):
         for run in running:
             log.step(run, "look", "in_progress")
             log.step(run, "look")

@@ -30,7 +30,7 @@ from sessions_app.storage.run_text import Piece, join, stretches, taken_back_seq
 # Maximum of counted rows per read: of the newest rows (ROWS), or of older rows (OLDER_ROWS),
 # through which people scroll faster. Each item has at least one counted row, so the numbers limit
 # the items, too.
-ROWS = 50
+NEWEST_ROWS = 50
 OLDER_ROWS = 100
 SIZE = 1024 * 1024  # characters after which no further row is read
 
@@ -94,7 +94,7 @@ def read(
         events = events.exclude(run_id__in=off)
     if before is not None:
         events = events.filter(sequence__lt=before)
-    most = ROWS if before is None else OLDER_ROWS
+    most = NEWEST_ROWS if before is None else OLDER_ROWS
     row_sizes = list(
         events.exclude(type__in=UNCOUNTED_TYPES)
         .order_by("-sequence")

@@ -33,7 +33,7 @@ from sessions_app.prompts import (
 from sessions_app.questions.late_words import NOT_WAITING, late_words
 from sessions_app.storage import attachments
 
-MOST = 2**53
+MAX_NUMBER = 2**53
 # Format in which a page tells how much of a text it has: run id, and HTML attribute `data-at`.
 PLACE = re.compile(
     r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})" + r"\.([0-9]{1,15})" * 3 + r"\.(.*)"
@@ -43,7 +43,7 @@ PLACE = re.compile(
 def number(post: Mapping[str, str], name: str) -> int:
     """Read a field as a number, at least 0; 0 if the value is no number."""
     with suppress(ValueError, KeyError):
-        return min(max(0, int(post[name][:20])), MOST)
+        return min(max(0, int(post[name][:20])), MAX_NUMBER)
     return 0
 
 
@@ -207,9 +207,9 @@ def refuse_unanswerable(request: HttpRequest) -> HttpResponse:
 
 
 # Maximum characters of a refused answer that are shown again; no prompt accepts a longer answer.
-LONGEST = 100_000
+MAX_ANSWER_SHOWN = 100_000
 # Outcomes of answers that came too late to take effect; `late_words` explains each.
-LATE = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
+LATE_OUTCOMES = (Outcome.STALE, Outcome.EXPIRED, Outcome.CLAIMED)
 
 
 def tell_outcome(
@@ -228,7 +228,7 @@ def tell_outcome(
         return refuse_unanswerable(request)
     if answer_result.outcome == Outcome.VOTED:
         messages.success(request, gettext("Your vote counts"))
-    elif answer_result.outcome in LATE:
+    elif answer_result.outcome in LATE_OUTCOMES:
         messages.warning(request, _too_late(answer_result, incoming_answers))
     return back
 
@@ -239,4 +239,8 @@ def _too_late(answer_result: AnswerResult, incoming_answers: Iterable[IncomingAn
     typed_text = ", ".join(filter(None, (page_answer_of(one).text for one in incoming_answers)))
     if not typed_text:
         return reason
-    return reason + " " + gettext("Your answer was: %(typed)s") % {"typed": typed_text[:LONGEST]}
+    return (
+        reason
+        + " "
+        + gettext("Your answer was: %(typed)s") % {"typed": typed_text[:MAX_ANSWER_SHOWN]}
+    )

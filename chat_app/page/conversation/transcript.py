@@ -13,7 +13,7 @@ from uuid import UUID
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from chat_app.feedback import DOWN, LONGEST, UP
+from chat_app.feedback import DOWN, MAX_LENGTHS, UP
 from chat_app.page.cards import Card
 from chat_app.page.conversation.history import KnownText
 from chat_app.page.markdown.blocks import cut, finish_block, opening_text
@@ -217,7 +217,7 @@ class GivenFeedback:
 
     # The feedback buttons, and the maximum length of a comment.
     thumbs: ClassVar = ((UP, gettext_lazy("Good answer")), (DOWN, gettext_lazy("Bad answer")))
-    longest: ClassVar = LONGEST["comment"]
+    longest: ClassVar = MAX_LENGTHS["comment"]
 
 
 @dataclass(slots=True, kw_only=True)

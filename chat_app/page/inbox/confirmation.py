@@ -15,7 +15,7 @@ from sessions_app.models.people import UserId, full_name
 from sessions_app.prompts import APPROVE
 from sessions_app.storage.sql import is_uuid
 
-SHORT = 40  # maximum characters of an answer in the message
+MAX_ANSWER_SHOWN = 40  # maximum characters of an answer in the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _words(entry: InboxEntry) -> str:
         alike = sum(vote.answer == entry.my_vote for vote in entry.votes)
         words = gettext("Your vote: %(answer)s – %(count)s of %(needed)s votes")
         return words % {
-            "answer": entry.my_vote[:SHORT],
+            "answer": entry.my_vote[:MAX_ANSWER_SHOWN],
             "count": alike,
             "needed": entry.needed_votes,
         }
@@ -62,7 +62,7 @@ def _answered(entry: InboxEntry) -> str:
     if decision := entry.prompt.decision(stored_answer):
         return gettext("Approved") if decision == APPROVE else gettext("Rejected")
     answer = entry.answer_text({**stored_answer, "note": ""})
-    if entry.prompt.choices and len(answer) <= SHORT:
+    if entry.prompt.choices and len(answer) <= MAX_ANSWER_SHOWN:
         return gettext("Answered “%(answer)s”") % {"answer": answer}
     return gettext("Answered")
 

@@ -20,7 +20,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import UserId
 from sessions_app.prompts.details import line
-from sessions_app.questions.outcomes import LINE, via_words
+from sessions_app.questions.outcomes import MAX_LINE_LENGTH, via_words
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.sql import is_uuid
@@ -64,7 +64,9 @@ class InboxEntry(QuestionView):
         prompt = self.interaction.prompt
         details = prompt.get("details") or prompt.get("arguments") or {}
         first_rows = islice(details.items(), 2)
-        return [(name, " ".join(line(value).split())[:LINE]) for name, value in first_rows]
+        return [
+            (name, " ".join(line(value).split())[:MAX_LINE_LENGTH]) for name, value in first_rows
+        ]
 
     @property
     def stamp(self) -> str:

@@ -21,9 +21,9 @@ from chat_app.identity.prompt_links import read_prompt_link
 from chat_app.inbox import pending_counts
 from chat_app.inbox.inbox_parts import (
     ANSWERABLE,
-    LONGEST,
+    MAX_QUERY_LENGTH,
     MOST_SEARCHED,
-    PAGE,
+    PROMPTS_PER_PAGE,
     InboxPage,
     InboxPart,
     InboxPartQuery,
@@ -87,7 +87,7 @@ async def show(request: HttpRequest) -> HttpResponse:
             # URL without the parameter `done`, so that the success message is shown only once.
             "here": resolve_url("chat:inbox") + _query(shown_part, query, number),
             "groups": groups,
-            "before": (number - 1) * PAGE,
+            "before": (number - 1) * PROMPTS_PER_PAGE,
             "total": len(inbox_page.ids),
             "bars": bars,
             "wanted": inbox_query,
@@ -115,7 +115,7 @@ def _read_page(
     inbox_page = read_inbox(person.id, query, look_ahead, names)
     if inbox_page.prompts or query.page == 1:
         return query, inbox_page
-    last_query = replace(query, page=max(1, ceil(len(inbox_page.ids) / PAGE)))
+    last_query = replace(query, page=max(1, ceil(len(inbox_page.ids) / PROMPTS_PER_PAGE)))
     return last_query, read_inbox(person.id, last_query, look_ahead, names)
 
 
@@ -123,7 +123,7 @@ def _read_query(data: Mapping[str, str]) -> InboxPartQuery:
     part = data.get("part")
     return InboxPartQuery(
         InboxPart(part) if part in set(InboxPart) else InboxPart.ALL,
-        data.get("q", "").strip()[:LONGEST],
+        data.get("q", "").strip()[:MAX_QUERY_LENGTH],
         max(1, message_forms.number(data, "page")),
     )
 

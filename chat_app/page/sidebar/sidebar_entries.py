@@ -43,14 +43,14 @@ from sessions_app.questions.question_view import waiting_for
 from sessions_app.storage.storable import is_storable
 from sessions_app.workflows import registry
 
-PAGE = 30
-MOST = 600
-QUESTION = 200  # maximum characters of a question that are shown
+CONVERSATIONS_PER_PAGE = 30
+MAX_CONVERSATIONS = 600
+MAX_QUESTION_LENGTH = 200  # maximum characters of a question that are shown
 # Maximum of unfolded conversations that need the person, to keep other sections in view.
 UNFOLDED = 5
 # Number of the newest conversations whose texts a search reads.
-NEWEST = 500
-SHORTEST = 2  # minimum characters of a query, as shorter ones match nearly every text
+SEARCHED_CONVERSATIONS = 500
+MIN_QUERY_LENGTH = 2  # minimum characters of a query, as shorter ones match nearly every text
 FIELDS = (
     *("id", "conversation_id", "title", "workflow", "listed_at"),
     *("working", "last_status", "text", "request", "input_type", "names", "is_assigned"),
@@ -144,13 +144,15 @@ class _WaitingCount:
     deadline: datetime | None
 
 
-def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str = "") -> Sidebar:
+def sidebar(
+    owner: UserId, *, query: str = "", limit: int = CONVERSATIONS_PER_PAGE, current: str = ""
+) -> Sidebar:
     """List a person's conversations by section and time. Blocks: call it in a thread.
 
     Conversations that need the person come first, then conversations that wait for others, then the
     newest. The `current` conversation is always listed, except in a search.
     """
-    limit = min(max(limit, PAGE), MOST)
+    limit = min(max(limit, CONVERSATIONS_PER_PAGE), MAX_CONVERSATIONS)
     conversations = Conversation.objects.of(owner)
     condition = _match_query(conversations, query) if query else Q()
     waiting_counts = _asking_conversations(
@@ -159,7 +161,9 @@ def sidebar(owner: UserId, *, query: str = "", limit: int = PAGE, current: str =
     ids = list(waiting_counts)
     if len(ids) <= limit:
         ids += _waiting_then_newest(owner, condition & ~Q(pk__in=ids), limit + 1 - len(ids))
-    next_limit = limit + PAGE if len(ids) > limit and limit < MOST else 0
+    next_limit = (
+        limit + CONVERSATIONS_PER_PAGE if len(ids) > limit and limit < MAX_CONVERSATIONS else 0
+    )
     always = Q() if query else Q(owner=owner, conversation_id=current, deleted_at=None)
     entries, is_assigned = _entries(ids[:limit], always, waiting_counts)
     if is_assigned:
@@ -266,7 +270,7 @@ def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> SidebarEntry
         at=row["listed_at"],
         state=state,
         words=words,
-        question=question_title(row)[:QUESTION] if unanswered else "",
+        question=question_title(row)[:MAX_QUESTION_LENGTH] if unanswered else "",
         other_count=max(unanswered.count - 1, 0) if unanswered else 0,
         deadline=unanswered.deadline if unanswered else None,
     )
@@ -299,7 +303,7 @@ def _match_query(conversations: QuerySet[Conversation], query: str) -> Q:
         if query.casefold() in offer.workflow.title.casefold()
     ]
     condition = Q(title__icontains=query) | Q(workflow__iexact=query) | Q(workflow__in=workflows)
-    if len(query) >= SHORTEST:
+    if len(query) >= MIN_QUERY_LENGTH:
         condition |= Q(pk__in=_find_in_texts(conversations, query))
     return condition
 
@@ -307,7 +311,9 @@ def _match_query(conversations: QuerySet[Conversation], query: str) -> Q:
 def _find_in_texts(conversations: QuerySet[Conversation], query: str) -> list[UUID]:
     # The ids are a list: given a subquery, a planner that knows only the total number of rows may
     # scan all rows.
-    newest = list(conversations.order_by("-listed_at").values_list("pk", flat=True)[:NEWEST])
+    newest = list(
+        conversations.order_by("-listed_at").values_list("pk", flat=True)[:SEARCHED_CONVERSATIONS]
+    )
     runs = Run.objects.filter(conversation__in=newest, text__icontains=query)
     interactions = Interaction.objects.filter(
         conversation__in=newest, prompt__text__icontains=query

@@ -251,7 +251,7 @@ def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) 
         log.end(run)
     items: dict[str, Item] = {}
     newest, *older = parts(log)
-    assert len(newest.items) <= history.ROWS
+    assert len(newest.items) <= history.NEWEST_ROWS
     assert len(older) > 1
     for part in (newest, *older):
         items = {item.dom_id: item for item in part.items} | items
@@ -321,4 +321,4 @@ def test_a_page_of_many_events_is_as_cheap_as_one_of_few(
         log.text(run, *"abcdefgh")
         log.end(run)
     with django_assert_max_num_queries(9):
-        assert len(items(log)) <= history.ROWS
+        assert len(items(log)) <= history.NEWEST_ROWS

@@ -25,7 +25,7 @@ from sessions_app.contrib.operations.admin.read_only import (
 )
 from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
-from sessions_app.questions.outcomes import LINE, via_words
+from sessions_app.questions.outcomes import MAX_LINE_LENGTH, via_words
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage.spool import pieces, spool
 
@@ -210,6 +210,6 @@ def _answer(response: JsonObject | None, prompt: Interaction | None) -> str:
     if response is None:
         return ""
     if prompt is not None:
-        return Truncator(QuestionView.of(prompt).answer_text(response)).chars(LINE)
+        return Truncator(QuestionView.of(prompt).answer_text(response)).chars(MAX_LINE_LENGTH)
     value = response.get("value", response.get("values"))
     return value if isinstance(value, str) else short(value)
