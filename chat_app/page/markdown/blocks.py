@@ -17,7 +17,7 @@ from chat_app.page.markdown.code_blocks import REST
 from sessions_app.json_types import JsonObject
 
 # Maximum characters of a Markdown block. Longer ones are cut: browsers lay out a block as a whole.
-LONGEST = 8192
+MAX_BLOCK_LENGTH = 8192
 
 TABLE = "table"
 FENCE = r"(?:`{3,9}|~{3,9})[\w+#-]{0,20}"
@@ -81,7 +81,7 @@ def cut(text: str, inside: str = "") -> Cut:
     env: JsonObject = {"work": work.current()}
     try:
         # Parse without the last line. Until it ends, the line above may still change its kind, too.
-        parser = _formula_parser if syntax.MARKS.search(whole) else _parser
+        parser = _formula_parser if syntax.FORMULA_MARKS.search(whole) else _parser
         tokens = parser.parse(whole[: lines[-1]], env)
     except work.MarkdownTimeout:  # too much work: show the text unrendered
         tokens = []
@@ -114,11 +114,13 @@ def opening_text(inside: str, text: str) -> str:
 def _cuts(text: str, start: int, end: int, block: Token) -> Iterator[int]:
     """Yield the positions to cut a long block at: between items, lines, or at least words."""
     is_list = block.type in ("bullet_list_open", "ordered_list_open")
-    while end - start > LONGEST:
-        window = text[start : start + LONGEST]
+    while end - start > MAX_BLOCK_LENGTH:
+        window = text[start : start + MAX_BLOCK_LENGTH]
         items = [match.end() for match in _ITEM.finditer(window)] if is_list else []
         start += (
-            items[-1] if items else (window.rfind("\n") + 1 or window.rfind(" ") + 1 or LONGEST)
+            items[-1]
+            if items
+            else (window.rfind("\n") + 1 or window.rfind(" ") + 1 or MAX_BLOCK_LENGTH)
         )
         yield start
 

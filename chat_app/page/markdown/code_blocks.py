@@ -20,7 +20,7 @@ from chat_app.page.markdown import painter, work
 REST = "(continued)"
 
 # Seconds after which an unresponsive painter process is replaced.
-PATIENCE = 10.0
+PAINTER_TIMEOUT = 10.0
 
 # Names of languages in Pygments: only the common ones, not all that Pygments knows.
 LANGUAGES = {
@@ -95,7 +95,7 @@ class _Painter:
             _, connection = self._child
             try:
                 connection.send((language, code))
-                if not connection.poll(PATIENCE):
+                if not connection.poll(PAINTER_TIMEOUT):
                     raise TimeoutError
                 html, seconds = connection.recv()
             except (OSError, EOFError) as error:

@@ -58,7 +58,7 @@ ADDED_ATTRIBUTES = {
 }
 # HTML that restores the icons of copy buttons and task marks, which the cleaning removes.
 COPY_BUTTON = f'" class="quiet tool">{icon("copy")}</button>'
-MARK = '{}">{}<span class="unseen">{}</span> </span>'
+TASK_MARK = '{}">{}<span class="unseen">{}</span> </span>'
 InlineRule = Callable[[StateInline, bool], bool]
 WIDE = {"W", "F", "H"}  # East Asian widths in Unicode: wide, full width, half width
 PUNCTUATION = re.compile("[、。，．；：！？「」『』（）【】《》〈〉〔〕〖〗［］｛｝…“”‘’]")  # noqa: RUF001 - intended
@@ -93,7 +93,7 @@ def render(
         "work": work.current(),
     }
     try:
-        html = (_formula_parser if syntax.MARKS.search(text) else _parser).render(text, env)
+        html = (_formula_parser if syntax.FORMULA_MARKS.search(text) else _parser).render(text, env)
     except work.MarkdownTimeout:
         html = linebreaks(text, autoescape=True)
     safe_html = nh3.clean(
@@ -112,8 +112,8 @@ def render(
     # Replacing strings is safe: user text cannot match, because its `<` and `"` are escaped.
     for end, with_icon in (
         ('"></button>', COPY_BUTTON),
-        ('task"></span>', MARK.format("task", icon("task"), gettext("to do"))),
-        ('task done"></span>', MARK.format("task done", icon("done"), gettext("done"))),
+        ('task"></span>', TASK_MARK.format("task", icon("task"), gettext("to do"))),
+        ('task done"></span>', TASK_MARK.format("task done", icon("done"), gettext("done"))),
     ):
         safe_html = safe_html.replace(end, with_icon)
     return mark_safe(safe_html)  # noqa: S308 - cleaned by the allow-list above

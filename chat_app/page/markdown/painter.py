@@ -19,7 +19,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String, Token
 
 # Seconds of processor time per block of code; typical code takes a tenth.
-SECONDS = 0.2
+BLOCK_SECONDS = 0.2
 
 # CSS classes by token type; the first match applies.
 _CLASSES = {
@@ -64,7 +64,7 @@ def main(descriptor: int) -> None:
 def _in_time(language: str, code: str) -> str | None:
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, SECONDS)
+        signal.setitimer(signal.ITIMER_VIRTUAL, BLOCK_SECONDS, BLOCK_SECONDS)
         html = _colour(lexer, code)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     except ColouringTimeout:

@@ -31,9 +31,9 @@ from sessions_app.logs import Log
 log = Log(__name__)
 
 # The opening marks of formulas.
-MARKS = re.compile(r"\$|\\[(\[]")
+FORMULA_MARKS = re.compile(r"\$|\\[(\[]")
 # Maximum characters of a formula; a typical one has a tenth. The conversion takes at most 20 ms.
-LONGEST = 1000
+MAX_FORMULA_LENGTH = 1000
 DEEPEST = 60  # maximum depth of nested elements; browsers are slow with deeper ones
 TAGS = {
     *("math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msub"),
@@ -87,7 +87,7 @@ def _formula(
 @lru_cache(maxsize=512)
 def mathml(latex: str, *, is_block: bool) -> str | None:
     """Convert a formula; return None if it is too long, too deep or invalid LaTeX."""
-    if len(latex) > LONGEST:
+    if len(latex) > MAX_FORMULA_LENGTH:
         return None
     try:
         root = convert_to_element(latex, display="block" if is_block else "inline")

@@ -13,9 +13,9 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
 # Processor seconds for a page's Markdown. A megabyte of typical text takes one, most pages less.
-SECONDS = 2.0
+PAGE_SECONDS = 2.0
 COLOURING_SECONDS = 1.0  # seconds that the painter process may work for a page
-OFTEN = 16  # calls of `look` per reading of the clock, which is a system call
+LOOKS_PER_TIME_CHECK = 16  # calls of `look` per reading of the clock, which is a system call
 
 
 # Block rules of the parser that span lines, and can therefore be interrupted at each line.
@@ -30,14 +30,14 @@ class Work:
     """The remaining time for rendering the texts of one page, all in one thread."""
 
     def __init__(self) -> None:
-        self._end = time.thread_time() + SECONDS
+        self._end = time.thread_time() + PAGE_SECONDS
         self._looks, self._is_over = 0, False
         self._colouring_seconds = COLOURING_SECONDS
 
     def look(self) -> None:
         """Raise MarkdownTimeout once the rendering time is over."""
         self._looks += 1
-        if self._looks % OFTEN == 0 and time.thread_time() > self._end:
+        if self._looks % LOOKS_PER_TIME_CHECK == 0 and time.thread_time() > self._end:
             self._is_over = True
         if self._is_over:
             raise MarkdownTimeout

@@ -76,7 +76,7 @@ def test_text_rendered_in_parts_equals_the_whole(log: StoredLog, run: Run, name:
     if name != "lines":  # a line end may be cut in two there
         assert reader.html == whole.html
     # However long it became, each look read little.
-    assert max(reader.sizes) <= blocks.LONGEST + 4 * 311
+    assert max(reader.sizes) <= blocks.MAX_BLOCK_LENGTH + 4 * 311
 
 
 def test_code_has_colours_when_it_is_whole(log: StoredLog, run: Run) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from chat_app.page.conversation.transcript import TextSegment
 from chat_app.page.markdown import code_blocks, painter, work
-from chat_app.page.markdown.blocks import LONGEST, cut
+from chat_app.page.markdown.blocks import MAX_BLOCK_LENGTH, cut
 from chat_app.page.markdown.code_blocks import LANGUAGES
 from chat_app.page.markdown.markdown import render
 from sessions_app.storage.run_text import Piece
@@ -18,7 +18,11 @@ pytestmark = pytest.mark.formless
 
 PYTHON = "```python\nvalue = {}\n```\n"
 # The second holds up a single pattern of the lexer for seconds.
-ENDLESS = {"c": "\n" * LONGEST, "cpp": f"__a\n{chr(13) * LONGEST}|-", "terraform": "<<a\n" * 2000}
+ENDLESS = {
+    "c": "\n" * MAX_BLOCK_LENGTH,
+    "cpp": f"__a\n{chr(13) * MAX_BLOCK_LENGTH}|-",
+    "terraform": "<<a\n" * 2000,
+}
 # Of which some lexer takes seconds for a whole block.
 HOSTILE = ("\n", "a", "a\n", "//", "a a ", '"', "(", "\\")
 WIDE = "|a" * 500 + "|\n" + "|-" * 500 + "|\n" + "|\n" * 3000
@@ -28,7 +32,7 @@ WIDE = "|a" * 500 + "|\n" + "|-" * 500 + "|\n" + "|\n" * 3000
 def test_code_that_takes_too_long_has_no_colours(language: str) -> None:
     html, seconds = code_blocks._painter.paint(language, ENDLESS[language])
     assert html is None
-    assert seconds < 3 * painter.SECONDS
+    assert seconds < 3 * painter.BLOCK_SECONDS
     assert 'class="code-number">1<' in render(PYTHON.format(1))
 
 
@@ -36,9 +40,9 @@ def test_code_that_takes_too_long_has_no_colours(language: str) -> None:
 @pytest.mark.parametrize("alias", sorted({alias for alias, _ in code_blocks._ALIASES.values()}))
 def test_no_code_of_any_language_takes_longer_than_its_limit(alias: str) -> None:
     for piece in HOSTILE:
-        text = (piece * LONGEST)[:LONGEST]
+        text = (piece * MAX_BLOCK_LENGTH)[:MAX_BLOCK_LENGTH]
         _, seconds = code_blocks._painter.paint(alias, text)
-        assert seconds < 3 * painter.SECONDS, piece
+        assert seconds < 3 * painter.BLOCK_SECONDS, piece
 
 
 @pytest.mark.slow
@@ -55,7 +59,7 @@ def test_formulas_and_notes_without_end_take_no_longer_than_the_limit(text: str)
     with work.of_page():
         render(text)
         cut(text)
-    assert time.thread_time() - began < 2 * work.SECONDS
+    assert time.thread_time() - began < 2 * work.PAGE_SECONDS
 
 
 def test_the_clock_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +89,7 @@ def test_the_process_that_colours_is_replaced_when_it_has_died() -> None:
 
 
 def test_the_code_of_a_page_has_colours_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "COLOURING_SECONDS", painter.SECONDS / 2)
+    monkeypatch.setattr(work, "COLOURING_SECONDS", painter.BLOCK_SECONDS / 2)
     costly = f"```c\n{ENDLESS['c']}\n```\n"
     with work.of_page():
         before, _, after = (render(text) for text in (PYTHON.format(4), costly, PYTHON.format(5)))
@@ -96,7 +100,7 @@ def test_the_code_of_a_page_has_colours_for_so_long(monkeypatch: pytest.MonkeyPa
 def test_markdown_that_takes_too_long_is_shown_as_it_was_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(work, "SECONDS", 0.1)
+    monkeypatch.setattr(work, "PAGE_SECONDS", 0.1)
     with work.of_page():
         began = time.thread_time()
         shown_text = segment(WIDE * 4 + "*the end* <b>").shown
