@@ -18,8 +18,8 @@ JWT_ALGORITHMS = (
 SHORTEST_SECRET = 32  # minimum length of a shared secret in bytes
 
 ORIGIN = re.compile(r"https?://[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?")
-SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-RATE = re.compile(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS)})")
+SECONDS_BY_UNIT = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+RATE = re.compile(rf"([1-9][0-9]{{0,8}})/({'|'.join(SECONDS_BY_UNIT)})")
 
 
 class PerTime(NamedTuple):
@@ -329,7 +329,7 @@ class ChatSettings(SiteSettings):
 def per_time(value: str) -> PerTime | None:
     """Parse a rate such as 300/minute; return None for `none`, which means no limit."""
     match = RATE.fullmatch(value)
-    return PerTime(int(match[1]), SECONDS[match[2]]) if match else None
+    return PerTime(int(match[1]), SECONDS_BY_UNIT[match[2]]) if match else None
 
 
 def _check_jwt(chat: ChatSettings) -> None:

@@ -27,7 +27,7 @@ from chat_app.wire.parsing import MOST_VALUES, TOO_MANY, has_too_many_values
 from sessions_app.errors import Invalid, SessionsError
 from sessions_app.json_types import load_json
 from sessions_app.storage.connections import yield_response
-from sessions_app.storage.spool import PIECE, pieces, spool
+from sessions_app.storage.spool import PIECE_BYTES, pieces, spool
 
 # The authentication methods, in order of precedence.
 AUTH: list[Any] = [SessionAuth(), BearerAuth(), ApiKeyAuth(), GuestAuth()]
@@ -67,7 +67,7 @@ def _spool_response(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     async def spooled_view(*args: object, **kwargs: object) -> HttpResponseBase:
         response: HttpResponseBase = await view(*args, **kwargs)
-        if not isinstance(response, HttpResponse) or len(response.content) <= PIECE:
+        if not isinstance(response, HttpResponse) or len(response.content) <= PIECE_BYTES:
             return response
         file = await asyncio.to_thread(spool, iter([response.content]))
         return StreamingHttpResponse(

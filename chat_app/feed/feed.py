@@ -29,7 +29,7 @@ log = Log(__name__)
 
 # Number of events per read of the log. The first reads are small, because events may be large.
 FIRST_PAGE = 16
-PAGE = 200
+EVENTS_PER_READ = 200
 # Number of ended runs that are remembered, so that a stop can be acknowledged after their end.
 MOST_ENDED = 64
 
@@ -187,7 +187,7 @@ class Feed:
             if event.sequence > self.cursor:
                 await self._pass(event, settled_ids)
         cut = self.behind and len(events) < self._page  # the log has more: these events were large
-        self._page = max(1, len(events)) if cut else min(PAGE, self._page * 2)
+        self._page = max(1, len(events)) if cut else min(EVENTS_PER_READ, self._page * 2)
 
     async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:
         """Send an event and move the cursor past it."""

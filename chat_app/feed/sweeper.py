@@ -24,7 +24,7 @@ from sessions_app.storage.faults import is_fault
 log = Log(__name__)
 
 REVALIDATE = 3  # number of sweeps between two checks of the identities
-IDS = 1000  # maximum number of conversations in one query
+CONVERSATIONS_PER_QUERY = 1000  # maximum number of conversations in one query
 
 
 class Follower(Protocol):
@@ -183,8 +183,10 @@ def _awaited_names(follower: Follower) -> set[tuple[UserId, str]]:
 def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:
     ids = list(conversations)
     heads: dict[UUID, int] = {}
-    for start in range(0, len(ids), IDS):
-        part = Conversation.objects.filter(pk__in=ids[start : start + IDS], deleted_at=None)
+    for start in range(0, len(ids), CONVERSATIONS_PER_QUERY):
+        part = Conversation.objects.filter(
+            pk__in=ids[start : start + CONVERSATIONS_PER_QUERY], deleted_at=None
+        )
         heads |= dict(part.values_list("pk", "last_sequence"))
     return heads
 
@@ -192,8 +194,8 @@ def _heads(conversations: Iterable[UUID]) -> dict[UUID, int]:
 def _existing_conversations(awaited_names: set[tuple[UserId, str]]) -> set[tuple[UserId, str]]:
     pairs = list(awaited_names)
     existing_names: set[tuple[UserId, str]] = set()
-    for start in range(0, len(pairs), IDS):
-        part = pairs[start : start + IDS]
+    for start in range(0, len(pairs), CONVERSATIONS_PER_QUERY):
+        part = pairs[start : start + CONVERSATIONS_PER_QUERY]
         rows = Conversation.objects.filter(
             owner_id__in={owner for owner, _ in part},
             conversation_id__in=[name for _, name in part],

@@ -20,7 +20,7 @@ from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
 
-MARK = "nak_"
+KEY_MARK = "nak_"
 # The time "last used", which admins see, is written at most once a minute, to save writes.
 USED = timedelta(minutes=1)
 
@@ -30,7 +30,7 @@ def issue(row: ApiKey) -> str:
     secret = secrets.token_urlsafe(32)
     row.prefix, row.salt = secrets.token_hex(6), secrets.token_hex(16)
     row.digest = _digest(row.salt, secret)
-    return f"{MARK}{row.prefix}_{secret}"
+    return f"{KEY_MARK}{row.prefix}_{secret}"
 
 
 async def key_identity(key: str) -> Identity:
@@ -39,7 +39,7 @@ async def key_identity(key: str) -> Identity:
     Raises:
         BadCredentials: there is no such key, it was revoked, or its user was deactivated.
     """
-    prefix, _, secret = key.removeprefix(MARK).partition("_")
+    prefix, _, secret = key.removeprefix(KEY_MARK).partition("_")
     row = await reads.read(_find, prefix)
     # Compare digests even without a row, so that the response time does not tell whether a key
     # exists.

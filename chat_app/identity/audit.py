@@ -14,7 +14,7 @@ from sessions_app.logs import Log
 
 log = Log("hitl.audit")
 
-LONGEST = 150  # maximum characters of user input in a log entry
+MAX_INPUT_LENGTH = 150  # maximum characters of user input in a log entry
 
 
 def connect() -> None:
@@ -79,7 +79,9 @@ def _log_django_sign_out(request: HttpRequest, user: AbstractBaseUser | None, **
 
 def _shorten(text: str) -> str:
     """Shorten a stranger's text to one line without terminal control characters."""
-    return "".join(character if character.isprintable() else "?" for character in text[:LONGEST])
+    return "".join(
+        character if character.isprintable() else "?" for character in text[:MAX_INPUT_LENGTH]
+    )
 
 
 def _where(request: HttpRequest | None) -> dict[str, str]:

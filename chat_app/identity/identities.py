@@ -19,7 +19,7 @@ from chat_app.models import ApiKey
 from sessions_app.models.people import Person, session_model, users
 from sessions_app.storage import reads
 
-IDS = 500  # maximum number of ids in one query
+IDS_PER_QUERY = 500  # maximum number of ids in one query
 # Seconds for which a check of an identity is valid. After that, a signed-out user can neither send
 # nor approve, even if the message about the sign-out was lost.
 GOOD_FOR = 1.0
@@ -67,7 +67,7 @@ class Identity:
 def still_valid(identities: Collection[Identity]) -> set[Identity]:
     """Return the identities that are valid now; 500 take three queries at most. Blocks."""
     every = list(identities)
-    parts = (every[start : start + IDS] for start in range(0, len(every), IDS))
+    parts = (every[start : start + IDS_PER_QUERY] for start in range(0, len(every), IDS_PER_QUERY))
     return set().union(*map(_still_valid, parts))
 
 

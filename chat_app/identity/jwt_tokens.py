@@ -24,7 +24,7 @@ log = Log(__name__)
 
 LEEWAY = 10  # maximum seconds by which clocks may differ
 JWKS_TIMEOUT = 5  # seconds for the response of the key server
-MAX_KEY_SET, PIECE = 2**20, 2**16  # maximum bytes of a key set, and of one read
+MAX_KEY_SET, PIECE_BYTES = 2**20, 2**16  # maximum bytes of a key set, and of one read
 
 # Use one thread: a key server that does not respond must not occupy the threads of runs' steps.
 _key_executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
@@ -118,7 +118,7 @@ class _NoRedirect(HTTPRedirectHandler):
 def _read(response: Any, deadline: float) -> bytes:
     """Read the body of a response in pieces, as the client's timeout applies to one piece only."""
     body = b""
-    while piece := response.read1(PIECE):
+    while piece := response.read1(PIECE_BYTES):
         body += piece
         if len(body) > MAX_KEY_SET:
             raise ValueError(f"it has more than {MAX_KEY_SET:,} bytes")

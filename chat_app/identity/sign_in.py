@@ -20,7 +20,7 @@ from django.db import connection
 from django.http import HttpRequest
 
 from chat_app.identity import audit
-from chat_app.identity.api_keys import MARK, key_identity
+from chat_app.identity.api_keys import KEY_MARK, key_identity
 from chat_app.identity.identities import BadCredentials, Identity
 from chat_app.identity.jwt_tokens import jwt_identity
 from chat_app.identity.request_facts import address_of, guest_token, request_of
@@ -86,7 +86,7 @@ def _first_credentials(
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         token = token.strip()
-        return ("api_key" if token.startswith(MARK) else "jwt"), token
+        return ("api_key" if token.startswith(KEY_MARK) else "jwt"), token
     guest = guest_token(cookies, query)
     return ("guest", guest) if guest and ChatSettings.load().GUESTS else None
 

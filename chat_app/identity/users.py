@@ -13,7 +13,7 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
 # Allowed lengths of a guest's token, a secret that must be hard to guess.
-SHORTEST, LONGEST = 8, 4096
+MIN_TOKEN_LENGTH, MAX_TOKEN_LENGTH = 8, 4096
 
 
 def longest_name() -> int:
@@ -51,8 +51,10 @@ async def guest_user(token: str, *, address: str) -> AbstractBaseUser:
         TooMany: too many new guests come from that address.
         BadCredentials: the token is too short to be a secret, or far too long.
     """
-    if not SHORTEST <= len(token) <= LONGEST:
-        raise BadCredentials(f"A guest's session token has {SHORTEST} to {LONGEST} characters.")
+    if not MIN_TOKEN_LENGTH <= len(token) <= MAX_TOKEN_LENGTH:
+        raise BadCredentials(
+            f"A guest's session token has {MIN_TOKEN_LENGTH} to {MAX_TOKEN_LENGTH} characters."
+        )
     digest = hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
     return await find_or_create(f"{GUEST_PREFIX}{digest[:40]}", (Rate.GUESTS_ADDRESS, address))
 

@@ -19,7 +19,7 @@ from sessions_app.errors import TooMany
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
 from sessions_app.storage.connections import yield_response
-from sessions_app.storage.spool import PIECE, pieces, spool
+from sessions_app.storage.spool import PIECE_BYTES, pieces, spool
 
 T = TypeVar("T")
 
@@ -62,6 +62,6 @@ async def yield_texts(texts: Iterator[str], reader: UserId) -> AsyncIterator[byt
     goes_on = True
     while goes_on:
         goes_on = False
-        async for piece in pieces(await make(partial(spool, texts, PIECE), reader=reader)):
+        async for piece in pieces(await make(partial(spool, texts, PIECE_BYTES), reader=reader)):
             goes_on = True
             yield piece

@@ -7,7 +7,7 @@ from collections import Counter
 from chat_app.settings import ChatSettings
 from sessions_app.errors import TooMany
 
-RETRY = 5  # seconds after which to retry: when a slot becomes free is unknown
+RETRY_SECONDS = 5  # seconds after which to retry: when a slot becomes free is unknown
 
 Key = tuple[str, object]
 
@@ -57,7 +57,7 @@ def _take(counted_things: str, limits_by_key: dict[Key, int]) -> ConnectionSlot:
     limits = {key: limit for key, limit in limits_by_key.items() if key[1] != ""}
     with _lock:
         if any(_taken_slots.get(key, 0) >= limit for key, limit in limits.items()):
-            raise TooMany(counted_things, RETRY)
+            raise TooMany(counted_things, RETRY_SECONDS)
         _taken_slots.update(limits.keys())
     return ConnectionSlot(tuple(limits))
 

@@ -25,7 +25,7 @@ from sessions_app.errors import TooMany
 from sessions_app.settings import RuntimeSettings
 
 # Full buckets are removed above this number, or above twice the number that was left last time.
-MOST = 10_000
+MAX_BUCKETS = 10_000
 ROUNDING_ERROR = 1e-3  # seconds by which rounding may change a computed wait
 # Path of a class that is imported only on use, because its module imports a Redis client.
 SHARED_COUNTS_CLASS = "chat_app.rates.shared_counts.SharedCounts"
@@ -105,7 +105,7 @@ class RateLimits:
         # Reentrant, because garbage collection may return a reservation while this thread holds the
         # lock.
         self._lock = threading.RLock()
-        self._most = MOST
+        self._most = MAX_BUCKETS
 
     def take(self, *rates: tuple[LimitedRate, object], amount: int = 1) -> None:
         """Count an amount under all of these rates, or under none if a rate is exceeded.
@@ -173,7 +173,7 @@ class RateLimits:
     def _forget(self, now: float) -> None:
         if len(self._full_at) > self._most:
             self._full_at = {key: at for key, at in self._full_at.items() if at > now}
-            self._most = max(MOST, 2 * len(self._full_at))
+            self._most = max(MAX_BUCKETS, 2 * len(self._full_at))
 
 
 class Reservation:

@@ -23,7 +23,7 @@ from sessions_app.storage.vital_threads import vital
 log = Log(__name__)
 
 GATHER_TIME = 0.1  # seconds in which counts are added up before they are sent to Redis
-PAUSE = 1.0  # seconds without calls to Redis after a failure
+PAUSE_AFTER_FAILURE = 1.0  # seconds without calls to Redis after a failure
 TIMEOUT = 1.0  # timeout of a call to Redis in seconds
 
 
@@ -68,7 +68,7 @@ class SharedCounts:
                     self._tell(rate, key, per, amount)
             except Exception as error:  # noqa: BLE001 - without Redis, each process counts alone
                 log.info("rates.not_shared", error=repr(error))
-                time.sleep(PAUSE)
+                time.sleep(PAUSE_AFTER_FAILURE)
 
     def _tell(self, rate: str, key: str, per: PerTime, amount: int) -> None:
         """Report a count to Redis; if the shared count is too high, refuse requests for a while."""

@@ -22,9 +22,9 @@ from sessions_app.models.people import Person, UserId
 from sessions_app.storage import reads, sql
 
 # Counting unfinished runs takes a query, and is therefore not done for each message.
-OFTEN = 20  # maximum number of a user's messages in this process between two counts
-RETRY = 60  # seconds until a retry: when a run will end is unknown
-MOST = 10_000  # maximum number of users whose free run slots are remembered
+MESSAGES_PER_COUNT = 20  # maximum number of a user's messages in this process between two counts
+RETRY_SECONDS = 60  # seconds until a retry: when a run will end is unknown
+MAX_REMEMBERED_USERS = 10_000  # maximum number of users whose free run slots are remembered
 
 UNFINISHED = """
     SELECT COUNT(*) FROM (
@@ -105,9 +105,9 @@ async def _another_run(user: UserId) -> AsyncIterator[None]:
 
 
 async def _look(user: UserId, limit: int) -> None:
-    if len(_room_left) > MOST:
+    if len(_room_left) > MAX_REMEMBERED_USERS:
         _room_left.clear()
-    if _room_left.setdefault(user, min(OFTEN, limit)) <= 0:
+    if _room_left.setdefault(user, min(MESSAGES_PER_COUNT, limit)) <= 0:
         # Count under a lock: otherwise, concurrent requests would each use the free slots of one
         # count.
         async with _looks.setdefault(user, asyncio.Lock()):
@@ -115,9 +115,11 @@ async def _look(user: UserId, limit: int) -> None:
                 # Read before the query: a run stored meanwhile counts twice, but is not missed.
                 starting_count = _starting_runs[user]
                 unfinished_count = await reads.read_for(user, count_unfinished, user, limit)
-                _room_left[user] = min(OFTEN, limit - unfinished_count - starting_count)
+                _room_left[user] = min(
+                    MESSAGES_PER_COUNT, limit - unfinished_count - starting_count
+                )
             if _room_left[user] <= 0:
-                raise TooMany(gettext_noop("unfinished runs"), RETRY)
+                raise TooMany(gettext_noop("unfinished runs"), RETRY_SECONDS)
     _room_left[user] -= 1
 
 

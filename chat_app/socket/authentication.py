@@ -31,7 +31,7 @@ from sessions_app.models.people import Person
 from sessions_app.workflows.request_context import RequestMetadata
 
 # Seconds within which a new socket must authenticate.
-PATIENCE = 5.0
+AUTHENTICATION_TIMEOUT = 5.0
 # Number of wrong credentials after which a socket is closed.
 TRIES = 3
 # Caches of identity checks, by message type: a check for a text message is not reused for an
@@ -151,7 +151,7 @@ class Authentication:
 
     async def _await_credentials(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(AUTHENTICATION_TIMEOUT):
                 while self.identity is None:
                     await self._take_credentials(await self._connection.next_frame())
         except TimeoutError:

@@ -36,11 +36,11 @@ CLOSE_TIME = 5.0
 MAX_WAITING = 2 * 1024 * 1024
 # Maximum characters of a frame. A longer frame closes the socket; a shorter one above the message
 # limit gets an error, and the socket stays open. Daphne accepts 16 MiB.
-LARGEST = 12 * 1024 * 1024
+MAX_FRAME_LENGTH = 12 * 1024 * 1024
 FRAME_COST = 100
 # Seconds after which a ping is answered before earlier messages. Other messages are never
 # reordered.
-LATE = 1.0
+PING_DELAY = 1.0
 # Name of the conversation in errors for a NAT client that has named none.
 DEFAULT_CONVERSATION = "default"
 # WebSocket close codes of ordinary ends, which are logged at level info.
@@ -193,7 +193,7 @@ class Connection:
         Raises:
             CloseSocket: the frame is too large, or there are too many.
         """
-        if size > LARGEST:
+        if size > MAX_FRAME_LENGTH:
             raise CloseSocket(4413, "message too large")
         # Keep just enough of an oversized frame for `parse` to refuse it.
         text = text and text[: MAX_FRAME + 1]
@@ -202,7 +202,7 @@ class Connection:
             raise CloseSocket(4429, "too many messages")
         self._queue(text)
         if text and is_ping(text):
-            asyncio.get_running_loop().call_later(LATE, self._answer_late, text)
+            asyncio.get_running_loop().call_later(PING_DELAY, self._answer_late, text)
 
     def leave(self) -> None:
         """Note that the client is gone, but still handle its queued frames."""

@@ -8,7 +8,7 @@ from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
-from chat_app.socket.connection import CLOSE_TIME, LARGEST
+from chat_app.socket.connection import CLOSE_TIME, MAX_FRAME_LENGTH
 from chat_app.socket.flow_control import keep_little
 from chat_app.wire.parsing import MAX_FRAME
 
@@ -17,7 +17,7 @@ PREFIX = b"daphne-root-path"
 # character.
 ENOUGH = MAX_FRAME + 8
 # Seconds in which a client must read the part of a response that the transport has buffered.
-PATIENCE = 60.0
+READ_TIMEOUT = 60.0
 
 _handle_reply = Server.handle_reply
 _process = WebRequest.process
@@ -88,14 +88,14 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         """
         super().onMessageFrameData(payload[: max(0, ENOUGH - self._size)])
         self._size += len(payload)
-        if self._size > LARGEST:
+        if self._size > MAX_FRAME_LENGTH:
             self.serverClose(4413)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803 - as above
         """Pass a message on, without a character that was cut in two."""
         if self._size > ENOUGH:
             payload = payload.decode(errors="ignore").encode()
-        if self._size <= LARGEST:
+        if self._size <= MAX_FRAME_LENGTH:
             super().onMessage(payload, isBinary)
 
     def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: N802 - Daphne's name
@@ -162,7 +162,7 @@ async def _take_turn(request: Any, message: Any) -> None:
     if request.producer is None:
         request.registerProducer(_Room(), True)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(READ_TIMEOUT):
             await request.producer.is_there.wait()
     except TimeoutError:
         request.transport.abortConnection()

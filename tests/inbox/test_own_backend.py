@@ -122,7 +122,7 @@ async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     use(settings, ByName)
-    monkeypatch.setattr(authentication, "PATIENCE", 0.1)
+    monkeypatch.setattr(authentication, "AUTHENTICATION_TIMEOUT", 0.1)
     asks(to=permission("leave.approve"), votes=3)
     async with Hosting("t_assigned") as hosting:
         chief = await reads.read(person, "chief")

@@ -12,7 +12,7 @@ import sys
 
 # Patterns for an escape in a JSON string, and for a string without escapes (or line breaks).
 ESCAPE, STRING = re.compile(rb"\\[^\r\n]"), re.compile(rb'"[^"\r\n]*"')
-PIECE = 2**16
+PIECE_BYTES = 2**16
 
 
 class Meter:
@@ -51,7 +51,7 @@ def main(max_bytes: str, max_values: str, *command: str) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.close(writes)
     with process:
-        while data := os.read(reads, PIECE):
+        while data := os.read(reads, PIECE_BYTES):
             if not meter.add(data):
                 process.kill()
                 sys.exit(

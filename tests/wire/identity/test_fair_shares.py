@@ -14,7 +14,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from chat_app.rates import rate_limits, submit
-from chat_app.rates.submission import OFTEN
+from chat_app.rates.submission import MESSAGES_PER_COUNT
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import TooMany
 from sessions_app.models import Conversation, Run
@@ -175,12 +175,12 @@ async def test_new_conversations_that_begin_at_the_same_time_count_each_other(
 async def test_runs_that_begin_at_the_same_time_count_each_other(
     settings: Settings, user: User
 ) -> None:
-    set_hitl(settings, RUNS_PER_USER=OFTEN + 1)
-    for number in range(OFTEN):  # so many are not looked for
+    set_hitl(settings, RUNS_PER_USER=MESSAGES_PER_COUNT + 1)
+    for number in range(MESSAGES_PER_COUNT):  # so many are not looked for
         await say(user, f"{number}")
     outcomes = await asyncio.gather(*(say(user, "c") for _ in range(20)), return_exceptions=True)
     assert refusals(outcomes) == 19
-    assert await messages() == OFTEN + 1
+    assert await messages() == MESSAGES_PER_COUNT + 1
 
 
 async def test_a_socket_that_sends_too_many_bytes_is_told_and_closed(

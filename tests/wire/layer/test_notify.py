@@ -162,7 +162,7 @@ async def test_the_last_prompt_change_is_announced_before_stopping(layer: Layer)
 async def test_a_layer_that_fails_stops_nothing(
     layer: Layer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreign, "PAUSE", 0.0)
+    monkeypatch.setattr(foreign, "PAUSE_AFTER_FAILURE", 0.0)
     layer.failing = True
     await publish([event(1)], [event(2)])
     layer.failing = False

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from chat_app.socket.connection import LARGEST
+from chat_app.socket.connection import MAX_FRAME_LENGTH
 from tests.support.server import HOST, Server
 from tests.support.websocket import WsClient
 
@@ -23,10 +23,10 @@ CLOSE = bytes([0x88, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2)
 @pytest.mark.daphne_only(reason="uvicorn closes a socket with 1009 at a message of 1 MiB")
 async def test_a_message_beyond_all_measure_is_4413(server: Server) -> None:
     async with WsClient(server, "c") as client:
-        await client.send("x" * (LARGEST + 1))
+        await client.send("x" * (MAX_FRAME_LENGTH + 1))
         assert await client.until_closed() == 4413
     async with WsClient(server, "c") as client:
-        await client.send(b"x" * (LARGEST + 1))
+        await client.send(b"x" * (MAX_FRAME_LENGTH + 1))
         assert await client.until_closed() == 4413
 
 

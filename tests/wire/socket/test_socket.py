@@ -183,7 +183,7 @@ async def test_a_flood_is_cut_off(socket: LocalSocket, count: int, size: int) ->
 async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
     socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "LATE", 0.05)
+    monkeypatch.setattr(connection, "PING_DELAY", 0.05)
     written = threading.Event()
     await socket.until_settled()
     try:
@@ -203,7 +203,7 @@ async def test_a_ping_is_answered_while_the_message_before_it_waits_for_a_write(
 async def test_a_client_over_its_limit_is_slowed_down_and_still_gets_pongs(
     socket: LocalSocket, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    monkeypatch.setattr(connection, "LATE", 0.05)
+    monkeypatch.setattr(connection, "PING_DELAY", 0.05)
     monkeypatch.setattr(consumers, "OVER_A_LIMIT", 60)
     set_hitl(settings, RATE_MESSAGES_USER="1/hour")
     for number in range(5):

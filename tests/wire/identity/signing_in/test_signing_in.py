@@ -76,7 +76,7 @@ async def test_nothing_else_may_come_first(first: Any) -> None:
 
 
 async def test_a_socket_without_an_auth_message_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "PATIENCE", 0.05)
+    monkeypatch.setattr(authentication, "AUTHENTICATION_TIMEOUT", 0.05)
     async with LocalSocket(AnonymousUser()) as socket:
         assert await socket.until_closed() == 4401
         assert socket.accepted
