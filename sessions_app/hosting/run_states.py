@@ -48,7 +48,7 @@ class RunEvent(Enum):
 
 # Each row lists states, events, and the state to which each of the events leads. An event changes
 # nothing in a state that no row lists with the event.
-ROWS = """
+TRANSITIONS = """
 WORKING | STOP | STOPPING
 WORKING | PARK REPLAY | LEAVING
 WORKING | TOO_LONG | OVER_TIME
@@ -75,7 +75,7 @@ COMPLETING CANCELLING FAILING SUSPENDING BLOCKED | STORED | ENDED
 """
 TABLE = {
     (RunState[state], RunEvent[event]): RunState[target.strip()]
-    for states, events, target in (row.split("|") for row in ROWS.strip().splitlines())
+    for states, events, target in (row.split("|") for row in TRANSITIONS.strip().splitlines())
     for state in states.split()
     for event in events.split()
 }

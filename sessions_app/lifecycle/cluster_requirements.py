@@ -93,4 +93,4 @@ def _redis() -> Findings:
         )
 
 
-START = (Check(120, "redis", _redis),)
+START_CHECKS = (Check(120, "redis", _redis),)

@@ -165,7 +165,7 @@ MIGRATIONS = Check(105, "migrations", _migrations, needs="database")
 WORKFLOWS = Check(103, "workflows", _workflows, needs="migrations")
 WORKFLOW_WARNINGS = Check(103, "workflows", _workflow_warnings)
 # Checks that must pass before a process of the application starts.
-START = (PROJECT, FORM, DATABASE, *(cluster.START if cluster else ()), MIGRATIONS)
+START_CHECKS = (PROJECT, FORM, DATABASE, *(cluster.START_CHECKS if cluster else ()), MIGRATIONS)
 
 
 @checks.register(TAG, checks.Tags.database)

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from filelock import FileLock, Timeout
 
 from sessions_app.lifecycle.findings import examine, in_words
-from sessions_app.lifecycle.requirements import START, WORKFLOW_WARNINGS, unusable
+from sessions_app.lifecycle.requirements import START_CHECKS, WORKFLOW_WARNINGS, unusable
 from sessions_app.logs import Log
 from sessions_app.notify.groups import channel_layer
 from sessions_app.settings import RuntimeSettings
@@ -48,7 +48,7 @@ def check_start() -> None:
             else:
                 claim_database(Path(connection.settings_dict["NAME"]).resolve())
     try:
-        for finding in examine(START):
+        for finding in examine(START_CHECKS):
             if finding.level < ERROR:
                 continue
             if finding.obj != "redis":

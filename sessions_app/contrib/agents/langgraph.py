@@ -102,7 +102,7 @@ class SuperstepEnd:
 
 
 # The state of a graph before its first super-step.
-START = SuperstepEnd(-1, [], [])
+BEFORE_FIRST = SuperstepEnd(-1, [], [])
 
 
 def messages_input(context: Context, earlier: list[Any]) -> JsonObject:
@@ -183,7 +183,7 @@ class HostedGraph:
         behind_outcome = partial(
             _Superstep, graph, checkpoints, config, start, runtime_context, answers, passed
         )
-        outcome, said = START, ""
+        outcome, said = BEFORE_FIRST, ""
         while not outcome.is_over:
             superstep = behind_outcome(outcome, has_said=bool(said))
             stream: AsyncIterator[Any] = context.stream(superstep.pieces, name=self._name)
@@ -304,7 +304,7 @@ class _Superstep:
 
 def _number(state: StateSnapshot) -> int:
     """Return the number of the last finished super-step; -1 before the first one."""
-    return int((state.metadata or {}).get("step", START.number))
+    return int((state.metadata or {}).get("step", BEFORE_FIRST.number))
 
 
 def _texts_of(value: Any) -> list[str]:

@@ -90,7 +90,7 @@ URL_REQUIRED, FORGOTTEN = "url_required", "forgotten"
 MAX_ROUNDS = 20
 # Fields of a server's question that comparisons ignore, because each call has new values in them.
 OF_ONE_CALL = {"elicitationId", "_meta"}
-PAUSE = 0.5  # seconds until a request is sent again, if the server asks for a repetition
+REPETITION_PAUSE = 0.5  # seconds until a request is sent again, if the server asks for a repetition
 BEGINS_ANEW = "With your answer the tool begins once more from its beginning."
 GIVEN_UP = "What the server asked was not answered. The call was given up."
 
@@ -324,7 +324,7 @@ class McpServer(Toolset):
                     return result
                 responses, state = question.known, result.request_state
                 if not responses:
-                    await sleep(PAUSE)
+                    await sleep(REPETITION_PAUSE)
 
     def _refused(self, error: MCPError, resumed: JsonObject) -> str | JsonObject:
         """Return a message, or the next round, for an error response of the server."""

@@ -20,7 +20,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import AuditEntry, Interaction
 from sessions_app.questions.question_view import QuestionView
 
-AT_ONCE = 1000
+ROWS_AT_ONCE = 1000
 COLUMNS = (
     *("at", "action", "by", "by_name", "via", "address"),
     *("workflow", "question", "detail", "interaction", "run"),
@@ -58,9 +58,9 @@ def entries(
     settled_prompts = select(settled, "answered_at", "run__workflow").order_by("answered_at")
     stored = select(AuditEntry.objects.all(), "at", "workflow").order_by("at", "pk")
     return merge(
-        stored.iterator(AT_ONCE),
-        map(audit.opened_entry, opened_prompts.iterator(AT_ONCE)),
-        map(_settled_entry, settled_prompts.iterator(AT_ONCE)),
+        stored.iterator(ROWS_AT_ONCE),
+        map(audit.opened_entry, opened_prompts.iterator(ROWS_AT_ONCE)),
+        map(_settled_entry, settled_prompts.iterator(ROWS_AT_ONCE)),
         key=lambda entry: entry.at,
     )
 

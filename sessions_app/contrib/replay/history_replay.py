@@ -39,7 +39,7 @@ from sessions_app.workflows.history import PastMessage, read_messages
 from sessions_app.workflows.request_context import RequestContext
 
 # Timeout in seconds of a replay; calls of the context take no time, or never return.
-PATIENCE = 10.0
+RUN_TIMEOUT = 10.0
 # A replay counts as finished after so many rounds of the event loop without a new call.
 ROUNDS = 50
 
@@ -292,7 +292,7 @@ async def _execute(history: RunHistory, pool: WorkflowPool, backend: ReplayBacke
         finally:
             runner.execution.end()
             task.cancel()
-            await asyncio.wait([task], timeout=PATIENCE)
+            await asyncio.wait([task], timeout=RUN_TIMEOUT)
         if backend.mismatch is not None:
             raise backend.mismatch
         if not is_over:
@@ -310,11 +310,11 @@ async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -
     Raises:
         NotReplayable: the workflow waits for something other than calls of its context.
     """
-    until, still_rounds, calls = time.monotonic() + PATIENCE, 0, 0
+    until, still_rounds, calls = time.monotonic() + RUN_TIMEOUT, 0, 0
     while still_rounds < ROUNDS and backend.mismatch is None and not task.done():
         if time.monotonic() > until:
             raise NotReplayable(
-                f"For {PATIENCE:.0f} s the workflow has made only calls that are recorded. Put "
+                f"For {RUN_TIMEOUT:.0f} s the workflow has made only calls that are recorded. Put "
                 "what waits for something else into a step."
             )
         await asyncio.sleep(0 if backend.stands else 0.001)

@@ -21,8 +21,8 @@ log = Log(__name__)
 # processes have reported their start.
 BEGINS_AFTER = 5.0
 # Factor of the pause after a replay, relative to the duration of the replay.
-PAUSE = 20
-AT_ONCE = 100
+PAUSE_FACTOR = 20
+RUNS_AT_ONCE = 100
 
 
 async def check_after_start() -> None:
@@ -55,7 +55,7 @@ async def check_waiting_runs() -> None:
             counts["stopped"] += bool(replay.problem)
             _log(replay, first)
             await _store(replay, runs[replay.history.run])
-            await asyncio.sleep(PAUSE * (time.monotonic() - began))
+            await asyncio.sleep(PAUSE_FACTOR * (time.monotonic() - began))
             began = time.monotonic()
     log.info("replay_check.done", **counts)
 
@@ -85,7 +85,7 @@ def _waiting_runs(after: UUID) -> dict[UUID, str]:
         if not (workflow.shared_builder or workflow.per_user_builder)
     ]
     runs = Run.objects.filter(status=Run.Status.WAITING, workflow__in=workflow_names, pk__gt=after)
-    return dict(runs.order_by("pk").values_list("pk", "replay_problem")[:AT_ONCE])
+    return dict(runs.order_by("pk").values_list("pk", "replay_problem")[:RUNS_AT_ONCE])
 
 
 def _is_newer_one_up() -> bool:

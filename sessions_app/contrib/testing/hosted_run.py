@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from django.contrib.auth.base_user import AbstractBaseUser
 
 from sessions_app.contrib.replay.history_replay import RunHistory
-from sessions_app.contrib.testing.polling import PATIENCE, until
+from sessions_app.contrib.testing.polling import POLL_TIMEOUT, until
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.interactions import answers
 from sessions_app.journal.journal import Journal, JournalRecord
@@ -32,7 +32,7 @@ class HostedRun:
     # The default answerer, the owner of the conversation.
     person: Person = field(repr=False)
     # Timeout in seconds for waits until the run is idle.
-    patience: float = field(default=PATIENCE, repr=False)
+    patience: float = field(default=POLL_TIMEOUT, repr=False)
 
     async def prompts(self) -> list[AnyPrompt]:
         """Return the pending prompts, in the order of asking."""

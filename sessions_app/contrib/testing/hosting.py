@@ -16,7 +16,7 @@ from django.db.models import Min, Q
 from django.utils.module_loading import import_string
 
 from sessions_app.contrib.testing.hosted_run import Answer, HostedRun
-from sessions_app.contrib.testing.polling import PATIENCE, until, until_true
+from sessions_app.contrib.testing.polling import POLL_TIMEOUT, until, until_true
 from sessions_app.conversations import messages
 from sessions_app.hosting.dispatch.dispatcher import Dispatcher, Duty
 from sessions_app.hosting.dispatch.local import LocalDispatcher
@@ -69,7 +69,7 @@ class Hosting:
         beside: tuple[str, ...] = (),
         park_after: float = 0,
         replay_everywhere: bool = False,
-        patience: float = PATIENCE,
+        patience: float = POLL_TIMEOUT,
         **config: object,
     ) -> None:
         self.workflow = workflow

@@ -9,15 +9,15 @@ from sessions_app.storage import reads
 
 T = TypeVar("T")
 
-EVERY = 0.005  # seconds between two polls
+POLL_SECONDS = 0.005  # seconds between two polls
 # Timeout in seconds, long enough for a busy machine; only failing tests wait that long.
-PATIENCE = 60.0
+POLL_TIMEOUT = 60.0
 
 
 async def until_true(
     condition: Callable[[], T | None],
-    patience: float = PATIENCE,
-    every: float = EVERY,
+    patience: float = POLL_TIMEOUT,
+    every: float = POLL_SECONDS,
     *,
     otherwise: Callable[[], object] = lambda: "",
 ) -> T:
@@ -35,7 +35,7 @@ async def until_true(
     return await _until(look, patience, every, otherwise)
 
 
-async def until(look: Callable[[], T | None], patience: float = PATIENCE) -> T:
+async def until(look: Callable[[], T | None], patience: float = POLL_TIMEOUT) -> T:
     """Query the database until the result is true; return the result.
 
     Raises:
@@ -47,7 +47,7 @@ async def until(look: Callable[[], T | None], patience: float = PATIENCE) -> T:
 async def _until(
     look: Callable[[], Awaitable[T | None]],
     patience: float,
-    every: float = EVERY,
+    every: float = POLL_SECONDS,
     otherwise: Callable[[], object] = lambda: "",
 ) -> T:
     deadline = time.monotonic() + patience

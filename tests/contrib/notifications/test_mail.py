@@ -359,7 +359,7 @@ async def test_a_person_whose_notice_cannot_be_made_keeps_nobody_else_from_their
 async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing_early() -> None:
     async with asked_of("boss", workflow="t_reminded"):
         taken_signals = PendingSignal.objects.filter(name="interaction_opened")
-        soon = timezone.now() + delivery.PATIENCE
+        soon = timezone.now() + delivery.SENDING_TIME
         # As when it died meanwhile.
         await reads.read(lambda: taken_signals.update(due_at=soon, attempts=1))
         task = asyncio.create_task(delivery.Delivery(alone=True).main())

@@ -45,7 +45,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting_runs_check, "PAUSE", 0)
+    monkeypatch.setattr(waiting_runs_check, "PAUSE_FACTOR", 0)
 
 
 async def command(hosting: Hosting, name: str, *args: str) -> tuple[int, str]:
@@ -191,7 +191,7 @@ async def test_a_run_that_ended_has_no_replay_problem() -> None:
 async def test_check_replay_prints_a_shared_cause_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(waiting_runs_check, "AT_ONCE", 2)
+    monkeypatch.setattr(waiting_runs_check, "RUNS_AT_ONCE", 2)
     async with host_code(asks, park_after=0) as hosting:
         waiting = [await hosting.submit(conversation=f"c{number}") for number in range(5)]
         for run in waiting:
@@ -241,7 +241,7 @@ async def test_only_the_newest_process_checks_replays() -> None:
 async def test_check_replay_prints_why_a_run_could_not_continue(
     code: Any, expected_texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_replay, "PATIENCE", 0.2)
+    monkeypatch.setattr(history_replay, "RUN_TIMEOUT", 0.2)
     async with asking(host_code(asks, park_after=0)) as (hosting, run, _):
         await until_true(lambda: not any(host.runs for host in hosting.hosts))
         before = await reads.read(all_rows)

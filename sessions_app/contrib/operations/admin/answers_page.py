@@ -16,8 +16,8 @@ from sessions_app.signals.notice_kinds import kinds
 
 DAYS = 30
 # Maximum number of newest prompts, and of newest steps, from which times are computed.
-NEWEST = 10_000
-ROWS = 20
+SAMPLED_ROWS = 10_000
+ROWS_SHOWN = 20
 ANSWERED = F("answered_at") - F("created_at")
 STEP = F("finished_at") - F("started_at")
 
@@ -29,9 +29,9 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]])
 
 
 def tables(*, with_steps: bool) -> list[JsonObject]:
-    """Return the tables of the page. Each takes one query, and has at most `ROWS` rows."""
+    """Return the tables of the page. Each takes one query, and has at most `ROWS_SHOWN` rows."""
     since = timezone.now() - timedelta(days=DAYS)
-    newest = Interaction.objects.order_by("-created_at").values("pk")[:NEWEST]
+    newest = Interaction.objects.order_by("-created_at").values("pk")[:SAMPLED_ROWS]
     answered = Interaction.objects.filter(
         pk__in=newest, status=Interaction.Status.ANSWERED, answered_at__gte=since
     )
@@ -50,7 +50,7 @@ def _overdue() -> JsonObject:
     ).select_related("run__conversation__owner", "assignee")
     rows = [
         (question_texts.link(prompt), question_texts.whom(prompt), moment(prompt.due_at))
-        for prompt in late.order_by("due_at")[:ROWS]
+        for prompt in late.order_by("due_at")[:ROWS_SHOWN]
     ]
     return _table(_("Overdue"), (_("question"), _("asked of"), _("due")), rows)
 
@@ -65,13 +65,13 @@ def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str)
     )
     rows = [
         (of, count, show_duration(mean), show_duration(longest))
-        for of, count, mean, longest in groups.order_by("-mean")[:ROWS]
+        for of, count, mean, longest in groups.order_by("-mean")[:ROWS_SHOWN]
     ]
     return _table(title, (subject, _("answers"), _("on average"), _("longest")), rows)
 
 
 def _steps(since: object) -> JsonObject:
-    newest = JournalEntry.objects.order_by("-pk").values("pk")[:NEWEST]
+    newest = JournalEntry.objects.order_by("-pk").values("pk")[:SAMPLED_ROWS]
     steps = JournalEntry.objects.filter(
         pk__in=newest,
         kind__in=(JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM),
@@ -91,7 +91,7 @@ def _steps(since: object) -> JsonObject:
     )
     rows = [
         (*counts, show_duration(mean), show_duration(longest))
-        for *counts, mean, longest in groups.order_by("-longest")[:ROWS]
+        for *counts, mean, longest in groups.order_by("-longest")[:ROWS_SHOWN]
     ]
     columns = (_("workflow"), _("step"), _("calls"), _("retries"), _("failed"))
     return _table(_("Slowest steps"), (*columns, _("on average"), _("longest")), rows)

@@ -21,7 +21,7 @@ from sessions_app.questions.question_view import QuestionView
 
 PENDING = Q(status=Interaction.Status.PENDING)
 # Maximum rows of each kind in the short lists.
-FIRST = 5
+ROWS_SHOWN = 5
 # Maximum number of pending questions, those with the earliest deadlines, for which answerers are
 # sought: for 100,000 questions, the search would take a second.
 LOOKED_AT = 5_000
@@ -69,8 +69,8 @@ def read_questions(pending: int) -> tuple[list[Tile], list[Need]]:
     late = Interaction.objects.filter(overdue())
     stuck = Interaction.objects.filter(nobody_can_answer())
     stuck_ids = list(stuck.order_by(*question_texts.BY_DEADLINE).values_list("pk", flat=True))
-    late_ids = list(late.order_by("due_at").values_list("pk", flat=True)[:FIRST])
-    only_stuck = [pk for pk in stuck_ids if pk not in late_ids][:FIRST]
+    late_ids = list(late.order_by("due_at").values_list("pk", flat=True)[:ROWS_SHOWN])
+    only_stuck = [pk for pk in stuck_ids if pk not in late_ids][:ROWS_SHOWN]
     ids = [*late_ids, *only_stuck]
     rows = Interaction.objects.select_related("run__conversation__owner", "assignee").in_bulk(ids)
     first = gettext("of the %(count)s due first") % {"count": f"{LOOKED_AT:,}"}
@@ -121,8 +121,8 @@ def read_runs() -> tuple[list[Tile], list[Need]]:
         ),
     ]
     rows = (
-        *with_end(suspended).order_by("-created_at")[:FIRST],
-        *with_end(failed).order_by("-created_at")[:FIRST],
+        *with_end(suspended).order_by("-created_at")[:ROWS_SHOWN],
+        *with_end(failed).order_by("-created_at")[:ROWS_SHOWN],
     )
     return tiles, [
         Need(

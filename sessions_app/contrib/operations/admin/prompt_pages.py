@@ -80,13 +80,13 @@ STORED_FIELDS = (
 
 ASSIGNED = PENDING & Q(assignment__isnull=False)
 # Maximum number of rows that a filter yields: 200,000 pending questions would take seconds.
-FIRST = 2_000
+MAX_FILTERED_ROWS = 2_000
 
 
 def _first(condition: Q, *order: OrderBy | str) -> Q:
     """Return the condition that a prompt is among the first `FIRST` in the given, indexed order."""
     first = Interaction.objects.filter(condition).order_by(*order)
-    return Q(pk__in=first.values("pk")[:FIRST])
+    return Q(pk__in=first.values("pk")[:MAX_FILTERED_ROWS])
 
 
 class Waits(ConditionFilter):

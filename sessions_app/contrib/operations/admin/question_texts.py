@@ -25,12 +25,12 @@ from sessions_app.prompts.hidden_characters import mark
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.templatetags.detail_tags import decision, visible
 
-TITLE = 140
+MAX_TITLE_LENGTH = 140
 # Order by deadline; prompts without one come last, the oldest first.
 BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
 ROWS_SHOWN = 100
 PEOPLE_SHOWN = 20
-KINDS = {
+ASSIGNEE_TEXTS = {
     "user": _("the user %(name)s"),
     "group": _("the group %(name)s"),
     "permission": _("the permission %(name)s"),
@@ -45,7 +45,7 @@ def title(interaction: Interaction) -> str:
 
 def beginning(prompt: JsonObject) -> str:
     """Return the beginning of the first line of a stored prompt's question."""
-    return Truncator(mark(" ".join(question_title(prompt).split()))).chars(TITLE)
+    return Truncator(mark(" ".join(question_title(prompt).split()))).chars(MAX_TITLE_LENGTH)
 
 
 @admin.display(description=_("question"))
@@ -161,7 +161,7 @@ def rules(interaction: Interaction) -> str:
 
 def _named(kind: str, name: object) -> str:
     """Return words for an assignee: a group, a user or the holders of a permission."""
-    return str(KINDS[kind] % {"name": name})
+    return str(ASSIGNEE_TEXTS[kind] % {"name": name})
 
 
 def _span(seconds: float) -> str:

@@ -44,7 +44,7 @@ CAUSES = {
     "workflow_unavailable": _("it cannot run here"),
 }
 # Maximum number of statuses, calls and questions in a timeline: the newest of each.
-ROWS = 100
+ROWS_SHOWN = 100
 RESULT = 100
 # Maximum characters of a stored call in the timeline; the call's own page shows all.
 STORED = 4000
@@ -267,4 +267,4 @@ def _folded(summary: str, stored: JsonObject) -> str:
 
 
 def _last(rows: QuerySet[Any], order: str) -> list[Any]:
-    return list(rows.order_by(f"-{order}")[:ROWS])[::-1]
+    return list(rows.order_by(f"-{order}")[:ROWS_SHOWN])[::-1]

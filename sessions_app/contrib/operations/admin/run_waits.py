@@ -19,7 +19,7 @@ from sessions_app.models import Interaction, JournalEntry, Run
 Kind = JournalEntry.Kind
 WORK = (Kind.STEP, Kind.STREAM)
 # Maximum number of waits listed on a run's page.
-LINES = 5
+LINES_SHOWN = 5
 CELLS = {Kind.WAIT: _("event"), Kind.SLEEP: _("timer"), Kind.RUN: _("child run")}
 CALLS = {
     Kind.WAIT: _("Waits {time} for the event {subject}"),
@@ -104,7 +104,7 @@ def lines(run: Any) -> list[Line]:
     """Describe the state of a run: a sentence for each of its first waits, or for its status."""
     if not run.waits or run.stop_requested_at:
         return [Line(_status(run))]
-    shown = run.waits[:LINES]
+    shown = run.waits[:LINES_SHOWN]
     prompts = [wait.prompt.pk for wait in shown if wait.prompt]
     stuck = Interaction.objects.filter(pk__in=prompts).exclude(somebody_may_answer())
     stuck_ids = set(stuck.values_list("pk", flat=True)) if prompts else set()

@@ -10,7 +10,7 @@ from django.core.checks import Error, Info, Warning
 from sessions_app.contrib.operations.doctor.disk import in_bytes, room
 from sessions_app.hosting.dispatch.queue import QUEUE_POOL_SIZE
 from sessions_app.lifecycle import processes
-from sessions_app.lifecycle.cluster_requirements import START, TIMEOUT, TODO
+from sessions_app.lifecycle.cluster_requirements import START_CHECKS, TIMEOUT, TODO
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.models import Process
 from sessions_app.notify.groups import CLUSTER, new_layer
@@ -124,6 +124,6 @@ CHECKS = (
     Check(115, "disk", _disk, needs="database"),
     Check(116, "connections", _connections, needs="migrations"),
     Check(117, "clock", _clock, needs="database"),
-    *START,
+    *START_CHECKS,
     Check(121, "layer", _layer, needs="redis"),
 )

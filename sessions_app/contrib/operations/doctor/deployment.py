@@ -56,11 +56,11 @@ AHEAD = 2.0
 # Seconds in the queue that lead to a warning: a worker with a free slot takes milliseconds.
 LONG = 5.0
 # Time since the last change after which a run without a host is reported: a host may be starting.
-PATIENCE = timedelta(seconds=15)
+RUN_FORGOTTEN_AFTER = timedelta(seconds=15)
 KEYS_SHOWN = 5
 TAKE_TIMEOUT = 10.0  # seconds that a queue's workers may take to accept the test work
 # Seconds until work is taken that give a warning: a worker full of waiting runs needs 1 to 2 s.
-SLOW = 5.0
+SLOW_SECONDS = 5.0
 # Timeout in seconds for the release of the test's lease: a host without runs keeps it for a while.
 RELEASE_TIMEOUT = 15.0
 LOOK = 0.02
@@ -250,7 +250,7 @@ def _jobs() -> Findings:
 
 def _unhosted_runs() -> Findings:
     """Find runs that need a host, and have neither a host nor a job."""
-    since = timezone.now() - PATIENCE
+    since = timezone.now() - RUN_FORGOTTEN_AFTER
     runs = runs_needing_host().filter(conversation__updated_at__lt=since)
     if RuntimeSettings.load().cluster:
         runs = without_job(runs)
@@ -306,7 +306,7 @@ def _announce(key: str, queue: str) -> CheckMessage:
     if _wait(key, RELEASE_TIMEOUT, released_at__isnull=False) is None:
         return Error(f"{queue}: {lease.worker} does not let go", "Look into its log.")
     fact = f"{queue}: {lease.worker} took the work after {seconds * 1000:.0f} ms"
-    if seconds > SLOW:
+    if seconds > SLOW_SECONDS:
         return Warning(fact, "A new run waits for a place as long: start more workers.")
     return Info(fact)
 

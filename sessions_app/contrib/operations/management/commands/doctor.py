@@ -16,9 +16,9 @@ from sessions_app.contrib.operations.doctor.deployment import (
 from sessions_app.lifecycle.findings import Check, examine, in_words
 from sessions_app.settings import RuntimeSettings
 
-MARKS = {INFO: "✓", WARNING: "!", ERROR: "✗"}
+LEVEL_MARKS = {INFO: "✓", WARNING: "!", ERROR: "✗"}
 LEVELS = {INFO: "ok", WARNING: "warning", ERROR: "wrong"}
-PAUSE = 1.0  # seconds between two rounds of checks
+ROUND_PAUSE = 1.0  # seconds between two rounds of checks
 
 
 class Command(BaseCommand):
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         until = time.monotonic() + options["wait"]
         findings = _look(checks)
         while not _well(findings) and time.monotonic() < until:
-            time.sleep(PAUSE)
+            time.sleep(ROUND_PAUSE)
             findings = _look(checks)
         self.stdout.write(_as_json(findings) if options["json"] else _as_text(findings))
         if not _well(findings):
@@ -65,7 +65,7 @@ def _well(findings: list[CheckMessage]) -> bool:
 
 def _as_text(findings: list[CheckMessage]) -> str:
     return "\n".join(
-        f"{MARKS[finding.level]} {finding.obj}: {in_words(finding)}" for finding in findings
+        f"{LEVEL_MARKS[finding.level]} {finding.obj}: {in_words(finding)}" for finding in findings
     )
 
 
