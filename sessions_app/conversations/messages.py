@@ -34,7 +34,7 @@ from sessions_app.workflows.request_context import Trace
 
 MAX_MESSAGE = 32_000
 MAX_NAME = 200
-TITLE = 80
+MAX_TITLE_LENGTH = 80
 STOPPABLE = (*Run.UNFINISHED, Run.Status.SUSPENDED)
 
 # A policy that only front ends choose: a new message stops an active run only if that run waits for
@@ -262,7 +262,9 @@ def _create(tx: Transaction, owner: UserId, conversation_id: str, workflow: str,
         owner_id=owner,
         conversation_id=conversation_id,
         workflow=workflow,
-        title=cut(without_marks(" ".join(text.split())), TITLE) if is_seen(text) else workflow,
+        title=cut(without_marks(" ".join(text.split())), MAX_TITLE_LENGTH)
+        if is_seen(text)
+        else workflow,
         last_sequence=0,
         created_at=tx.now,
         updated_at=tx.now,

@@ -24,10 +24,10 @@ from sessions_app.storage.vital_threads import vital
 
 log = Log(__name__)
 
-# Seconds between two checks. After `SLOW` checks without a response of the loop, the watchdog finds
-# the run that blocks the loop, and the executing line of the run's code.
+# Seconds between two checks. After `SLOW_CHECKS` checks without a response of the loop, the
+# watchdog finds the run that blocks the loop, and the executing line of the run's code.
 GLANCE_EVERY = 0.1
-SLOW = 2
+SLOW_CHECKS = 2
 # Seconds after which a run that works without a call of its context is logged as quiet; and seconds
 # between two searches for quiet runs.
 QUIET = 300.0
@@ -118,13 +118,13 @@ class Watchdog:
                 with suppress(RuntimeError):  # skip the search: the loop is closed
                     self._loop.call_soon_threadsafe(self._quiet_runs.look)
             if self._state() is not LoopState.BUSY:
-                if busy_glances >= SLOW:
+                if busy_glances >= SLOW_CHECKS:
                     self._log_slow_run(time.monotonic() - since)
                 busy_glances, since = 0, time.monotonic()
                 self._ask_to_turn()
                 continue
             busy_glances += 1
-            if busy_glances == SLOW:
+            if busy_glances == SLOW_CHECKS:
                 self._alarm.ask_for_slow_run()
             if busy_glances * GLANCE_EVERY > self._limit + 1:
                 self._alarm.condemn_unheard()

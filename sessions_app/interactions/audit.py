@@ -18,7 +18,7 @@ from sessions_app.storage.writer import Work, writer
 
 log = Log(__name__)
 
-QUESTION = 200
+MAX_TEXT_LENGTH = 200
 ADDRESS = 100
 
 T = TypeVar("T")
@@ -112,8 +112,8 @@ def opened_entry(interaction: Interaction) -> AuditEntry:
 
 
 def first_line(prompt: JsonObject) -> str:
-    """Return the first line of the question, cut to `QUESTION` characters."""
-    return question_title(prompt)[:QUESTION]
+    """Return the first line of the question, cut to `MAX_TEXT_LENGTH` characters."""
+    return question_title(prompt)[:MAX_TEXT_LENGTH]
 
 
 def _row(
@@ -132,7 +132,7 @@ def _row(
         "action": action.value,
         "at": tx.now,
         "by": str(by.id) if by else "",
-        "by_name": by.username[:QUESTION] if by else "",
+        "by_name": by.username[:MAX_TEXT_LENGTH] if by else "",
         "via": via,
         "address": address.get()()[:ADDRESS],
         "detail": sql.Json(detail),

@@ -29,9 +29,9 @@ from sessions_app.storage.transaction import Transaction
 Action = AuditEntry.Action
 
 MOST_FOUND = 10
-SHORTEST = 2  # minimum characters of a query: a single one would match nearly everybody
+MIN_QUERY_LENGTH = 2  # minimum characters of a query: a single one would match nearly everybody
 MOST_ALIKE = 50  # maximum number of people with the same name to read
-LONGEST = 150  # maximum characters of a name or a query
+MAX_NAME_LENGTH = 150  # maximum characters of a name or a query
 MOST_WORDS = 5  # maximum number of words in a query: each costs a scan of all users
 # Maximum number of people with a matching name to check: permissions may cost two queries each.
 MOST_ASKED = 1000
@@ -53,15 +53,15 @@ def find_delegates(prompt: InteractionRecord, query: str, *, by: UserId) -> list
     """Find the first few people with a matching name that can get the prompt from `by`.
 
     Each word of the query must begin a user name, or a word of a person's name. People who may
-    answer come first; a query of less than `SHORTEST` characters finds only these.
+    answer come first; a query of less than `MIN_QUERY_LENGTH` characters finds only these.
     """
     if not is_storable(query):
         return []
-    named_people = _has_name(query[:LONGEST]) & ~guests() & ~Q(pk=by)
+    named_people = _has_name(query[:MAX_NAME_LENGTH]) & ~guests() & ~Q(pk=by)
     able = answerers(prompt.audience, matching=named_people, most=MOST_ALIKE)
     voters = Vote.objects.filter(interaction=prompt.id).values("by")
     rows = _find_named(prompt, query, ~Q(pk=by)).exclude(pk__in=voters)
-    if len(query.strip()) < SHORTEST:
+    if len(query.strip()) < MIN_QUERY_LENGTH:
         rows = rows.filter(pk__in=able)
     is_able = Case(When(pk__in=able, then=0), default=1)
     rows = rows.order_by(is_able, users().model.USERNAME_FIELD)
@@ -109,7 +109,7 @@ def _folded(name: str) -> str:
 
 def _find_named(prompt: InteractionRecord, name: str, condition: Q | None = None) -> QuerySet[Any]:
     """Find active people with a matching name that can get the prompt, ordered by user name."""
-    condition = _has_name(name[:LONGEST]) & ~guests() & (condition or Q())
+    condition = _has_name(name[:MAX_NAME_LENGTH]) & ~guests() & (condition or Q())
     if is_closed(prompt):
         able = answerers(prompt.audience, matching=condition, most=MOST_ASKED)
         condition &= Q(pk__in=able)

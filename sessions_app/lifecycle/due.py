@@ -24,10 +24,10 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-EVERY = 1.0
+SETTLE_EVERY = 1.0
 CLEAN_EVERY = 24 * 3600.0
 CLAIMS_EVERY = 600
-AT_ONCE = 200
+EVENTS_AT_ONCE = 200
 LEFT_FOR = 60.0
 
 T = TypeVar("T", bound=Hashable)
@@ -85,10 +85,10 @@ async def _settle_all(
     """Settle all due events of a kind, oldest first."""
     is_full = True
     while is_full:
-        rows = await reads.read(read_due, AT_ONCE + len(_left))
+        rows = await reads.read(read_due, EVENTS_AT_ONCE + len(_left))
         due = [one for one in rows if one not in _left]
         await asyncio.gather(*(_settle(settle_one, one) for one in due))
-        is_full = len(due) >= AT_ONCE
+        is_full = len(due) >= EVENTS_AT_ONCE
 
 
 async def _settle(settle_one: Callable[[Transaction, T], None], one: T) -> None:
@@ -108,7 +108,7 @@ async def maintain() -> None:
     """
     forget_unseen = partial(writer.write, processes.forget_unseen)
     await asyncio.gather(
-        repeat(settle_due, every=EVERY, name="maintenance"),
+        repeat(settle_due, every=SETTLE_EVERY, name="maintenance"),
         repeat(retention.clean, every=CLEAN_EVERY, name="cleaning"),
         repeat(release_claims, every=CLAIMS_EVERY, name="claims"),
         repeat(forget_unseen, every=processes.UNSEEN_EVERY, name="unseen processes"),

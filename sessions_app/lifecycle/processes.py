@@ -29,14 +29,14 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-EVERY = 5.0  # seconds between two reports of a process
+REPORT_EVERY = 5.0  # seconds between two reports of a process
 GONE_AFTER = timedelta(seconds=20)
 FORGOTTEN_AFTER = timedelta(hours=1)
 UNSEEN_EVERY = 60  # seconds between two deletions of processes without recent reports
 # Seconds without a stored report after which the database counts as refusing writes.
-OVERDUE = 3 * EVERY
+OVERDUE = 3 * REPORT_EVERY
 # Seconds after a failed write during which the database still counts as refusing writes.
-RECENT = 2 * EVERY
+RECENT = 2 * REPORT_EVERY
 
 # Metrics of builders by host key: `total_requests`, `error_count`, `total_latency_ms`, `ref_count`.
 Metrics = dict[str, JsonObject]
@@ -68,7 +68,7 @@ async def report(dispatcher: Dispatcher) -> None:
         stored_metrics = live
 
     try:
-        await repeat(once, every=EVERY, name="reports")
+        await repeat(once, every=REPORT_EVERY, name="reports")
     finally:
         _stored_at.clear()
 

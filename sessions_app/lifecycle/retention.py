@@ -23,7 +23,7 @@ from sessions_app.storage.writer import writer
 
 log = Log(__name__)
 
-AT_ONCE = 100  # maximum number of rows that one transaction deletes
+ROWS_AT_ONCE = 100  # maximum number of rows that one transaction deletes
 # Times for which released leases, and outcomes of mails and webhooks, are kept for operators.
 LEASES_KEPT = timedelta(days=1)
 NOTICES_KEPT = timedelta(days=30)
@@ -87,7 +87,7 @@ def _old(over: Q) -> QuerySet[Conversation]:
 
 def _old_conversations(over: Q) -> list[UUID]:
     # The query needs no order: any batch of matching rows is suitable.
-    return list(_old(over).values_list("pk", flat=True)[:AT_ONCE])
+    return list(_old(over).values_list("pk", flat=True)[:ROWS_AT_ONCE])
 
 
 def _delete(tx: Transaction, conversation: UUID, over: Q) -> int:
@@ -111,7 +111,7 @@ def _delete_leases(tx: Transaction) -> int:
         key__startswith=HostKey.CONVERSATION,
         released_at__lt=tx.now - LEASES_KEPT,
     )
-    keys = list(leases.values_list("pk", flat=True)[:AT_ONCE])
+    keys = list(leases.values_list("pk", flat=True)[:ROWS_AT_ONCE])
     return HostLease.objects.filter(pk__in=keys).delete()[0]
 
 
@@ -119,16 +119,16 @@ def _delete_sessions(tx: Transaction) -> int:
     rows = session_model()
     if rows is None or router.db_for_write(rows) != DEFAULT_DB_ALIAS:
         return 0
-    return len(sql.fetch(SESSIONS.format(table=rows._meta.db_table), (tx.now, AT_ONCE)))  # noqa: SLF001 - documented
+    return len(sql.fetch(SESSIONS.format(table=rows._meta.db_table), (tx.now, ROWS_AT_ONCE)))  # noqa: SLF001 - documented
 
 
 def _delete_audit(tx: Transaction) -> int:
     days = RuntimeSettings.load().KEEP_AUDIT_DAYS
-    return len(sql.fetch(AUDIT, (tx.now - timedelta(days=days), AT_ONCE))) if days else 0
+    return len(sql.fetch(AUDIT, (tx.now - timedelta(days=days), ROWS_AT_ONCE))) if days else 0
 
 
 def _delete_notices(tx: Transaction) -> int:
     """Delete mails and webhooks whose outcome is older than `NOTICES_KEPT`."""
     old = PendingSignal.objects.filter(settled_at__lt=tx.now - NOTICES_KEPT)
-    keys = list(old.values_list("pk", flat=True)[:AT_ONCE])
+    keys = list(old.values_list("pk", flat=True)[:ROWS_AT_ONCE])
     return PendingSignal.objects.filter(pk__in=keys).delete()[0]

@@ -40,10 +40,10 @@ from sessions_app.prompts.texts import plain_text
 R = TypeVar("R", bound=Response, covariant=True)
 
 # Limit of numbers: beyond 2**53, JavaScript, and so some clients, has no exact integers.
-MOST = 2**53
+MAX_EXACT_NUMBER = 2**53
 Number = (
-    Annotated[int, Field(strict=True, gt=-MOST, lt=MOST)]
-    | Annotated[float, Field(strict=True, gt=-MOST, lt=MOST)]
+    Annotated[int, Field(strict=True, gt=-MAX_EXACT_NUMBER, lt=MAX_EXACT_NUMBER)]
+    | Annotated[float, Field(strict=True, gt=-MAX_EXACT_NUMBER, lt=MAX_EXACT_NUMBER)]
 )
 Value = Annotated[str, Field(min_length=1, max_length=200)] | StrictBool | Number
 

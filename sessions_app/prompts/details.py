@@ -17,10 +17,10 @@ from django.utils.translation import gettext
 from sessions_app.prompts.hidden_characters import has_hidden, is_hidden
 
 Kind = Literal["text", "list", "table", "rows", "code", "changes", "json"]
-COLUMNS = 8  # maximum columns of a table; a wider one is shown as JSON
-LINES = 1000  # maximum lines to compare, as the time grows with the square of this number
+MAX_COLUMNS = 8  # maximum columns of a table; a wider one is shown as JSON
+MAX_COMPARED_LINES = 1000  # maximum lines to compare, as the time grows with the square of this number
 # Maximum characters of a text in a one-line input field; a longer text gets several lines.
-SHORT = 80
+MAX_ONE_LINE_LENGTH = 80
 # Unicode categories that no one-line field shows: controls, line and paragraph separators.
 BREAKS = ("Cc", "Zl", "Zp")
 
@@ -86,7 +86,9 @@ def _are_plain(values: Iterable[object]) -> bool:
 def _is_table(value: list[Any]) -> bool:
     names = value[0].keys()
     alike = all(isinstance(row, dict) and row.keys() == names for row in value)
-    return 0 < len(names) <= COLUMNS and alike and all(_are_plain(row.values()) for row in value)
+    return (
+        0 < len(names) <= MAX_COLUMNS and alike and all(_are_plain(row.values()) for row in value)
+    )
 
 
 def _text(value: object) -> str:
@@ -106,7 +108,7 @@ def _block(value: object) -> str:
 
 def _changes(before: str, after: str) -> Iterator[tuple[str, str]]:
     old, new = before.splitlines(), after.splitlines()
-    if max(len(old), len(new)) > LINES:
+    if max(len(old), len(new)) > MAX_COMPARED_LINES:
         yield from (("-", text) for text in old)
         yield from (("+", text) for text in new)
         return
@@ -181,7 +183,7 @@ def is_misread(name: str) -> bool:
 def is_line(text: str) -> bool:
     """Return whether a one-line input field shows all of a text."""
     has_gaps = any(gap in text for gap in ("  ", "\t", "\n"))
-    return len(text) <= SHORT and not has_gaps and is_kept_by_browsers(text)
+    return len(text) <= MAX_ONE_LINE_LENGTH and not has_gaps and is_kept_by_browsers(text)
 
 
 def is_kept_by_browsers(text: str) -> bool:

@@ -20,8 +20,8 @@ from sessions_app.storage.records import EventRecord, read_records, trim
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.sql import read_id
 
-SHORTEST, LONGEST = 0.02, 0.5  # minimum and maximum seconds between two queries
-PAGE = 100
+MIN_PAUSE, MAX_PAUSE = 0.02, 0.5  # minimum and maximum seconds between two queries
+EVENTS_PER_READ = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +115,14 @@ class _Pauses:
     def __init__(self, run: UUID | str, timeout: float | None) -> None:
         self._run, self._timeout = run, timeout
         self._until = inf if timeout is None else time.monotonic() + timeout
-        self._pause = SHORTEST / 2
+        self._pause = MIN_PAUSE / 2
 
     def next(self) -> float:
         """Return the seconds until the next query; raise TimeoutError after the timeout."""
         seconds = self._until - time.monotonic()
         if seconds <= 0:
             raise TimeoutError(f"Nothing came of run {self._run} in {self._timeout:g} s.")
-        self._pause = min(self._pause * 2, LONGEST)
+        self._pause = min(self._pause * 2, MAX_PAUSE)
         return min(self._pause, seconds)
 
 
@@ -136,7 +136,7 @@ class _Cursor:
     def read(self) -> list[EventRecord]:
         """Return the next events, or an empty list. Blocks."""
         later = Event.objects.filter(run_id=self._run, sequence__gt=self._after)
-        records = read_records(later, limit=PAGE)
+        records = read_records(later, limit=EVENTS_PER_READ)
         if not records:
             # A finished run without further events: an earlier call returned the final event.
             self.ended = _status(self._run) in Run.FINISHED and not later.exists()
@@ -145,7 +145,7 @@ class _Cursor:
             self._after = last.sequence
             is_end = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
             # Go on after a full page, even with a final event: the run may have been resumed.
-            self.ended = is_end and len(records) < PAGE
+            self.ended = is_end and len(records) < EVENTS_PER_READ
         return page
 
 

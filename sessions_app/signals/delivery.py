@@ -26,12 +26,12 @@ from sessions_app.storage.writer import writer
 log = Log(__name__)
 
 # Seconds between polls for signals stored by other processes.
-EVERY = 1.0
-AT_ONCE = 50
+POLL_SECONDS = 1.0
+SIGNALS_AT_ONCE = 50
 # Time in which a process must send the signals that it has acquired; then others may send them.
-PATIENCE = timedelta(seconds=30)
+SENDING_TIME = timedelta(seconds=30)
 # Longest pause between retries; the pause doubles with each error of a receiver.
-LONGEST = timedelta(hours=1)
+MAX_PAUSE = timedelta(hours=1)
 ERROR_KEPT = 500  # maximum characters of a stored error
 
 
@@ -62,7 +62,7 @@ class Delivery:
 
     async def _round(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(EVERY):
+            async with asyncio.timeout(POLL_SECONDS):
                 await self._woken.wait()
         self._woken.clear()
         if not any(signal.has_listeners() for signal in SIGNALS.values()):
@@ -92,9 +92,9 @@ def _due() -> bool:
 
 def _take(tx: Transaction) -> list[PendingSignal]:
     due = PendingSignal.objects.filter(due_at__lte=tx.now).order_by("pk")
-    signals = list(due.select_for_update(skip_locked=True)[:AT_ONCE])
+    signals = list(due.select_for_update(skip_locked=True)[:SIGNALS_AT_ONCE])
     rows = PendingSignal.objects.filter(pk__in=[signal.pk for signal in signals])
-    rows.update(due_at=tx.now + PATIENCE, attempts=F("attempts") + 1)
+    rows.update(due_at=tx.now + SENDING_TIME, attempts=F("attempts") + 1)
     return signals
 
 
@@ -157,7 +157,7 @@ def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
         notice.settled_at = tx.now
     PendingSignal.objects.bulk_update(notices, ["due_at", "settled_at", "outcome"])
     for signal in (row for row in signals if not row.outcome):
-        pause = min(timedelta(seconds=2 ** min(signal.attempts, 20)), LONGEST)
+        pause = min(timedelta(seconds=2 ** min(signal.attempts, 20)), MAX_PAUSE)
         # Do not reschedule a signal that an operator has given up since it was acquired.
         rows = PendingSignal.objects.filter(pk=signal.pk, due_at__isnull=False)
         if signal.due_at is None:

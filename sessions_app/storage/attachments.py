@@ -39,7 +39,7 @@ LONGEST_NAME = 120
 MOST_UNSENT = 50
 # Time for which an unsent file is kept.
 UNSENT_KEPT = timedelta(days=1)
-AT_ONCE = 100
+FILES_AT_ONCE = 100
 UNSENT = Q(run=None, taken_at=None)
 FOLDER = "attachments"
 GONE = _("A file is no longer available. Remove it, or attach it again.")
@@ -298,7 +298,7 @@ def _claim(tx: Transaction, but: Collection[UUID] = ()) -> list[tuple[UUID, str]
     is_old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
     files = Attachment.objects.select_for_update().filter(is_old, run=None)
     files = files.exclude(pk__in=but)
-    rows = list(files.values_list("pk", "path")[:AT_ONCE])
+    rows = list(files.values_list("pk", "path")[:FILES_AT_ONCE])
     Attachment.objects.filter(pk__in=[pk for pk, _path in rows]).update(taken_at=tx.now)
     return rows
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 THREADS = 4
 # Maximum number of threads that serve one person's reads at the same time.
-MOST_OF_ONE = THREADS // 2
+MAX_THREADS_PER_PERSON = THREADS // 2
 
 
 def make_threads(number: int, name: str) -> ThreadPoolExecutor:
@@ -113,7 +113,7 @@ class Shares:
         return await asyncio.shield(work)
 
 
-_shares = Shares(MOST_OF_ONE)
+_shares = Shares(MAX_THREADS_PER_PERSON)
 
 
 async def read_for(

@@ -15,7 +15,7 @@ from sessions_app.prompts.forms.data import texts
 from sessions_app.prompts.hidden_characters import has_hidden, is_hidden, marks_in_words
 
 register = template.Library()
-MARK = '<span class="hidden-character" title="{}">U+{}</span>'
+HIDDEN_CHARACTER = '<span class="hidden-character" title="{}">U+{}</span>'
 QUOTED = '<span class="quote">"</span><bdi>{}</bdi><span class="quote">"</span>'
 
 
@@ -93,7 +93,7 @@ def _marked(parts: Iterable[tuple[str, bool]]) -> SafeString:
     for character, is_marked in parts:
         if is_marked:
             words = unicodedata.name(character, "control character").lower()
-            pieces.append(format_html(MARK, words, f"{ord(character):04X}"))
+            pieces.append(format_html(HIDDEN_CHARACTER, words, f"{ord(character):04X}"))
         else:
             pieces.append(character if character.isalnum() else escape(character))
     return mark_safe("".join(pieces))  # noqa: S308 - escaped character by character

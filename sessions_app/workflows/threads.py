@@ -19,8 +19,8 @@ T = TypeVar("T")
 Begin = Callable[[], None]
 
 # Limits of concurrent steps in threads, in total and per user. Abandoned steps do not count.
-MOST = 32
-MOST_OF_ONE = MOST // 2
+MAX_THREADS = 32
+MAX_THREADS_PER_USER = MAX_THREADS // 2
 
 
 class _Work:
@@ -99,7 +99,7 @@ class StepThreads:
                 self._see_to_them()
 
     def _see_to_them(self) -> None:
-        if len(self._waiting) > self._idle and self._threads < MOST:
+        if len(self._waiting) > self._idle and self._threads < MAX_THREADS:
             self._threads += 1
             threading.Thread(target=self._serve, name="step", daemon=True).start()
         self._changed.notify()
@@ -125,7 +125,9 @@ class StepThreads:
     def _next(self) -> _Work | None:
         """Return the oldest work of the user with the fewest threads; None if no work may start."""
         candidates = [
-            work for work in self._waiting if not work.user or self._busy[work.user] < MOST_OF_ONE
+            work
+            for work in self._waiting
+            if not work.user or self._busy[work.user] < MAX_THREADS_PER_USER
         ]
         return min(candidates, key=lambda work: self._busy[work.user], default=None)
 

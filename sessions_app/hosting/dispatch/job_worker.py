@@ -39,7 +39,7 @@ RESTART_AFTER = 1.0
 # Seconds after which the records of dead workers are removed.
 FORGET_AFTER = 60.0
 # Seconds that workflows' builders may take to close at a shutdown, after the hosts have stopped.
-CLOSING = 15.0
+CLOSE_TIMEOUT = 15.0
 # Slots for periodic jobs, in addition to the slots of the hosts.
 DUE_AT_ONCE = 2
 # Hours for which failed jobs are kept; only operators read them.
@@ -223,7 +223,7 @@ class JobWorker:
             self._worker.stop()
         if self._task is None:
             return
-        _, late = await asyncio.wait([self._task], timeout=self._duty.drain + 2 * CLOSING)
+        _, late = await asyncio.wait([self._task], timeout=self._duty.drain + 2 * CLOSE_TIMEOUT)
         if late:  # give up: the database is unreachable, so the worker cannot sign off
             log.warning("worker.stopped_hard")
             self._task.cancel()
@@ -249,7 +249,7 @@ class JobWorker:
             queues=queues,
             concurrency=self._duty.concurrency + DUE_AT_ONCE,
             fetch_job_polling_interval=FETCH_EVERY,
-            shutdown_graceful_timeout=self._duty.drain + CLOSING,
+            shutdown_graceful_timeout=self._duty.drain + CLOSE_TIMEOUT,
             delete_jobs=DeleteJobCondition.SUCCESSFUL,
             additional_context={DISPATCHER: self._dispatcher},
             install_signal_handlers=False,

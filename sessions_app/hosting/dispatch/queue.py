@@ -177,7 +177,7 @@ FIGURES = """
 # the time at which each periodic task was last deferred.
 PERIODIC_FAILED = 10
 SILENCES = "SELECT id, EXTRACT(EPOCH FROM now() - last_heartbeat) FROM procrastinate_workers"
-AT_ONCE = 100  # maximum number of keys that one transaction queues
+ROWS_AT_ONCE = 100  # maximum number of keys that one transaction queues
 # Maximum of connections in the job worker's pool.
 QUEUE_POOL_SIZE = 4
 
@@ -253,7 +253,7 @@ def put_forgotten(tx: Transaction) -> int:
 
     Such keys exist after somebody deleted jobs, or if a single process used the database before.
     """
-    keys = without_job(runs_needing_host()).values_list("key", flat=True).distinct()[:AT_ONCE]
+    keys = without_job(runs_needing_host()).values_list("key", flat=True).distinct()[:ROWS_AT_ONCE]
     for key in keys:
         put(key)
     return len(keys)

@@ -16,7 +16,7 @@ log = Log(__name__)
 
 TIMEOUT = 1.0  # seconds that a layer may take for one call
 # Seconds after which a layer that failed is tried again. Until then, messages are dropped.
-PAUSE = 1.0
+PAUSE_AFTER_FAILURE = 1.0
 # Seconds after which a channel joins its groups again: a restarted Redis knows no groups, and
 # channels-redis does not report the restart. Its `core` layer also forgets groups after a day.
 REJOIN = 10.0
@@ -39,7 +39,7 @@ class Health:
         if not self._failing:
             log.warning("notify.layer_failed", error=repr(error))
         self._failing = True
-        self._next = time.monotonic() + PAUSE
+        self._next = time.monotonic() + PAUSE_AFTER_FAILURE
 
     async def call(self, work: Callable[[], Awaitable[None]]) -> None:
         """Call the layer with a timeout of a second. Errors are noted, but not raised."""
@@ -159,7 +159,7 @@ class _Reader:
                 message = await self._layer.receive(str(self._name))
             except Exception as error:  # noqa: BLE001 - the layer is tried again
                 health.note_failure(error)
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(PAUSE_AFTER_FAILURE)
                 await self._join_all()
             else:
                 self._put(unpack(message))

@@ -25,10 +25,10 @@ logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
 
 PULSE = 1.0  # seconds between two pulses (test messages of the process to itself)
 MISSED = 3  # number of unreturned pulses after which the link counts as dead
-PAUSE = 1.0  # seconds before the next attempt to open the link
+RECONNECT_PAUSE = 1.0  # seconds before the next attempt to open the link
 TIMEOUT = 0.8  # Timeout of a call to Redis in seconds; shorter than the timeouts of callers.
 CLOSING = 5.0  # Seconds for closing a connection; generous, as the process may be frozen then.
-LATE = 0.2  # seconds of delay after which a timeout means that this process was frozen
+STALL_SECONDS = 0.2  # seconds of delay after which a timeout means that this process was frozen
 OPENING = 10.0  # timeout in seconds for joining all groups
 
 
@@ -150,7 +150,7 @@ class RedisLink:
                 if self.up:
                     await call()
         except TimeoutError as error:
-            if self.loop.time() < deadline + LATE:  # if much later, this process itself was frozen
+            if self.loop.time() < deadline + STALL_SECONDS:  # if much later, this process itself was frozen
                 self._lose(error)
         except Exception as error:  # noqa: BLE001 - any error means a lost link
             self._lose(error)
@@ -174,7 +174,7 @@ class RedisLink:
                 self._lose(error)
             finally:  # close the link even if the event loop ends without `close`
                 await self._shut()
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(RECONNECT_PAUSE)
 
     async def _open(self) -> None:
         """Open the link: join all groups, over new connections."""

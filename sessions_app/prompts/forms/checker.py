@@ -25,7 +25,7 @@ from jsonschema_rs import (
 
 MEMORY = 1 << 30  # maximum bytes of memory (address space) of this process
 MOST_PROBLEMS = 100
-LONGEST = 300  # maximum characters of an error message
+MAX_PROBLEM_LENGTH = 300  # maximum characters of an error message
 
 # Formats not checked by this program, but by the form's field or the tool. Schemas use them for
 # values that the standards forbid, such as a time without a zone, or an address with umlauts.
@@ -85,19 +85,23 @@ def _compile(schema: str) -> tuple[Validator | None, str]:
         except ValidationError as error:
             problem = _schema_problem(error)
         except ValueError as error:
-            problem = str(error)[:LONGEST]
+            problem = str(error)[:MAX_PROBLEM_LENGTH]
     return None, problem
 
 
 def _schema_problem(error: ValidationError) -> str:
     kind = error.kind
-    place = "/".join(map(str, error.instance_path))[:LONGEST]
+    place = "/".join(map(str, error.instance_path))[:MAX_PROBLEM_LENGTH]
     if isinstance(kind, ValidationErrorKind.Format) and kind.format == "regex":
         return (
             f"the pattern at {place} is none that can be used: it is not a regular expression, or "
             "too large"
         )
-    return f"{error.message[:LONGEST]} (at {place})" if place else error.message[:LONGEST]
+    return (
+        f"{error.message[:MAX_PROBLEM_LENGTH]} (at {place})"
+        if place
+        else error.message[:MAX_PROBLEM_LENGTH]
+    )
 
 
 def _value_problems(validator: Validator, text: str) -> dict[str, str]:
@@ -107,11 +111,11 @@ def _value_problems(validator: Validator, text: str) -> dict[str, str]:
             return {}
         errors = list(validator.iter_errors(value))
     except (ValueError, RecursionError) as error:
-        return {"": str(error)[:LONGEST]}
+        return {"": str(error)[:MAX_PROBLEM_LENGTH]}
     problems: dict[str, str] = {}
     for one in errors[:MOST_PROBLEMS]:
         name = str(one.instance_path[0]) if one.instance_path else ""
-        problems.setdefault(name, one.message[:LONGEST])
+        problems.setdefault(name, one.message[:MAX_PROBLEM_LENGTH])
     return problems
 
 

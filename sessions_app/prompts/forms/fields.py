@@ -22,7 +22,7 @@ from sessions_app.prompts.hidden_characters import has_hidden
 from sessions_app.storage.storable import MAX_DEPTH, check_finite, storable
 
 # Type of a form field for clients, by the name of the nearest base class in this table.
-KINDS = {
+FIELD_TYPES = {
     "MultipleChoiceField": "choices",
     "ModelMultipleChoiceField": "choices",
     "ChoiceField": "choice",
@@ -52,7 +52,7 @@ NATIVE: dict[type[Widget], tuple[str, str]] = {
     forms.DateTimeInput: ("datetime-local", "%Y-%m-%dT%H:%M"),
 }
 # Largest integer that browsers represent exactly.
-LARGEST = 2**53
+MAX_EXACT_INTEGER = 2**53
 # Characters per row, to compute the rows of a text area for browsers that do not resize it.
 ROW = 60
 AREA = ("cols", "rows")  # attributes of text areas, not of one-line inputs
@@ -162,11 +162,14 @@ def shows_exactly(field: Field, value: Any) -> bool:
     if isinstance(field, forms.TypedChoiceField | forms.TypedMultipleChoiceField):
         return _offers(field, value)
     if value is None:
-        return type(field) is not forms.BooleanField and KINDS.get(type(field).__name__) != "lines"
+        return (
+            type(field) is not forms.BooleanField
+            and FIELD_TYPES.get(type(field).__name__) != "lines"
+        )
     texts = value if isinstance(value, list) else [value]
     if not all(is_kept_by_browsers(text) for text in texts if isinstance(text, str)):
         return False
-    is_large = isinstance(value, int | float) and abs(value) > LARGEST
+    is_large = isinstance(value, int | float) and abs(value) > MAX_EXACT_INTEGER
     return not is_large and _comes_back(field, value)
 
 
@@ -240,7 +243,7 @@ def _fields(form: type[BaseForm]) -> dict[str, Field]:
 
 
 def _describe_field(name: str, field: Field) -> FormField:
-    kinds = (KINDS.get(class_.__name__) for class_ in type(field).__mro__)
+    kinds = (FIELD_TYPES.get(class_.__name__) for class_ in type(field).__mro__)
     return FormField(
         name=name,
         label=str(field.label or pretty_name(name)),

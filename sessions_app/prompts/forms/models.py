@@ -18,7 +18,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.prompts.forms.schema_checks import argument_problems
 
 # Maximum length of a text for which a one-line input is used.
-LINE = 200
+MAX_LINE_LENGTH = 200
 # Limit of choices in schemas from elsewhere; more, by references, would take minutes to render.
 MAX_CHOICES = 2_000
 BY_FORMAT: dict[str, type[forms.Field]] = {
@@ -259,6 +259,6 @@ def _limits(class_: type[forms.Field], kind: JsonObject) -> JsonObject:
 
 
 def _lines(kind: JsonObject) -> JsonObject:
-    if kind.get("maxLength", LINE + 1) <= LINE:
+    if kind.get("maxLength", MAX_LINE_LENGTH + 1) <= MAX_LINE_LENGTH:
         return {}
     return {"widget": forms.Textarea(attrs={"rows": 3}), "strip": False}

@@ -33,7 +33,7 @@ SCHEMA_SECONDS = 0.05
 VALUE_SECONDS = 0.2
 PROCESSES = 2
 # Seconds that a checker process may take to start, before it counts as failed.
-START = 10.0
+START_TIMEOUT = 10.0
 # Pauses in seconds before the first, second and third repetition of a check for a run.
 PAUSES = (0.5, 2.0, 8.0)
 MOST_CHECKED = 256  # maximum number of cached schemas
@@ -220,7 +220,7 @@ class _Child:
         command = [sys.executable, "-P", checker.__file__, str(theirs.fileno())]
         with theirs:
             self._process = Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own program
-        if not self._connection.poll(START):
+        if not self._connection.poll(START_TIMEOUT):
             self.end()
             raise TimeoutError
         self._connection.recv_bytes()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sessions_app.models import Run
 from sessions_app.prompts import TextPrompt
-from sessions_app.prompts.details import LINES, line, rows
+from sessions_app.prompts.details import MAX_COMPARED_LINES, line, rows
 from tests.support.database.stored_log import StoredLog
 
 SENT: dict[str, Any] = {
@@ -88,9 +88,9 @@ def test_a_diff_of_long_texts_shows_changes_with_context() -> None:
 def test_unchanged_text_has_no_marks_and_what_is_too_long_to_compare_is_shown_whole() -> None:
     [row] = rows({"File": {"before": "a\nb", "after": "a\nb"}})
     assert row.value == [(" ", "a"), (" ", "b")]
-    long = "\n".join(map(str, range(LINES + 1)))
+    long = "\n".join(map(str, range(MAX_COMPARED_LINES + 1)))
     [row] = rows({"File": {"before": long, "after": f"{long}\nend"}})
-    assert len(row.value) == 2 * (LINES + 1) + 1
+    assert len(row.value) == 2 * (MAX_COMPARED_LINES + 1) + 1
 
 
 values = st.recursive(

@@ -12,7 +12,7 @@ from django.db import transaction
 from sessions_app import runs
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, Run
-from sessions_app.runs.following import PAGE
+from sessions_app.runs.following import EVENTS_PER_READ
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.database.stored_log import StoredLog
 from tests.support.hosting import asking, running
@@ -79,7 +79,7 @@ async def _until(run: UUID, type_: str) -> list[Any]:
 def test_a_failure_from_which_the_run_went_on_is_not_its_end() -> None:
     log = StoredLog(User.objects.create(username="ann"))
     run = log.message()
-    log.text(run, *["."] * (PAGE - log.last - 1))
+    log.text(run, *["."] * (EVENTS_PER_READ - log.last - 1))
     for status in ("failed", "queued", "running", "completed"):
         log.append(run, Event.Type.RUN, {"status": status})
     Run.objects.filter(pk=run.pk).update(status=Run.Status.COMPLETED)

@@ -214,7 +214,7 @@ async def test_questions_that_were_answered_in_time_are_not_looked_at_when_it_is
     async with asking("t_close_deadline") as (hosting, _, prompt):
         over = timezone.now() - timedelta(days=1)
         prompt.status, prompt.expires_at, prompt.position = "answered", over, None
-        settled = [copy(prompt) for _ in range(due.AT_ONCE)]
+        settled = [copy(prompt) for _ in range(due.EVENTS_AT_ONCE)]
         for row in settled:
             row.pk = uuid4()
         await Interaction.objects.abulk_create(settled)
@@ -228,7 +228,7 @@ async def test_a_deadline_that_cannot_be_met_keeps_no_other_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A prompt's class is missing; in the cluster, take-over comes after the deadlines."""
-    monkeypatch.setattr(due, "AT_ONCE", 1)
+    monkeypatch.setattr(due, "EVENTS_AT_ONCE", 1)
     async with asking("t_close_deadline") as (hosting, _, broken):
         await Interaction.objects.filter(pk=broken.pk).aupdate(prompt={"input_type": "gone"})
         _, prompt = await hosting.submit_until_prompt(conversation="d")

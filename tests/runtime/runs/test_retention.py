@@ -75,7 +75,7 @@ async def test_a_run_that_may_go_on_keeps_its_conversation_and_no_limit_keeps_al
 
 @pytest.mark.usefixtures("keep_30_days")
 async def test_many_conversations_go_in_many_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 2)
     for _ in range(5):
         await reads.read(an_old_run)
     assert await retention.clean() == 5

@@ -17,7 +17,7 @@ from sessions_app.workflows import Context, Message
 from sessions_app.workflows.concurrency import FairSemaphore, Slot
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.request_context import NOBODY, session_user
-from sessions_app.workflows.threads import MOST, StepThreads
+from sessions_app.workflows.threads import MAX_THREADS, StepThreads
 from tests.support.hosting import Hosting, make_user, until_true
 from tests.support.sessions import declare, free, managing, say, turns
 from tests.support.workflows import probe
@@ -145,15 +145,15 @@ def test_half_of_the_threads_of_steps_are_kept_for_others_who_may_come() -> None
 
     async def scene() -> None:
         threads = StepThreads()
-        tasks = [asyncio.create_task(call(threads, "ann")) for _ in range(MOST)]
-        await until_true(lambda: len(began) == MOST // 2)
+        tasks = [asyncio.create_task(call(threads, "ann")) for _ in range(MAX_THREADS)]
+        await until_true(lambda: len(began) == MAX_THREADS // 2)
         tasks += [asyncio.create_task(call(threads, "ben"))]
         await until_true(lambda: "ben" in began)
         tasks[0].cancel()  # the abandoned call keeps its thread; the next call gets another one
-        await until_true(lambda: began.count("ann") == MOST // 2 + 1)
+        await until_true(lambda: began.count("ann") == MAX_THREADS // 2 + 1)
         go.set()
         await asyncio.wait(tasks)
-        assert Counter(began) == {"ann": MOST, "ben": 1}
+        assert Counter(began) == {"ann": MAX_THREADS, "ben": 1}
 
     asyncio.run(scene())
 

@@ -22,7 +22,7 @@ async def test_slow_reads_of_one_person_leave_threads_to_the_others(*, callers_l
 
     tasks = [asyncio.create_task(reads.read_for(ANN, read)) for _ in range(reads.THREADS + 1)]
     try:
-        await until_true(lambda: len(begun) == reads.MOST_OF_ONE)
+        await until_true(lambda: len(begun) == reads.MAX_THREADS_PER_PERSON)
         if callers_left:
             for task in tasks:
                 task.cancel()
@@ -31,15 +31,15 @@ async def test_slow_reads_of_one_person_leave_threads_to_the_others(*, callers_l
         assert await asyncio.wait_for(reads.read_for(BEN, lambda: "ben's"), 20) == "ben's"
         assert await asyncio.wait_for(reads.read(lambda: "nobody's"), 20) == "nobody's"
         assert not next_read.done()
-        assert len(begun) == reads.MOST_OF_ONE
+        assert len(begun) == reads.MAX_THREADS_PER_PERSON
     finally:
         may_end.set()
     assert await next_read == "next"
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert len(begun) == (reads.MOST_OF_ONE if callers_left else len(tasks))
+    assert len(begun) == (reads.MAX_THREADS_PER_PERSON if callers_left else len(tasks))
 
 
 async def test_a_read_that_fails_gives_its_place_back() -> None:
-    for _ in range(reads.MOST_OF_ONE + 1):
+    for _ in range(reads.MAX_THREADS_PER_PERSON + 1):
         with pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(reads.read_for(ANN, lambda: 1 / 0), 20)
