@@ -18,7 +18,7 @@ from sessions_app.prompts.hidden_characters import has_hidden, is_hidden
 
 Kind = Literal["text", "list", "table", "rows", "code", "changes", "json"]
 MAX_COLUMNS = 8  # maximum columns of a table; a wider one is shown as JSON
-MAX_COMPARED_LINES = 1000  # maximum lines to compare, as the time grows with the square of this number
+MAX_COMPARED_LINES = 1000  # the time of a comparison grows with the square of this number
 # Maximum characters of a text in a one-line input field; a longer text gets several lines.
 MAX_ONE_LINE_LENGTH = 80
 # Unicode categories that no one-line field shows: controls, line and paragraph separators.

@@ -150,7 +150,8 @@ class RedisLink:
                 if self.up:
                     await call()
         except TimeoutError as error:
-            if self.loop.time() < deadline + STALL_SECONDS:  # if much later, this process itself was frozen
+            # A much later timeout means that this process itself was frozen.
+            if self.loop.time() < deadline + STALL_SECONDS:
                 self._lose(error)
         except Exception as error:  # noqa: BLE001 - any error means a lost link
             self._lose(error)
