@@ -95,7 +95,7 @@ def _forget_language() -> Iterator[None]:
 def _lost_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lose what processes send a worker of its runs."""
     dispatcher = "sessions_app.hosting.dispatch.worker.WorkerDispatcher"
-    monkeypatch.setattr(f"{dispatcher}._woken", lambda *_: None)
+    monkeypatch.setattr(f"{dispatcher}._wake_host", lambda *_: None)
 
 
 @pytest.fixture

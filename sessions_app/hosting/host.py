@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sessions_app.errors import ConversationGone, Fenced, StorageUnavailable
 from sessions_app.hosting.lease import (
-    JobClaim,
+    JobCheck,
     Lease,
     LeaseFreshness,
     LeaseState,
@@ -73,13 +73,13 @@ class Host:
         key: HostKey,
         pool: WorkflowPool,
         options: HostingOptions,
-        claim: JobClaim | None = None,
+        job_check: JobCheck | None = None,
         on_look: Callable[[], None] | None = None,
     ) -> None:
         self.key = key
         self._pool = pool
         self._options = options
-        self._claim = claim
+        self._job_check = job_check
         self._on_look = on_look
         self._lease = Lease(key, 0)
         self._lane = Lane()
@@ -124,10 +124,10 @@ class Host:
         return list(self._runs.values())
 
     @property
-    def awaits_places(self) -> bool:
+    def awaits_slots(self) -> bool:
         """True if the host has active runs, and all of them wait for concurrency slots."""
-        idle = [run for run in self._runs.values() if run.rests_since() is None]
-        return bool(idle) and all(run.waits.slot.is_awaited for run in idle)
+        active = [run for run in self._runs.values() if run.rests_since() is None]
+        return bool(active) and all(run.waits.slot.is_awaited for run in active)
 
     @property
     def awaited_interactions(self) -> set[UUID]:
@@ -206,7 +206,7 @@ class Host:
         return self._stopping or self.fenced or self.dropped
 
     async def _take_lease(self) -> bool:
-        take = partial(take_lease, key=self.key, claim=self._claim)
+        take = partial(take_lease, key=self.key, job_check=self._job_check)
         while not self._stopping:
             try:
                 self._lease = await self._write(take)

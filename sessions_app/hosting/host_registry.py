@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
 from sessions_app.hosting.host import RETRY_AFTER, Host, HostingOptions
-from sessions_app.hosting.lease import JobClaim, let_go, take_lease
+from sessions_app.hosting.lease import JobCheck, let_go, take_lease
 from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
 from sessions_app.hosting.run_task import RunTask
@@ -52,7 +52,7 @@ class HostRegistry:
         self._limits: dict[str, FairSemaphore] = {}
         self._suspects = SuspectsInTurn()
         # Slots reserved for new hosts until their runs request slots.
-        self._kept: Counter[str] = Counter()
+        self._reserved_slots: Counter[str] = Counter()
         self.stopping = False
 
     def __len__(self) -> int:
@@ -78,11 +78,11 @@ class HostRegistry:
 
     def full(self) -> list[str]:
         """List the names of limits (of workflows, and per user) that have no free slot."""
-        slots_by_place = Counter(self._kept)
+        slots_by_limit = Counter(self._reserved_slots)
         for workflow, limit in self._limits.items():
             for user, slots in limit.slots_by_user.items():
-                slots_by_place.update({workflow: slots, f"{workflow} {user}": slots})
-        return [place for place, slots in slots_by_place.items() if slots >= _limit_of(place)]
+                slots_by_limit.update({workflow: slots, f"{workflow} {user}": slots})
+        return [name for name, slots in slots_by_limit.items() if slots >= _limit_of(name)]
 
     def builders(self) -> dict[str, JsonObject]:
         """Return the metrics of live per-user builders, by key."""
@@ -95,38 +95,38 @@ class HostRegistry:
     async def serve(
         self,
         key: str,
-        claim: JobClaim | None = None,
+        job_check: JobCheck | None = None,
         *,
         suspect: bool = False,
-        places: Collection[str] = (),
+        limits: Collection[str] = (),
     ) -> None:
         """Host the key until no run needs a host, or another host has the key.
 
-        `claim` checks the job (see `take_lease`). `suspect`: wait for a turn in `SuspectsInTurn`.
-        `places` names limits: a slot of each is reserved until the key's runs request their slots.
+        `job_check` checks the job (see `take_lease`). `suspect`: wait for a turn in `SuspectsInTurn`.
+        `limits` names limits: a slot of each is reserved until the key's runs request their slots.
         After a database failure the host closes its builder, and a next host continues in this call
         as soon as the database is back.
         """
         if suspect:
             await self._suspects.wait(key)
         with ExitStack() as exit_stack:
-            self._kept.update(places)
-            exit_stack.callback(self._has_come, places)
-            await self._serve(HostKey(key), claim, exit_stack.close)
+            self._reserved_slots.update(limits)
+            exit_stack.callback(self._free_reserved_slots, limits)
+            await self._serve(HostKey(key), job_check, exit_stack.close)
 
-    def _has_come(self, places: Collection[str]) -> None:
-        self._kept -= Counter(places)
+    def _free_reserved_slots(self, limits: Collection[str]) -> None:
+        self._reserved_slots -= Counter(limits)
         self._on_free()
 
     async def _serve(
-        self, key: HostKey, claim: JobClaim | None, on_look: Callable[[], None]
+        self, key: HostKey, job_check: JobCheck | None, on_look: Callable[[], None]
     ) -> None:
         try:
             self._builds.check()
             pool = await self._builds.guard(self._pool(key.workflow))
         except (UnknownWorkflow, BuilderFailed) as error:
             if not is_fault(error):
-                await self._refuse(key, claim, error)
+                await self._refuse(key, job_check, error)
             return
         except SessionsError:
             if not self.stopping:
@@ -136,7 +136,7 @@ class HostRegistry:
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
                 while not self.stopping:
-                    host = self._hosts[key] = Host(key, pool, self._options, claim, on_look)
+                    host = self._hosts[key] = Host(key, pool, self._options, job_check, on_look)
                     host.excused |= excused_runs
                     await host.main()
                     if host.dropped:
@@ -183,19 +183,19 @@ class HostRegistry:
             pool.limit.on_free = self._on_free
         return pool
 
-    async def _refuse(self, key: HostKey, claim: JobClaim | None, error: SessionsError) -> None:
+    async def _refuse(self, key: HostKey, job_check: JobCheck | None, error: SessionsError) -> None:
         """Suspend the key's runs, because this process cannot execute their workflow."""
         log.error("host.refused", key=key, error=str(error))
         message = f"The workflow {key.workflow!r} cannot run here now. An operator can resume it."
         reason = {"code": "workflow_unavailable", "message": message}
-        lease = await writer.write(partial(take_lease, key=key, claim=claim))
+        lease = await writer.write(partial(take_lease, key=key, job_check=job_check))
         suspend = partial(suspend_all, lease=lease, error=reason, detail=str(error))
         await writer.write(suspend)
         await writer.write(partial(let_go, lease=lease))
 
 
-def _limit_of(place: str) -> float:
-    workflow, _, user = place.partition(" ")
+def _limit_of(name: str) -> float:
+    workflow, _, user = name.partition(" ")
     offer = registry.find(workflow)
     limit = offer and (offer.config.per_user if user else offer.config.max_concurrency)
     return limit or math.inf

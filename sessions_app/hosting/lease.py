@@ -63,17 +63,17 @@ class LeaseState:
 
 # A function that raises `Fenced` if another worker has taken the host's job over. The transaction
 # that takes the lease calls the function first.
-JobClaim = Callable[[Transaction], None]
+JobCheck = Callable[[Transaction], None]
 
 
-def take_lease(tx: Transaction, key: HostKey, claim: JobClaim | None = None) -> Lease:
+def take_lease(tx: Transaction, key: HostKey, job_check: JobCheck | None = None) -> Lease:
     """Make this process the key's host; writes of every earlier host of the key fail from now on.
 
     Raises:
-        Fenced: `claim` found that the job no longer belongs to this worker.
+        Fenced: `job_check` found that the job no longer belongs to this worker.
     """
-    if claim is not None:
-        claim(tx)
+    if job_check is not None:
+        job_check(tx)
     values = (key, this_process(), key.workflow, key.user, tx.now, tx.now)
     [(generation,)] = sql.fetch(TAKE, values)
     tx.forget_fence(key)

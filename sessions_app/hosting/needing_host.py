@@ -93,14 +93,14 @@ class SuspectsInTurn:
         """Wait until the key may be hosted, or until `stop` is called."""
         async with self._turn:
             if self._before is not None:
-                await self._got_on(*self._before)
+                await self._wait_for_progress(*self._before)
             self._before = key, time.monotonic()
 
     def stop(self) -> None:
         """End all waits for a turn, present and future."""
         self._stopped.set()
 
-    async def _got_on(self, key: str, since: float) -> None:
+    async def _wait_for_progress(self, key: str, since: float) -> None:
         while time.monotonic() < since + SUSPECT_PATIENCE:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SUSPECT_LOOK):

@@ -58,7 +58,7 @@ async def host(
     `suspect`: a run of the key may have killed a process, so such keys are hosted one by one.
     """
     dispatcher = context.additional_context[DISPATCHER]
-    await dispatcher.serve(context.job, key, suspect=suspect, places=places or [])
+    await dispatcher.serve(context.job, key, suspect=suspect, limits=places or [])
 
 
 async def delete_old_jobs() -> None:
@@ -132,7 +132,7 @@ class PatientConnector(PsycopgConnector):
     listen_notify = _patiently(PsycopgConnector.listen_notify, None)
 
 
-class PlacedJobs(JobManager):
+class ServableJobs(JobManager):
     """A job manager of one worker: skips jobs for which the worker has no free slot now.
 
     `full` returns the names of the limits without a free slot; jobs list limits by the same names.
@@ -149,22 +149,22 @@ class PlacedJobs(JobManager):
         self._full = full
         self._crowded = crowded
         # True if the last fetch may have skipped a job because no slot was free.
-        self.left_some = False
+        self.has_skipped_jobs = False
         # True if a slot became free since the last fetch began.
-        self.freed = False
+        self.has_freed_slot = False
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Acquire a queued job for which a slot is free; return None if there is no such job."""
-        self.left_some = False
+        self.has_skipped_jobs = False
         while (full := self._full()) or self._crowded():
-            self.freed = False
+            self.has_freed_slot = False
             rows = await self.connector.execute_query_all_async(
                 FETCH, queues=queues, worker_id=worker_id, full=full, crowded=self._crowded()
             )
             if rows:
                 return Job.from_row(rows[0])
-            if not self.freed:
-                self.left_some = True
+            if not self.has_freed_slot:
+                self.has_skipped_jobs = True
                 return None
         return await super().fetch_job(queues, worker_id)
 
@@ -181,7 +181,7 @@ class PlacedJobs(JobManager):
 class JobWorker:
     """The supervisor of this process's Procrastinate worker, which is restarted if it fails.
 
-    `dispatcher` is passed to jobs in their context; for `full` and `crowded` see `PlacedJobs`.
+    `dispatcher` is passed to jobs in their context; for `full` and `crowded` see `ServableJobs`.
     """
 
     def __init__(
@@ -193,8 +193,8 @@ class JobWorker:
     ) -> None:
         self._duty = duty
         self._dispatcher = dispatcher
-        self._places = full, crowded
-        self._jobs: PlacedJobs | None = None
+        self._capacity_checks = full, crowded
+        self._jobs: ServableJobs | None = None
         self._worker: Worker | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -204,11 +204,11 @@ class JobWorker:
         """The id of the worker in Procrastinate; None before the registration."""
         return None if self._worker is None else self._worker.worker_id
 
-    def place_is_free(self) -> None:
+    def note_free_slot(self) -> None:
         """Note that a slot is free, and fetch again if a job was skipped because of its slot."""
         if self._jobs is not None and self._worker is not None:
-            self._jobs.freed = True
-            if self._jobs.left_some:
+            self._jobs.has_freed_slot = True
+            if self._jobs.has_skipped_jobs:
                 self._worker._new_job_event.set()  # noqa: SLF001 - see `queue`
 
     def start(self) -> None:
@@ -232,7 +232,9 @@ class JobWorker:
         while not self._stopping:
             try:
                 with app.replace_connector(PatientConnector()) as own_app:
-                    own_app.job_manager = self._jobs = PlacedJobs(own_app.connector, *self._places)
+                    own_app.job_manager = self._jobs = ServableJobs(
+                        own_app.connector, *self._capacity_checks
+                    )
                     async with own_app.open_async():
                         self._worker = self._make_worker(own_app)
                         if not self._stopping:

@@ -44,23 +44,23 @@ class LocalDispatcher(Dispatcher):
         # Keys that got work while the asyncio task of their host was starting or ending.
         self._again: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to search for keys with work; runs that wait for people need no host."""
         self._loop = asyncio.get_running_loop()
         self._watchdog.start()
         await writer.write(release_all)
-        self._looking = asyncio.create_task(
-            repeat(self._look, every=LOOK_EVERY, name="look"), name="look"
+        self._checking = asyncio.create_task(
+            repeat(self._check_database, every=LOOK_EVERY, name="look"), name="look"
         )
 
     async def stop(self) -> None:
         """Stop all hosts, then close their builders."""
         self.hosts.stop()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait([self._checking])
         if self._tasks:
             await asyncio.wait(self._tasks.values())
         await self.hosts.close()
@@ -80,7 +80,7 @@ class LocalDispatcher(Dispatcher):
         """Report the work of this process."""
         return ProcessReport(Process.Kind.BOTH, hosts=len(self.hosts), draining=self.hosts.stopping)
 
-    async def _look(self) -> None:
+    async def _check_database(self) -> None:
         """Pass changes in the database to the hosts; start a host for each other key with work."""
         await tell_hosts(self.hosts)
         keys, suspects = await reads.read(keys_needing_host)

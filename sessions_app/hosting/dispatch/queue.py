@@ -8,13 +8,13 @@ follow, with figures from two busy processors:
 - `PUT`. `defer` fails the transaction if the key has a queued job already, and so needs a
   savepoint: queueing takes 12.4 ms instead of 6.8, and with a queued job 7.5 ms instead of 2.5. Nor
   does `defer` lock the queued job.
-- `FETCH` (`PlacedJobs`). A job lasts as long as its host lives, and a host mostly waits for people,
-  so a worker's concurrency is not its number of slots. Procrastinate's `fetch_job` takes any queued
-  job: 12 of 30 short runs took 2 to 10.7 s beside 20 slow runs on 3 workers of 8 slots; with
-  `FETCH` none took over 0.9 s (`test_uneven_workers`).
+- `FETCH` (`ServableJobs`). A job lasts as long as its host lives, and a host mostly waits for
+  people, so a worker's concurrency is not its number of slots. Procrastinate's `fetch_job` takes
+  any queued job: 12 of 30 short runs took 2 to 10.7 s beside 20 slow runs on 3 workers of 8 slots;
+  with `FETCH` none took over 0.9 s (`test_uneven_workers`).
 - `_new_job_event`. With polling for free slots, 4 of the short runs took 2 to 2.6 s.
-- `CLAIM`, `MINE`. Procrastinate ends a job by id alone: a worker that was frozen would end a job
-  that belongs to another worker by now.
+- `OWN_JOB`, `OWN_JOBS`. Procrastinate ends a job by id alone: a worker that was frozen would end a
+  job that belongs to another worker by now.
 - `BEAT`. A worker that has checked its leases may rely on the leases until another worker takes
   over. That time counts from a heartbeat, so the check itself sends the heartbeat.
 - `SILENT`, `TAKE_AWAY`. `get_stalled_jobs` and `retry_job` are two transactions, and a heartbeat
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from sessions_app.errors import Fenced
-from sessions_app.hosting.lease import JobClaim
+from sessions_app.hosting.lease import JobCheck
 from sessions_app.hosting.needing_host import runs_needing_host
 from sessions_app.models import Run
 from sessions_app.models.host_lease import HostKey
@@ -58,8 +58,8 @@ PUT = """
         (queue_name, task_name, lock, queueing_lock, args, priority)
     VALUES (%s, %s, %s, %s, jsonb_build_object(
         'key', %s::text, 'suspect', %s::boolean, 'places', (
-            SELECT jsonb_build_array(place, place || ' ' || owner_id)
-            FROM owner, (SELECT %s::text AS place) of_workflow WHERE place IS NOT NULL
+            SELECT jsonb_build_array(limit_name, limit_name || ' ' || owner_id)
+            FROM owner, (SELECT %s::text AS limit_name) of_workflow WHERE limit_name IS NOT NULL
         )
     ), (
         SELECT -COUNT(*) FROM (
@@ -71,14 +71,14 @@ PUT = """
     ON CONFLICT (queueing_lock) WHERE status = 'todo'
     DO UPDATE SET queueing_lock = excluded.queueing_lock
 """
-CLAIM = """
+OWN_JOB = """
     SELECT 1 FROM procrastinate_jobs
     WHERE id = %s AND worker_id = %s AND status = 'doing' FOR SHARE
 """
 # Heartbeat of this worker. A take-over of the worker's jobs locks the same row, so heartbeat and
 # take-over exclude each other, and the later transaction sees the effect of the earlier.
 BEAT = "SELECT procrastinate_update_heartbeat_v1(%s)"
-MINE = """
+OWN_JOBS = """
     SELECT id, lock FROM procrastinate_jobs
     WHERE worker_id = %s AND status = 'doing' AND task_name = %s
 """
@@ -214,10 +214,10 @@ def put(key: str, *, suspect: bool = False) -> None:
     """
     host = HostKey(key)
     # The key of a single user has slots of its own in any worker, so the job names no limit.
-    place = None if host.user else host.workflow
+    limit_name = None if host.user else host.workflow
     offer = registry.find(host.workflow)  # None is allowed: the worker reports unknown workflows
     queue = DEFAULT_QUEUE if offer is None else offer.config.queue
-    sql.execute(PUT, (key, queue, HOST, key, key, key, suspect, place))
+    sql.execute(PUT, (key, queue, HOST, key, key, key, suspect, limit_name))
 
 
 def put_if_needed(key: str) -> None:
@@ -226,14 +226,14 @@ def put_if_needed(key: str) -> None:
         put(key)
 
 
-def claim(job: int, worker: int, key: str) -> JobClaim:
+def build_job_check(job: int, worker: int, key: str) -> JobCheck:
     """Return a function which checks, in a transaction, that the worker still has the key's job.
 
     The function locks the job's row. It raises `Fenced` if another worker has taken the job over.
     """
 
     def check(tx: Transaction) -> None:
-        if not sql.fetch(CLAIM, (job, worker)):
+        if not sql.fetch(OWN_JOB, (job, worker)):
             raise Fenced(key, 0, 0)
 
     return check
@@ -245,7 +245,7 @@ def of_worker(worker: int) -> dict[int, str]:
     No other worker takes over one of these jobs while the heartbeat is recent.
     """
     sql.execute(BEAT, (worker,))
-    return dict(sql.fetch(MINE, (worker, HOST)))
+    return dict(sql.fetch(OWN_JOBS, (worker, HOST)))
 
 
 def put_forgotten(tx: Transaction) -> int:

@@ -22,7 +22,7 @@ def take_from_dead(key: str) -> None:
     _replace(queue.fetch(queue.TAKE_KEY, (key, STALLED_AFTER)))
 
 
-def give_back(jobs: Collection[int]) -> None:
+def requeue(jobs: Collection[int]) -> None:
     """Requeue jobs that a worker has acquired, but does not execute."""
     _replace(sql.fetch(queue.TAKE, (_array(jobs),)))
 

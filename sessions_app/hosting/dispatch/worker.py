@@ -12,7 +12,7 @@ from sessions_app.hosting.dispatch import queue
 from sessions_app.hosting.dispatch.dispatcher import Duty, ProcessReport, ProcrastinateDispatcher
 from sessions_app.hosting.dispatch.host_lookup import tell_hosts
 from sessions_app.hosting.dispatch.job_worker import JobWorker
-from sessions_app.hosting.dispatch.take_over import give_back, take_over
+from sessions_app.hosting.dispatch.take_over import requeue, take_over
 from sessions_app.hosting.host import Host, HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
@@ -39,7 +39,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         options = HostingOptions(
             park_after, duty.drain, self._freshness, replay_everywhere=replay_everywhere
         )
-        self.hosts: HostRegistry = HostRegistry(options, lambda: self._job_worker.place_is_free())
+        self.hosts: HostRegistry = HostRegistry(options, lambda: self._job_worker.note_free_slot())
         self._watchdog = Watchdog(self.hosts)
         self._duty = duty
         self._job_worker = JobWorker(duty, self, self.hosts.full, self._is_crowded)
@@ -49,7 +49,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._served: set[int] = set()
         self._orphans: set[int] = set()
         # Keys of hosts whose active runs all waited for slots at the last check.
-        self._crowded: set[str] = set()
+        self._keys_without_slot: set[str] = set()
         # Time (monotonic) since which every check of the hosts has succeeded.
         self._in_touch_since = 0.0
 
@@ -59,8 +59,10 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._watchdog.start()
         self._job_worker.start()
         self._tasks = [
-            asyncio.create_task(self._look_often(), name="look"),
-            asyncio.create_task(listen(worker_group(this_process()), self._woken), name="listen"),
+            asyncio.create_task(self._keep_checking_hosts(), name="look"),
+            asyncio.create_task(
+                listen(worker_group(this_process()), self._wake_host), name="listen"
+            ),
         ]
 
     async def stop(self) -> None:
@@ -84,7 +86,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             draining=self.hosts.stopping,
         )
 
-    async def serve(self, job: Job, key: str, *, suspect: bool, places: Collection[str]) -> None:
+    async def serve(self, job: Job, key: str, *, suspect: bool, limits: Collection[str]) -> None:
         """Host the key while a run needs a host; this is the body of a job."""
         # For type checkers: an acquired job always has an id and a worker id.
         assert job.id is not None  # noqa: S101
@@ -92,15 +94,15 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         self._served.add(job.id)
         try:
             if not self.hosts.stopping:
-                claim = queue.claim(job.id, job.worker_id, key)
-                await self.hosts.serve(key, claim, suspect=suspect, places=places)
+                job_check = queue.build_job_check(job.id, job.worker_id, key)
+                await self.hosts.serve(key, job_check, suspect=suspect, limits=limits)
             if self.hosts.stopping:
                 await writer.write(lambda tx: queue.put_if_needed(key))
         except Fenced:
             log.info("job.taken_over", key=key)
         finally:
             self._served.discard(job.id)
-            self._job_worker.place_is_free()
+            self._job_worker.note_free_slot()
 
     async def take_over(self, timestamp: int) -> None:
         """Requeue the jobs of dead workers and, every five seconds, keys with work but no job."""
@@ -115,16 +117,16 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     def _is_crowded(self) -> bool:
         return len(self._served) >= self._duty.concurrency
 
-    def _woken(self, message: LayerMessage) -> None:
+    def _wake_host(self, message: LayerMessage) -> None:
         self.hosts.wake(*read_wake(message))
 
-    async def _look_often(self) -> None:
+    async def _keep_checking_hosts(self) -> None:
         while True:
             start = time.monotonic()
             try:
                 # Limit the check's time: leases not confirmed in time may be taken over by others.
                 async with asyncio.timeout(max(self._freshness.seconds_left, SHORT_LOOK)):
-                    await self._look()
+                    await self._check_hosts()
             except (Error, TimeoutError) as error:
                 self._in_touch_since = time.monotonic()
                 log.warning("worker.database_gone", error=repr(error))
@@ -138,7 +140,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
                 self._freshness.confirm(start)
             await asyncio.sleep(HEARTBEAT)
 
-    async def _look(self) -> None:
+    async def _check_hosts(self) -> None:
         hosts: dict[str, Host] = {host.key: host for host in self.hosts}
         worker = self._job_worker.id
         own_jobs = {} if worker is None else await reads.read(queue.of_worker, worker)
@@ -149,19 +151,19 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         if self._is_crowded():
             for host in hosts.values():
                 host.make_room()
-        self._make_way(hosts)
-        await self._give_back(set(own_jobs) - self._served)
+        self._stop_hosts_without_slot(hosts)
+        await self._requeue_unserved(set(own_jobs) - self._served)
 
-    def _make_way(self, hosts: Mapping[str, Host]) -> None:
+    def _stop_hosts_without_slot(self, hosts: Mapping[str, Host]) -> None:
         # Stop hosts whose runs got no slot since the last check, so that a worker with free slots
         # acquires their keys. Other hosts continue to wait, as a slot may become free in a moment.
-        crowded_keys = {key for key, host in hosts.items() if host.awaits_places}
-        for key in crowded_keys & self._crowded:
+        keys_without_slot = {key for key, host in hosts.items() if host.awaits_slots}
+        for key in keys_without_slot & self._keys_without_slot:
             hosts[key].stop()
-        self._crowded = crowded_keys
+        self._keys_without_slot = keys_without_slot
 
-    async def _give_back(self, unserved_jobs: set[int]) -> None:
+    async def _requeue_unserved(self, unserved_jobs: set[int]) -> None:
         """Requeue acquired jobs that two checks found not executed, because a connection broke."""
         if lost_jobs := unserved_jobs & self._orphans:
-            await writer.write(lambda tx: give_back(lost_jobs))
+            await writer.write(lambda tx: requeue(lost_jobs))
         self._orphans = unserved_jobs
