@@ -77,9 +77,9 @@ class RecordedCalls(RecordedBackend):
         self.waits.slot = slot
         self._limits.limit_time(slot)
 
-    def work_by(self, change: int) -> None:
+    def add_active(self, change: int) -> None:
         """Change the number of working coroutines; when it falls to 0, store that the run waits."""
-        self.waits.work_by(change)
+        self.waits.add_active(change)
 
     def stop_behind(self, position: int, calls: Mapping[str, int]) -> StopPoint:
         """Set the run's stop point after all calls that are recorded or made; return this point."""

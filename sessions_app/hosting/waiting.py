@@ -110,9 +110,9 @@ class RunWaits:
         finally:
             del self._sleeps[position]
 
-    def work_by(self, change: int) -> None:
+    def add_active(self, change: int) -> None:
         """Change the number of working coroutines; when it falls to 0, store that the run waits."""
-        self.slot.work_by(change)
+        self.slot.add_active(change)
         if not self.slot.busy and not self.nothing:
             self.rest()
 

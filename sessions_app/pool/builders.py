@@ -254,7 +254,7 @@ class UserBuilders:
             self.release(info)
             is_over = built.has_failed or not (info.ref_count or built.is_ready)
             if is_over and self._pooled.get(user_id) is pooled_builder:
-                self._let_go(user_id).end()
+                self._retire(user_id).end()
             raise
         info.touch()
         return info
@@ -273,7 +273,7 @@ class UserBuilders:
         pooled_builder = self._pooled.get(user_id)
         is_free = pooled_builder is not None and not pooled_builder.info.ref_count
         if is_free:
-            self._let_go(user_id).end()
+            self._retire(user_id).end()
         if (closing := self._closing.get(user_id)) is not None:
             await wait_closed([closing])
         return is_free
@@ -292,7 +292,7 @@ class UserBuilders:
         """Close all builders, even builders in use, and wait for this; refuse to build more."""
         self._closed = True
         for user_id in list(self._pooled):
-            self._let_go(user_id).end()
+            self._retire(user_id).end()
         if self._closing:
             await wait_closed(self._closing.values())
 
@@ -304,7 +304,7 @@ class UserBuilders:
         info = PerUserBuilderInfo(builder=None, workflow=offer.workflow, semaphore=limit)
         return _PooledBuilder(info, built)
 
-    def _let_go(self, user_id: str) -> BuiltObject:
+    def _retire(self, user_id: str) -> BuiltObject:
         """Take a builder out of use; the user's next builder waits until this one is closed."""
         built = self._pooled.pop(user_id).built
         if not built.task.done():

@@ -99,7 +99,7 @@ class OpenWorkflow:
         backend.attach(slot)
         began, failed = time.monotonic(), False
         try:
-            await self._stop.guard(slot.take())
+            await self._stop.guard(slot.acquire())
             self._check()
             code = self.workflow if version is None else self.workflow.of_version(version)
             runner = Runner(code, info, backend, self._stop)

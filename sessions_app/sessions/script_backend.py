@@ -65,9 +65,9 @@ class ScriptBackend(Backend):
         """Return the next position: a script has no journal with recorded positions."""
         return after + 1
 
-    def work_by(self, change: int) -> None:
+    def add_active(self, change: int) -> None:
         """Change the number of active calls in the run's slot."""
-        self._slot.work_by(change)
+        self._slot.add_active(change)
 
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:

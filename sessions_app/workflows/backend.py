@@ -162,7 +162,7 @@ class Backend(ABC):
             CancelledError: the run was stopped before this call.
         """
 
-    def work_by(self, change: int) -> None:
+    def add_active(self, change: int) -> None:
         """Change the number of active calls and coroutines of the run."""
 
     def has_stopped(self, track: str) -> bool:

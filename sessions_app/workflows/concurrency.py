@@ -158,46 +158,46 @@ class Slot:
         self.busy = 1
         # Lock for concurrent calls of the run: the first call acquires the slot for all of them.
         self._turn = asyncio.Lock()
-        # Number of pending `take` calls.
-        self._takings = 0
+        # Number of pending `acquire` calls.
+        self._pending_acquires = 0
         self._waiting_since = 0.0
         # Seconds (monotonic) that the run spent waiting, excluded from metrics.
         self.waited = 0.0
-        # Seconds that the slot may still be held, counted from `_taken_at` (monotonic).
+        # Seconds that the slot may still be held, counted from `_counted_since` (monotonic).
         self._seconds_left = math.inf
-        self._taken_at = 0.0
+        self._counted_since = 0.0
         self._overdue: Callable[[], object] | None = None
         self._clock: asyncio.TimerHandle | None = None
 
     @property
     def is_awaited(self) -> bool:
         """True while the run waits for a slot, and so cannot do anything."""
-        return self._takings > 0 and not self._held
+        return self._pending_acquires > 0 and not self._held
 
-    async def take(self) -> None:
+    async def acquire(self) -> None:
         """Wait for a slot, and hold it until `end`, or while the run is active."""
-        self._takings += 1
+        self._pending_acquires += 1
         try:
             async with self._turn:
                 if not self._held:
                     await self._slots.acquire()
-                    self._took()
+                    self._hold()
         finally:
-            self._takings -= 1
+            self._pending_acquires -= 1
 
-    def _took(self) -> None:
+    def _hold(self) -> None:
         if self._ended or self.busy <= 0:  # the run has ended or waits again, and needs no slot
             self._slots.release()
             return
         self._held = True
-        self._taken_at = time.monotonic()
+        self._counted_since = time.monotonic()
         if self._clock is None:
-            self._look()
+            self._check_time()
 
     def end(self) -> None:
         """Release the slot at the end of the run; it is not acquired again."""
         self._ended = True
-        self._give_back()
+        self._release()
         if self._clock is not None:
             self._clock.cancel()
 
@@ -206,16 +206,16 @@ class Slot:
 
         If `work` raises an error, the slot is not acquired again.
         """
-        self.work_by(-1)
+        self.add_active(-1)
         try:
             result = await work
         finally:
-            self.work_by(1)
+            self.add_active(1)
         if self.busy > 0 and not self._held:
-            await self.take()
+            await self.acquire()
         return result
 
-    def work_by(self, change: int) -> None:
+    def add_active(self, change: int) -> None:
         """Change the number of active calls and coroutines; when it is 0, release the slot."""
         was_waiting = self.busy <= 0
         self.busy += change
@@ -223,30 +223,32 @@ class Slot:
             self.waited += time.monotonic() - self._waiting_since
         elif not was_waiting and self.busy <= 0:
             self._waiting_since = time.monotonic()
-            self._give_back()
+            self._release()
 
     def limit(self, seconds: float, overdue: Callable[[], object]) -> None:
         """Call `overdue` once the run has held its slot for `seconds` more, waits not counted."""
         self._seconds_left, self._overdue = seconds, overdue
-        self._taken_at = time.monotonic()
-        self._look()
+        self._counted_since = time.monotonic()
+        self._check_time()
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         if self._held:
             self._held = False
-            self._seconds_left -= time.monotonic() - self._taken_at
+            self._seconds_left -= time.monotonic() - self._counted_since
             self._slots.release()
 
-    def _look(self) -> None:
+    def _check_time(self) -> None:
         """Call `overdue` if the slot was held for too long; otherwise schedule the next check."""
         self._clock = None
         if self._overdue is None or not self._held:
             return
         now = time.monotonic()
-        self._seconds_left -= now - self._taken_at
-        self._taken_at = now
+        self._seconds_left -= now - self._counted_since
+        self._counted_since = now
         if self._seconds_left <= 0:
             self._overdue()
         else:
             loop = asyncio.get_running_loop()
-            self._clock = loop.call_later(self._seconds_left, self._look, context=NO_VARIABLES)
+            self._clock = loop.call_later(
+                self._seconds_left, self._check_time, context=NO_VARIABLES
+            )

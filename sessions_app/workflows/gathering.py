@@ -99,18 +99,18 @@ async def _outcomes(
     }
     pending = set(tasks)
 
-    def work_by(change: int) -> None:
+    def add_active(change: int) -> None:
         if not execution.has_left:
-            execution.backend.work_by(change)
+            execution.backend.add_active(change)
 
     def over(task: "asyncio.Task[object]") -> None:
         pending.remove(task)
         # Count a failed task as active: the failure ends the other tasks and the run, so the run
         # must not be stored as waiting for people.
         if pending and _error(task) is None:
-            work_by(-1)
+            add_active(-1)
 
-    work_by(len(tasks) - 1)
+    add_active(len(tasks) - 1)
     for task in tasks:
         task.add_done_callback(over)
     await _all_over(execution, tasks)

@@ -40,7 +40,7 @@ class _Work:
         """Call the function in the current thread, and set the future in its event loop."""
         outcome: tuple[object, BaseException | None]
         if self._begin is not None:
-            self._tell(self._begin)
+            self._call_in_loop(self._begin)
         try:
             close_old_connections()
             try:
@@ -49,9 +49,9 @@ class _Work:
                 close_old_connections()
         except BaseException as error:  # noqa: BLE001 - raised again in the awaiting task
             outcome = None, error
-        self._tell(partial(self._end, outcome))
+        self._call_in_loop(partial(self._end, outcome))
 
-    def _tell(self, call: Callable[[], object]) -> None:
+    def _call_in_loop(self, call: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # nobody waits: the caller's event loop is closed
             self._loop.call_soon_threadsafe(call)
 
@@ -80,25 +80,25 @@ class StepThreads:
         work = _Work(function, begin)
         with self._changed:
             self._waiting.append(work)
-            self._see_to_them()
+            self._start_thread_if_needed()
         try:
             result, error = await work.done
         except asyncio.CancelledError:
-            self._leave(work)
+            self._abandon(work)
             raise
         if error is not None:
             raise error
         return cast("T", result)
 
-    def _leave(self, work: _Work) -> None:
+    def _abandon(self, work: _Work) -> None:
         with self._changed:
             if work in self._waiting:
                 self._waiting.remove(work)
-            elif self._give_back(work):  # replace the thread, which ends after its work
+            elif self._free_thread(work):  # replace the thread, which ends after its work
                 self._threads -= 1
-                self._see_to_them()
+                self._start_thread_if_needed()
 
-    def _see_to_them(self) -> None:
+    def _start_thread_if_needed(self) -> None:
         if len(self._waiting) > self._idle and self._threads < MAX_THREADS:
             self._threads += 1
             threading.Thread(target=self._serve, name="step", daemon=True).start()
@@ -117,7 +117,7 @@ class StepThreads:
                 self._busy[work.user] += 1
             work.run()
             with self._changed:
-                ends = not self._give_back(work)
+                ends = not self._free_thread(work)
                 del work  # free the step's arguments, as the thread may wait long
         with suppress(Exception):  # ignore lost connections to other databases
             connections.close_all()
@@ -131,7 +131,7 @@ class StepThreads:
         ]
         return min(candidates, key=lambda work: self._busy[work.user], default=None)
 
-    def _give_back(self, work: _Work) -> bool:
+    def _free_thread(self, work: _Work) -> bool:
         """Count the thread of this work as free; return False if that was done before."""
         if work.over:
             return False

@@ -105,7 +105,7 @@ async def test_a_waiter_that_leaves_keeps_no_place(leaves: str) -> None:
         waiter.close()
         places.release("ann")
     else:
-        waits = slot.take() if leaves == "ended" else places.acquire("ben")
+        waits = slot.acquire() if leaves == "ended" else places.acquire("ben")
         taking = asyncio.create_task(waits)
         await turns()
         if leaves == "ended":

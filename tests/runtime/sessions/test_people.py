@@ -136,8 +136,8 @@ def test_overlapping_waits_of_a_run_leak_no_place(waits: list[tuple[int, int, bo
             await turns(before)
             await slot.release_for(turns(during))
 
-        await slot.take()
-        await other.take()
+        await slot.acquire()
+        await other.acquire()
         try:
             tasks = [asyncio.create_task(wait(*one)) for one in waits]
             await asyncio.sleep(0)
