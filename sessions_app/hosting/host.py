@@ -14,7 +14,7 @@ from sessions_app.hosting.lease import (
     Lease,
     LeaseFreshness,
     LeaseState,
-    let_go,
+    release_lease,
     take_lease,
 )
 from sessions_app.hosting.run_selection import (
@@ -41,7 +41,7 @@ T = TypeVar("T")
 # Seconds for which a host without runs and builder keeps its lease for a possible next message.
 LINGER = 5.0
 # Seconds between two checks for waiting runs, in a host that must end to make room for other hosts.
-HURRIED_LOOK = 0.5
+EVICTION_CHECK = 0.5
 # Minimum seconds between two checks of a host for runs to evict.
 MOMENT = 0.01
 # Seconds until a run is resumed after a failed write.
@@ -65,7 +65,7 @@ class HostingOptions:
 class Host:
     """The host of a key; exists while runs or a builder are in memory, and a moment longer.
 
-    `on_look` is a callback for the moment when the first selected runs have requested their slots.
+    `on_selected` is a callback for the moment when the first selected runs have requested their slots.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Host:
         pool: WorkflowPool,
         options: HostingOptions,
         job_check: JobCheck | None = None,
-        on_look: Callable[[], None] | None = None,
+        on_selected: Callable[[], None] | None = None,
     ) -> None:
         self.key = key
         self._pool = pool
         self._options = options
         self._job_check = job_check
-        self._on_look = on_look
+        self._on_selected = on_selected
         self._lease = Lease(key, 0)
         self._lane = Lane()
         self._runs: dict[UUID, RunTask] = {}
@@ -88,7 +88,7 @@ class Host:
         self.excused: set[UUID] = set()
         self._conversations: Mapping[UUID, ConversationRecord] = {}
         # True if the last selection left a run queued, because the run must wait for other runs.
-        self._left_some = False
+        self._has_later_runs = False
         self._news: list[InteractionSettled] = []
         self._seen: frozenset[RunSighting] = frozenset()
         # `_changed` wakes the host's loop for any reason; with `woken` the loop also selects new
@@ -97,11 +97,11 @@ class Host:
         self.woken = False
         self._stopping = False
         self._evicting = False
-        self._hurried = False
+        self._evicts_at_once = False
         self._released = False
         self.fenced = False
         # True if the database was unreachable for so long that another host may have the key.
-        self.dropped = False
+        self.abandoned = False
         self._not_before = 0.0
 
     def wake(self, settlement: InteractionSettled | None = None) -> None:
@@ -111,7 +111,7 @@ class Host:
                 task.waits.receive_settlement(settlement)
                 return
             self._news.append(settlement)
-        self._look_again()
+        self._request_selection()
 
     @property
     def generation(self) -> int:
@@ -139,52 +139,52 @@ class Host:
         if lease is None or not self.generation:
             return
         if lease.generation > self.generation:
-            self.lose()
+            self.mark_fenced()
         elif lease.evict and not self._evicting:
-            self._look_again()
+            self._request_selection()
 
     def notice_run(self, sighting: RunSighting) -> None:
         """Wake the host if a lookup found a run of the key to start, or a new stop request."""
         run, _, stop = sighting
         if sighting not in self._seen and (stop or run not in self._runs):
-            self._look_again()
+            self._request_selection()
 
     def stop(self) -> None:
         """Stop the host: all runs finish their current steps, and leave memory."""
         self._stopping = True
         self._changed.set()
 
-    def lose(self) -> None:
+    def mark_fenced(self) -> None:
         """Abandon all runs: another host has the key."""
         if not self.fenced:
             log.warning("host.fenced", key=self.key, generation=self.generation)
         self.fenced = True
-        self._abandon()
+        self._abandon_runs()
 
-    def drop(self) -> None:
+    def abandon(self) -> None:
         """Abandon all runs: the database is unreachable, so another host may take the key soon."""
-        if not self.dropped:
+        if not self.abandoned:
             log.warning("host.dropped", key=self.key, generation=self.generation)
-        self.dropped = True
-        self._abandon()
+        self.abandoned = True
+        self._abandon_runs()
 
-    def _abandon(self) -> None:
+    def _abandon_runs(self) -> None:
         # Cancel immediately: code that waits for a confirmed lease must not go on without a lease.
         for task in self._runs.values():
             task.leave(RunEvent.LOST)
         self._changed.set()
 
-    def make_room(self) -> None:
+    def evict_waiting_runs(self) -> None:
         """Evict waiting runs immediately from now on, and end after the last one, for other hosts.
 
         Only the first call wakes the host: each wake-up postpones eviction, so a host that is woken
         all the time would never evict.
         """
-        if not self._hurried:
-            self._hurried = True
+        if not self._evicts_at_once:
+            self._evicts_at_once = True
             self._changed.set()
 
-    def _look_again(self) -> None:
+    def _request_selection(self) -> None:
         self.woken = True
         self._changed.set()
 
@@ -193,17 +193,17 @@ class Host:
         if not await self._take_lease():
             return
         try:
-            await self._take_up()
-            while not self._ending and (await self._wait() or not await self._let_go()):
+            await self._select_runs()
+            while not self._ending and (await self._wait() or not await self._release()):
                 if self.woken:
-                    await self._take_up()
+                    await self._select_runs()
         finally:
             if not self._released:
-                await self._let_go()
+                await self._release()
 
     @property
     def _ending(self) -> bool:
-        return self._stopping or self.fenced or self.dropped
+        return self._stopping or self.fenced or self.abandoned
 
     async def _take_lease(self) -> bool:
         take = partial(take_lease, key=self.key, job_check=self._job_check)
@@ -213,13 +213,13 @@ class Host:
             except StorageUnavailable:
                 await asyncio.sleep(RETRY_AFTER)
             except Fenced:
-                self.lose()
+                self.mark_fenced()
                 return False
             else:
                 return True
         return False
 
-    async def _take_up(self) -> None:
+    async def _select_runs(self) -> None:
         # Delay the next selection if the database has just been unreachable.
         await asyncio.sleep(max(self._not_before - time.monotonic(), 0))
         if self._ending:
@@ -228,14 +228,14 @@ class Host:
         driven_runs = DrivenRuns(
             frozenset(self._runs), frozenset(self.excused), self._conversations
         )
-        look = partial(select_runs, lease=self._lease, driven_runs=driven_runs)
+        select = partial(select_runs, lease=self._lease, driven_runs=driven_runs)
         try:
-            selection = await self._write(look)
+            selection = await self._write(select)
         except Fenced:
-            self.lose()
+            self.mark_fenced()
         except (StorageUnavailable, ConversationGone):  # later, a deleted conversation has no runs
             self._not_before = time.monotonic() + RETRY_AFTER
-            self._look_again()
+            self._request_selection()
         else:
             self._use_selection(selection)
 
@@ -243,11 +243,11 @@ class Host:
         """Start and stop the runs that a committed selection lists."""
         self.excused.clear()
         self._conversations = selection.conversations
-        self._left_some = selection.left_some
+        self._has_later_runs = selection.has_later_runs
         self._seen = selection.seen
         self._evicting = selection.evict
         if selection.more:
-            self._look_again()
+            self._request_selection()
         for started_run in selection.started:
             new_task = RunTask(
                 started_run,
@@ -258,9 +258,9 @@ class Host:
             )
             self._runs[new_task.id] = new_task
             new_task.start(self._forget_run)
-        if self._on_look is not None:
-            asyncio.get_running_loop().call_soon(self._on_look)
-            self._on_look = None
+        if self._on_selected is not None:
+            asyncio.get_running_loop().call_soon(self._on_selected)
+            self._on_selected = None
         # Deliver answers that arrived after the runs were read in the selection's transaction.
         news, self._news = self._news, []
         for settlement in news:
@@ -274,7 +274,7 @@ class Host:
     async def _wait(self) -> bool:
         """Wait for work, and evict waiting runs; return False if nothing is left to do."""
         try:
-            async with asyncio.timeout(self._until_something()):
+            async with asyncio.timeout(self._seconds_to_next_action()):
                 await self._changed.wait()
             self._changed.clear()
         except TimeoutError:
@@ -287,41 +287,41 @@ class Host:
             return bool(self._runs) or self._changed.is_set()
         return True
 
-    def _until_something(self) -> float:
+    def _seconds_to_next_action(self) -> float:
         """Return the seconds after which the host must check its runs even if nothing wakes it."""
         now = time.monotonic()
         if not self._runs:
-            if self._evicting or self._hurried:
+            if self._evicting or self._evicts_at_once:
                 return 0
             idle = self._pool.idle_until(self.key.user)
             return LINGER if idle is None else max(idle - now, 0)
         rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
         if rests:
             return max(min(rests) + self._park_after - now, 0) + MOMENT
-        return HURRIED_LOOK if self._hurried else max(self._options.park_after, MOMENT)
+        return EVICTION_CHECK if self._evicts_at_once else max(self._options.park_after, MOMENT)
 
     @property
     def _park_after(self) -> float:
-        return 0 if self._hurried else self._options.park_after
+        return 0 if self._evicts_at_once else self._options.park_after
 
     def _forget_run(self, task: RunTask) -> None:
         del self._runs[task.id]
         failure = task.run.failure
         if isinstance(failure, Fenced):
-            self.lose()
+            self.mark_fenced()
         if is_fault(failure):
             self._not_before = time.monotonic() + RETRY_AFTER
         # A failure of the database is no crash of the run, except in a query of the run's own step:
         # such a query may be the cause, and may fail at each attempt.
-        is_of_its_code = failure is not None and isinstance(failure.__cause__, FaultInStep)
-        if self.dropped or (isinstance(failure, StorageUnavailable) and not is_of_its_code):
+        was_raised_by_step = failure is not None and isinstance(failure.__cause__, FaultInStep)
+        if self.abandoned or (isinstance(failure, StorageUnavailable) and not was_raised_by_step):
             self.excused.add(task.id)
-        if self._left_some or task.run.state is not RunState.ENDED:
+        if self._has_later_runs or task.run.state is not RunState.ENDED:
             # Select again: a queued run may start now, or this evicted run may have got an answer.
             self.woken = True
         self._changed.set()
 
-    async def _let_go(self) -> bool:
+    async def _release(self) -> bool:
         """Evict the runs, close the builder, and only then release the lease.
 
         Return False, and keep the lease, if new work came during the eviction and the host need not
@@ -329,26 +329,26 @@ class Host:
         """
         in_memory = list(self._runs.values())
         ids = {task.id for task in in_memory}
-        await self._leave(in_memory)
+        await self._drain(in_memory)
         if self.key.user:
             await self._pool.user_builders.evict(self.key.user)
         self.excused |= ids
         if self.woken and not self._ending:
             return False
         self._released = True
-        if self.fenced or self.dropped:
+        if self.fenced or self.abandoned:
             return True
         # Work that comes from now on is announced again by the release, or found by the next host.
         self.woken = False
         try:
-            await self._write(partial(let_go, lease=self._lease, run_ids=ids))
+            await self._write(partial(release_lease, lease=self._lease, run_ids=ids))
         except Fenced:
-            self.lose()
+            self.mark_fenced()
         except StorageUnavailable:
-            self.drop()
+            self.abandon()
         return True
 
-    async def _leave(self, runs: list[RunTask]) -> None:
+    async def _drain(self, runs: list[RunTask]) -> None:
         for task in runs:
             task.leave(RunEvent.DRAIN)
         tasks = [task.run.task for task in runs if task.run.task is not None]

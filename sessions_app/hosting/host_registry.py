@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from sessions_app.errors import BuilderFailed, SessionsError, UnknownWorkflow
 from sessions_app.hosting.host import RETRY_AFTER, Host, HostingOptions
-from sessions_app.hosting.lease import JobCheck, let_go, take_lease
+from sessions_app.hosting.lease import JobCheck, release_lease, take_lease
 from sessions_app.hosting.needing_host import SuspectsInTurn
 from sessions_app.hosting.run_selection import suspend_all
 from sessions_app.hosting.run_task import RunTask
@@ -119,7 +119,7 @@ class HostRegistry:
         self._on_free()
 
     async def _serve(
-        self, key: HostKey, job_check: JobCheck | None, on_look: Callable[[], None]
+        self, key: HostKey, job_check: JobCheck | None, on_selected: Callable[[], None]
     ) -> None:
         try:
             self._builds.check()
@@ -136,10 +136,10 @@ class HostRegistry:
         async with self._served.setdefault(key, asyncio.Lock()):
             try:
                 while not self.stopping:
-                    host = self._hosts[key] = Host(key, pool, self._options, job_check, on_look)
+                    host = self._hosts[key] = Host(key, pool, self._options, job_check, on_selected)
                     host.excused |= excused_runs
                     await host.main()
-                    if host.dropped:
+                    if host.abandoned:
                         excused_runs = host.excused
                         await asyncio.sleep(RETRY_AFTER)
                     elif host.fenced or not host.woken:
@@ -191,7 +191,7 @@ class HostRegistry:
         lease = await writer.write(partial(take_lease, key=key, job_check=job_check))
         suspend = partial(suspend_all, lease=lease, error=reason, detail=str(error))
         await writer.write(suspend)
-        await writer.write(partial(let_go, lease=lease))
+        await writer.write(partial(release_lease, lease=lease))
 
 
 def _limit_of(name: str) -> float:

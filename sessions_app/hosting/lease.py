@@ -80,7 +80,7 @@ def take_lease(tx: Transaction, key: HostKey, job_check: JobCheck | None = None)
     return Lease(key, generation)
 
 
-def let_go(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
+def release_lease(tx: Transaction, lease: Lease, run_ids: Iterable[UUID] = ()) -> None:
     """Release the lease of a host that ends normally, with these runs in memory.
 
     Their count of crashes, which the start of an execution raises, is lowered again. The row stays

@@ -119,7 +119,7 @@ class Selection:
     # True if more runs may be ready to start: the host selects again.
     more: bool = False
     # True if a run stays queued, because the run must wait for other runs.
-    left_some: bool = False
+    has_later_runs: bool = False
     # True if an operator asked to evict the builder.
     evict: bool = False
     # Workflow of the host's key. A child run's workflow may differ from its conversation's.
@@ -158,13 +158,13 @@ def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selec
     in_turn = [run for run in unfinished if run.has_turn]
     selection = Selection(
         seen=frozenset((run.record.id, run.status, run.stop) for run in in_turn),
-        left_some=len(in_turn) < len(unfinished),
+        has_later_runs=len(in_turn) < len(unfinished),
         evict=evict,
         workflow=lease.key.workflow,
         conversations=dict(driven_runs.conversations),
     )
     for run in in_turn:
-        _take_up(tx, lease, driven_runs, run, selection)
+        _start_or_stop(tx, lease, driven_runs, run, selection)
     selection.more = selection.more or len(selection.started) >= QUEUED_AT_ONCE
     return selection
 
@@ -205,7 +205,7 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
         run_writes.end(tx, LeasedRun(lease, run), status, error=error, detail=detail)
 
 
-def _take_up(
+def _start_or_stop(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
     """Start or stop a run that needs a host; if the run ends, request another selection."""
@@ -222,7 +222,7 @@ def _take_up(
 def _start(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
-    if (crashes := _crashes(run)) >= MAX_CRASHES:
+    if (crashes := _count_crashes(run)) >= MAX_CRASHES:
         detail = (
             f"Its process died, or the database failed its code, {crashes} times while it ran, "
             "without getting on in between. Fix the cause, then resume it."
@@ -278,7 +278,7 @@ def _suspend(tx: Transaction, leased_run: LeasedRun, code: str, detail: str) -> 
     tx.after_commit.append(tell)
 
 
-def _crashes(run: UnfinishedRun) -> int:
+def _count_crashes(run: UnfinishedRun) -> int:
     """Return the number of crashes since the run last made progress. Output text of the last
     execution is progress, too, unless this text replaced the text of an earlier execution.
     """

@@ -164,7 +164,7 @@ class Hosting:
         hosts = self.hosts
         hosts.stopping = True
         for host in hosts:
-            host.drop()
+            host.abandon()
         await self.stop()
         await self.start()
 
@@ -191,7 +191,7 @@ class Hosting:
     async def rest(self) -> None:
         """Wait until all runs are idle or ended, and out of memory."""
         for host in self.hosts:
-            host.make_room()
+            host.evict_waiting_runs()
         await until(lambda: not runs_needing_host().exists(), self._patience)
         await until_true(lambda: not any(host.runs for host in self.hosts), self._patience)
 

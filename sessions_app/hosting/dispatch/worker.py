@@ -133,7 +133,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
                 if not self._freshness.fresh:
                     for host in self.hosts:
                         if host.generation:
-                            host.drop()
+                            host.abandon()
             except Exception:
                 log.exception("worker.look_failed")
             else:
@@ -146,11 +146,11 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         own_jobs = {} if worker is None else await reads.read(queue.of_worker, worker)
         for key in hosts.keys() - set(own_jobs.values()):
             if self.hosts.get(key) is hosts[key]:
-                hosts[key].lose()
+                hosts[key].mark_fenced()
         await tell_hosts(self.hosts)
         if self._is_crowded():
             for host in hosts.values():
-                host.make_room()
+                host.evict_waiting_runs()
         self._stop_hosts_without_slot(hosts)
         await self._requeue_unserved(set(own_jobs) - self._served)
 

@@ -20,7 +20,7 @@ from sessions_app.hosting import host as host_module
 from sessions_app.hosting import run_selection, run_writes
 from sessions_app.hosting.host import HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
-from sessions_app.hosting.lease import Lease, LeaseFreshness, let_go, take_lease
+from sessions_app.hosting.lease import Lease, LeaseFreshness, release_lease, take_lease
 from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
 from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.models import Conversation, Event, HostLease, Interaction, JournalEntry, Run
@@ -307,7 +307,7 @@ async def test_a_host_that_lets_go_queues_what_came_to_it_meanwhile() -> None:
         lease = await writer.write(lambda tx: take_lease(tx, key))
         await hosting.answer("x", prompt)
         assert not await reads.read(sql.fetch, QUEUED, (key,))
-        await writer.write(lambda tx: let_go(tx, lease))
+        await writer.write(lambda tx: release_lease(tx, lease))
         assert await reads.read(sql.fetch, QUEUED, (key,))
         await hosting.start()
         assert await hosting.result(run) == "one=x"
@@ -600,7 +600,7 @@ async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> N
         host = registry.get(key)
         assert host is not None
         taken_over = True
-        host.drop()
+        host.abandon()
         second = asyncio.create_task(registry.serve(key))
         await first
         await until_true(lambda: (again := registry.get(key)) and again.generation == 2)

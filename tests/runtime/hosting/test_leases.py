@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from sessions_app.errors import Fenced
-from sessions_app.hosting.lease import let_go, release_all, take_lease
+from sessions_app.hosting.lease import release_all, release_lease, take_lease
 from sessions_app.models import HostLease, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.storage.transaction import Transaction
@@ -21,7 +21,7 @@ def test_a_host_that_ends_in_good_order_takes_one_crash_off_its_runs_alone() -> 
     runs = [log.begin(crashes=crashes) for crashes in (0, 1, 2, 1)]
     tx = Transaction()
     lease = take_lease(tx, KEY)
-    let_go(tx, lease, [run.pk for run in runs[:3]])  # the last run belongs to another host
+    release_lease(tx, lease, [run.pk for run in runs[:3]])  # the last run belongs to another host
     crashes = [Run.objects.get(pk=run.pk).crashes for run in runs]
     assert crashes == [0, 0, 1, 1]
 
@@ -30,7 +30,7 @@ def test_a_released_lease_stays_as_the_record_of_its_key_alone() -> None:
     tx = Transaction()
     other, lease = take_lease(tx, OTHER_KEY), take_lease(tx, KEY)
     HostLease.objects.update(metrics={"ref_count": 1}, evict_requested_at=timezone.now())
-    let_go(tx, lease)
+    release_lease(tx, lease)
     rows = {row.key: row for row in HostLease.objects.all()}
     assert (rows[KEY].released_at, rows[KEY].evict_requested_at) == (tx.now, None)
     assert (rows[KEY].generation, rows[KEY].metrics) == (1, {})
@@ -41,7 +41,7 @@ def test_a_released_lease_stays_as_the_record_of_its_key_alone() -> None:
 def test_the_only_process_releases_what_others_left_and_keeps_when_leases_ended() -> None:
     with an_hour_back():
         ended = Transaction()
-    let_go(ended, take_lease(ended, KEY))
+    release_lease(ended, take_lease(ended, KEY))
     tx = Transaction()
     take_lease(tx, OTHER_KEY)
     HostLease.objects.update(metrics={"ref_count": 1})

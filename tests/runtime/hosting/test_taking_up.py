@@ -139,7 +139,7 @@ async def test_a_message_in_the_transaction_in_which_its_host_lets_go_is_execute
         [host] = hosting.hosts
         holding = writer.write(hold)
         await asyncio.to_thread(held.wait, 10)
-        host.make_room()
+        host.evict_waiting_runs()
         await queued_messages(1)
         submitting = asyncio.create_task(hosting.submit())
         await queued_messages(2)

@@ -39,7 +39,7 @@ async def test_a_host_that_is_asked_for_its_place_all_the_time_gives_it() -> Non
         [host] = hosting.hosts
         async with asyncio.timeout(10):
             while hosting.hosted():
-                host.make_room()
+                host.evict_waiting_runs()
                 await asyncio.sleep(0)
         assert await hosting.complete(run, "yes") == "yes"
 
@@ -48,7 +48,7 @@ async def test_a_run_that_begins_to_wait_once_room_is_asked_for_is_parked() -> N
     async with running("probe", "ask(delay=0.3)") as (hosting, run):
         await hosting.until_status(run, "running")
         [host] = hosting.hosts
-        host.make_room()
+        host.evict_waiting_runs()
         await hosting.prompts(run)
         await hosting.without_hosts()
 

@@ -127,7 +127,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         selected = run_selection.select_runs(tx, hold, driven)
         [started] = selected.started
         run_writes.end(tx, run_writes.LeasedRun(hold, started.run), Run.Status.COMPLETED)
-        lease.let_go(tx, hold)
+        lease.release_lease(tx, hold)
         return selected
 
     return {
