@@ -126,7 +126,7 @@ class Host:
     @property
     def awaits_slots(self) -> bool:
         """True if the host has active runs, and all of them wait for concurrency slots."""
-        active = [run for run in self._runs.values() if run.rests_since() is None]
+        active = [run for run in self._runs.values() if run.idle_since() is None]
         return bool(active) and all(run.waits.slot.is_awaited for run in active)
 
     @property
@@ -171,7 +171,7 @@ class Host:
     def _abandon_runs(self) -> None:
         # Cancel immediately: code that waits for a confirmed lease must not go on without a lease.
         for task in self._runs.values():
-            task.leave(RunEvent.LOST)
+            task.apply(RunEvent.LOST)
         self._changed.set()
 
     def evict_waiting_runs(self) -> None:
@@ -268,7 +268,7 @@ class Host:
                 task.waits.receive_settlement(settlement)
         for run in selection.stopping:
             if (task := self._runs.get(run)) is not None:
-                task.leave(RunEvent.STOP)
+                task.apply(RunEvent.STOP)
         self._changed.set()
 
     async def _wait(self) -> bool:
@@ -280,8 +280,8 @@ class Host:
         except TimeoutError:
             since = time.monotonic() - self._park_after
             for task in self._runs.values():
-                rests = task.rests_since()
-                if rests is not None and rests <= since:
+                idle_since = task.idle_since()
+                if idle_since is not None and idle_since <= since:
                     task.park()
             # A wake-up at the moment of the timeout also returns True: the caller handles it.
             return bool(self._runs) or self._changed.is_set()
@@ -295,9 +295,9 @@ class Host:
                 return 0
             idle = self._pool.idle_until(self.key.user)
             return LINGER if idle is None else max(idle - now, 0)
-        rests = [since for run in self._runs.values() if (since := run.rests_since()) is not None]
-        if rests:
-            return max(min(rests) + self._park_after - now, 0) + MOMENT
+        times = [since for run in self._runs.values() if (since := run.idle_since()) is not None]
+        if times:
+            return max(min(times) + self._park_after - now, 0) + MOMENT
         return EVICTION_CHECK if self._evicts_at_once else max(self._options.park_after, MOMENT)
 
     @property
@@ -350,7 +350,7 @@ class Host:
 
     async def _drain(self, runs: list[RunTask]) -> None:
         for task in runs:
-            task.leave(RunEvent.DRAIN)
+            task.apply(RunEvent.DRAIN)
         tasks = [task.run.task for task in runs if task.run.task is not None]
         if not tasks:
             return

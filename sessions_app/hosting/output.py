@@ -66,7 +66,7 @@ class Output:
         if self._cut is not None:
             self._begin_anew(self._cut, self._cut.text[: self._matched])
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Complete the text up to here, and queue its write before any later write."""
         self.complete()
         self.put()

@@ -94,7 +94,7 @@ class RecordedCalls(RecordedBackend):
         if self.stop is not None and self.stop.has_passed(call) and not self._cleans_up:
             self._cleans_up = True
             stop = self.stop.model_dump(mode="json")
-            self._run.output.settle()
+            self._run.output.flush()
             self._run.record(run_writes.clean_up, stop=stop)
 
     @contextmanager
@@ -117,7 +117,7 @@ class RecordedCalls(RecordedBackend):
 
     def is_replayed(self, calls: int) -> bool:
         """Return whether an earlier execution put out the text after this number of calls."""
-        return calls < self._journal.known_to
+        return calls < self._journal.output_replayed_until
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
         """Count the text against the limit of output, and emit the text unless it is a repeat."""
@@ -145,23 +145,23 @@ class RecordedCalls(RecordedBackend):
             if not is_fault(error):
                 raise
             await close_broken()
-            self._run.break_off(error)
+            self._run.apply_error(error)
             # Cancel, because workflow code could convert a database error to an error of its own.
             raise asyncio.CancelledError from error
         finally:
             self._end_step()
 
     def _end_step(self) -> None:
-        if self.waits.in_a_step:  # only the end of the last step goes on
+        if self.waits.has_step:  # only the end of the last step goes on
             return
         # All steps are stored, so a replay will not run them again: the run may be evicted now.
-        self._run.leave(RunEvent.STEPS_OVER)
+        self._run.apply(RunEvent.STEPS_OVER)
         if self._stored_step and self.is_unreplayed():
-            self._run.leave(RunEvent.REPLAY)
+            self._run.apply(RunEvent.REPLAY)
 
     def begin(self, call: Call, title: str) -> None:
         """Store the start of a step, after the text that the run has put out before the step."""
-        self._run.output.settle()
+        self._run.output.flush()
         self._run.record(run_writes.begin_step, call, title)
 
     async def store(self, work: Callable[[Transaction], None]) -> None:
@@ -175,7 +175,7 @@ class RecordedCalls(RecordedBackend):
 
     async def reserve(self, call: Call, title: str) -> None:
         """Store the start of a step, and wait for the commit."""
-        self._run.output.settle()
+        self._run.output.flush()
         await self._run.record(run_writes.begin_step, call, title)
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
@@ -202,7 +202,7 @@ class RecordedCalls(RecordedBackend):
                 run_writes.finish_call(tx, self._leased_run, call, self._now(call, attempt))
             return attempt
 
-        self._run.output.settle()
+        self._run.output.flush()
         attempt = await self._run.write(write)
         self._stored_step = True
         return attempt
@@ -309,7 +309,7 @@ class RecordedCalls(RecordedBackend):
             self.stop.check_wait(call)
         with self._under_way(call.position):
             await self.waits.sleep(call, until, is_recorded=is_recorded)
-        await self._run.record(run_writes.awake)
+        await self._run.record(run_writes.mark_awake)
 
     def _note(self, entry: JournalRecord, mismatch: str) -> None:
         if mismatch not in ("", entry.difference):
@@ -337,7 +337,7 @@ class RecordedCalls(RecordedBackend):
         return new_prompts
 
     def _finish(self, call: Call, record: CallResult) -> "asyncio.Future[None]":
-        self._run.output.settle()
+        self._run.output.flush()
         return self._run.record(run_writes.finish_call, call, self._now(call, record))
 
     def _now(self, call: Call, record: CallResult) -> CallResult:

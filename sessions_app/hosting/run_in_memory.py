@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sessions_app.errors import Fenced, RunEnded, SessionsError
 from sessions_app.hosting.output import Output
 from sessions_app.hosting.run_selection import StartedRun
-from sessions_app.hosting.run_states import TABLE, THROWN_OUT, RunEvent, RunState
+from sessions_app.hosting.run_states import CODE_CANCELLED, TABLE, RunEvent, RunState
 from sessions_app.hosting.run_writes import LeasedRun
 from sessions_app.logs import Log
 from sessions_app.pool.runner import Runner
@@ -39,7 +39,7 @@ class RunInMemory:
         self.state = target or self.state
         return target is not None
 
-    def leave(self, event: RunEvent) -> bool:
+    def apply(self, event: RunEvent) -> bool:
         """Change the state by an event, and cancel the workflow code in the states `THROWN_OUT`.
 
         Finished steps and text are stored; a step that is still running is cancelled.
@@ -48,19 +48,19 @@ class RunInMemory:
             return False
         self.output.put()
         if self.state is not RunState.STOPPING and self.runner is not None:
-            self.runner.execution.leave()
-        if self.state in THROWN_OUT and self.task is not None:
+            self.runner.execution.evict()
+        if self.state in CODE_CANCELLED and self.task is not None:
             self.task.cancel()
         return True
 
-    def break_off(self, error: BaseException) -> None:
+    def apply_error(self, error: BaseException) -> None:
         """Evict the run after a database error.
 
         The run continues later, unless the database refused data of the run.
         """
         self.failure = self.failure or error
         is_excused = isinstance(self.failure, SessionsError) or is_fault(self.failure)
-        self.leave(RunEvent.FAULT if is_excused else RunEvent.REFUSED)
+        self.apply(RunEvent.FAULT if is_excused else RunEvent.REFUSED)
 
     def write(self, work: Work[T]) -> "asyncio.Future[T]":
         """Queue a write after the run's earlier writes. A failed write ends the run's execution."""
@@ -84,4 +84,4 @@ class RunInMemory:
             return
         if isinstance(error, Fenced):
             log.warning("write.fenced", run=str(self.leased_run.run.id))
-        self.break_off(error)
+        self.apply_error(error)

@@ -19,12 +19,12 @@ class RunLimits:
 
     def limit_time(self, slot: Slot) -> None:
         """Limit the time for which the run holds its slot."""
-        slot.limit(self._settings.MAX_RUN_SECONDS, partial(self._run.leave, RunEvent.TOO_LONG))
+        slot.limit(self._settings.MAX_RUN_SECONDS, partial(self._run.apply, RunEvent.TOO_LONG))
 
     def check_calls(self, position: int) -> None:
         """Suspend the run if the new call exceeds `MAX_CALLS`."""
         if position > self._settings.MAX_CALLS:
-            self._run.leave(RunEvent.TOO_MANY)
+            self._run.apply(RunEvent.TOO_MANY)
 
     def count_output(self, text: str) -> None:
         """Count output against the limit, including the output of earlier executions.

@@ -80,7 +80,7 @@ TABLE = {
     for event in events.split()
 }
 # States in which the workflow code is cancelled unconditionally; further output is ignored.
-THROWN_OUT = {
+CODE_CANCELLED = {
     RunState.CUT_SHORT,
     RunState.LEAVING,
     RunState.OVER_TIME,

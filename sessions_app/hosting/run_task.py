@@ -24,7 +24,7 @@ from sessions_app.hosting.lease import LeaseFreshness
 from sessions_app.hosting.recorded_calls import RecordedCalls
 from sessions_app.hosting.run_in_memory import RunInMemory
 from sessions_app.hosting.run_selection import StartedRun
-from sessions_app.hosting.run_states import THROWN_OUT, RunEvent, RunState
+from sessions_app.hosting.run_states import CODE_CANCELLED, RunEvent, RunState
 from sessions_app.journal.journal import line_of, with_notes
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.logs import Log
@@ -41,7 +41,7 @@ log = Log(__name__)
 
 # Seconds without a call after which a replayed workflow counts as waiting for something other than
 # a call of its context.
-STANDS_AFTER = 0.1
+IDLE_AFTER = 0.1
 
 
 class BlockedLoop(BaseException):
@@ -65,29 +65,29 @@ class Stopping:
         """Stop the run: calls made from now on are clean-up, which has a time limit."""
         if self._run.runner is None:
             if not self._calls.stop_behind(0, {}).count:  # no call was made: nothing to clean up
-                self._run.leave(RunEvent.GIVE_UP)
+                self._run.apply(RunEvent.GIVE_UP)
             return
         execution = self._run.runner.execution
         stop = self._calls.stop_behind(execution.position, execution.calls)
-        self._limit()
+        self._limit_time()
         if execution.calls.total() >= stop.count:
             self._interrupt(stop)
         else:  # wait: the replay under way will reach the stop point
-            self._look_whether_it_stands()
+            self._raise_stop_if_idle()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Continue a stop of an earlier execution in the execution that begins now."""
         if self._run.state is RunState.STOPPING:
-            self._limit()
-            self._look_whether_it_stands()
+            self._limit_time()
+            self._raise_stop_if_idle()
 
     def _interrupt(self, stop: StopPoint) -> None:
-        stop.have_raised()
+        stop.mark_raised()
         runner, task = self._run.runner, self._run.task
         if runner is not None and runner.interrupt() and task is not None:
             task.cancel()
 
-    def _look_whether_it_stands(self, last: int = -1) -> None:
+    def _raise_stop_if_idle(self, last: int = -1) -> None:
         # In a replay of a stopped run, the next call raises CancelledError. A run that was stopped
         # while awaiting anything else makes no next call: interrupt it once no more calls come.
         stop, runner = self._calls.stop, self._run.runner
@@ -97,19 +97,19 @@ class Stopping:
             return
         call_count = runner.execution.calls.total()
         if call_count < stop.count or call_count != last:
-            next_look = partial(self._look_whether_it_stands, call_count)
-            asyncio.get_running_loop().call_later(STANDS_AFTER, next_look)
+            next_check = partial(self._raise_stop_if_idle, call_count)
+            asyncio.get_running_loop().call_later(IDLE_AFTER, next_check)
         else:
             self._interrupt(stop)
 
-    def _limit(self) -> None:
+    def _limit_time(self) -> None:
         seconds = RuntimeSettings.load().MAX_STOPPING
-        late = asyncio.get_running_loop().call_later(seconds, self._give_up)
+        late = asyncio.get_running_loop().call_later(seconds, self._abort_clean_up)
         if self._run.task is not None:
             self._run.task.add_done_callback(lambda _: late.cancel())
 
-    def _give_up(self) -> None:
-        if self._run.leave(RunEvent.GIVE_UP):
+    def _abort_clean_up(self) -> None:
+        if self._run.apply(RunEvent.GIVE_UP):
             log.error("run.stop_overdue", run=str(self._run.leased_run.run.id))
 
 
@@ -145,19 +145,19 @@ class RunTask:
         self.run.task = asyncio.create_task(self._drive(), name=f"{self.NAME}{self.id}")
         self.run.task.add_done_callback(lambda _: on_end(self))
 
-    def leave(self, event: RunEvent) -> None:
+    def apply(self, event: RunEvent) -> None:
         """Apply an event that stops the run or makes it leave memory. Finished work is stored."""
-        if not self.run.leave(event):
+        if not self.run.apply(event):
             return
         if event is RunEvent.STOP:
             self._stopping.begin()
-        elif event is RunEvent.DRAIN and not self.waits.in_a_step:
-            self.run.leave(RunEvent.STEPS_OVER)
+        elif event is RunEvent.DRAIN and not self.waits.has_step:
+            self.run.apply(RunEvent.STEPS_OVER)
 
     def park(self) -> None:
         """Evict the run until an answer, or the end of a sleep, brings it back."""
-        self.waits.rest()
-        self.leave(RunEvent.PARK)
+        self.waits.mark_waiting()
+        self.apply(RunEvent.PARK)
 
     def block(self, stack: str) -> None:
         """Suspend the run, because its code blocks the event loop.
@@ -169,7 +169,7 @@ class RunTask:
         self.run.move(RunEvent.BLOCK)
         self.run.lane.failed = True
         if self.run.runner is not None:
-            self.run.runner.execution.leave()
+            self.run.runner.execution.evict()
         block = partial(run_writes.block, leased_run=self.run.leased_run, stack=stack)
         # Keep the order with the host's writes: the host's next selection must follow this write.
         write_future = writer.submit(block, Lane(order_of=self.run.lane))
@@ -195,14 +195,14 @@ class RunTask:
     def calls_while_working(self) -> int | None:
         """The number of calls made so far; None while the run waits or executes a step."""
         runner = self.run.runner
-        if runner is None or self.waits.slot.is_awaited or not self.waits.nothing:
+        if runner is None or self.waits.slot.is_awaited or not self.waits.is_empty:
             return None
         return runner.execution.calls.total()
 
-    def rests_since(self) -> float | None:
+    def idle_since(self) -> float | None:
         """Return the monotonic time since which the run only waits; None if it also does work."""
         is_stopped = self.run.state in (RunState.STOPPING, RunState.CUT_SHORT)
-        return None if is_stopped else self.waits.rests_since()
+        return None if is_stopped else self.waits.idle_since()
 
     async def _drive(self) -> None:
         try:
@@ -243,10 +243,10 @@ class RunTask:
             ) as runner,
         ):
             self.run.runner = runner
-            self._stopping.go_on()
+            self._stopping.resume()
             async with aclosing(runner.result_stream(to_type=str)) as chunks:
                 async for chunk in chunks:
-                    if self.run.state in THROWN_OUT:
+                    if self.run.state in CODE_CANCELLED:
                         raise asyncio.CancelledError
                     if run.parent is not None and not runner.gives_text:
                         continue  # the parent run uses the return value, not this text

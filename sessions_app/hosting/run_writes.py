@@ -258,7 +258,7 @@ def begin_child(
     child_runs.begin(tx, run, call, child, sequence)
 
 
-def rest(
+def mark_waiting(
     tx: Transaction, leased_run: LeasedRun, *, waits_for: set[UUID], wake_at: datetime | None
 ) -> None:
     """Store that the run only waits: it needs no host until an answer or the end of a sleep.
@@ -275,7 +275,7 @@ def rest(
     leased_run.note_wait(tx, alone=waits_for <= pending, wake_at=wake_at)
 
 
-def awake(tx: Transaction, leased_run: LeasedRun) -> None:
+def mark_awake(tx: Transaction, leased_run: LeasedRun) -> None:
     """Store that the sleep is over, and the run works again."""
     run = leased_run.check(tx)
     tx.lock(run.conversation_id)

@@ -48,12 +48,12 @@ class RunWaits:
         self._since = 0.0
 
     @property
-    def in_a_step(self) -> bool:
+    def has_step(self) -> bool:
         """True while a step is under way."""
         return self._steps > 0
 
     @property
-    def nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """True while the run neither executes a step nor waits."""
         return not (self._steps or self._asks or self._sleeps)
 
@@ -70,9 +70,9 @@ class RunWaits:
             settlement.response, settlement.by, settlement.at, is_default=is_default
         )
         for ask in self._asks:
-            self._look(ask)
+            self._resolve(ask)
 
-    def _look(self, ask: _Ask) -> None:
+    def _resolve(self, ask: _Ask) -> None:
         if not ask.answers.done() and ask.interactions <= self._answers.keys():
             ask.answers.set_result(
                 {interaction: self._answers.pop(interaction) for interaction in ask.interactions}
@@ -93,7 +93,7 @@ class RunWaits:
         """Count a wait for answers during the block, and yield a future of all the answers."""
         self._since = time.monotonic()
         ask = _Ask(interactions, asyncio.get_running_loop().create_future())
-        self._look(ask)
+        self._resolve(ask)
         self._asks.append(ask)
         try:
             yield ask.answers
@@ -113,10 +113,10 @@ class RunWaits:
     def add_active(self, change: int) -> None:
         """Change the number of working coroutines; when it falls to 0, store that the run waits."""
         self.slot.add_active(change)
-        if not self.slot.busy and not self.nothing:
-            self.rest()
+        if not self.slot.busy and not self.is_empty:
+            self.mark_waiting()
 
-    def rests_since(self) -> float | None:
+    def idle_since(self) -> float | None:
         """Return the monotonic time since which the run only waits; None if it also does work.
 
         An `ask` that has all answers counts as work, because it continues once the run has a slot.
@@ -124,10 +124,10 @@ class RunWaits:
         goes_on = self.slot.busy > 0 or self._steps or any(ask.answers.done() for ask in self._asks)
         return self._since if (self._asks or self._sleeps) and not goes_on else None
 
-    def rest(self) -> None:
+    def mark_waiting(self) -> None:
         """Store that the run only waits."""
         waits_for, wake_at = self.unanswered_interactions, min(self._sleeps.values(), default=None)
-        self._run.record(run_writes.rest, waits_for=waits_for, wake_at=wake_at)
+        self._run.record(run_writes.mark_waiting, waits_for=waits_for, wake_at=wake_at)
 
     async def ask(self, interactions: set[UUID], new: list[run_writes.NewPrompt]) -> Answers:
         """Wait for people's answers to all of the interactions; open the `new` ones first."""
@@ -135,9 +135,9 @@ class RunWaits:
         with self.asking(interactions) as answers:
             if new:
                 # Do not await this write: no answer can precede it, and a failure ends the run.
-                self._run.output.settle()
+                self._run.output.flush()
                 self._run.record(run_writes.open_interactions, new, alone=alone)
-            return await self._rest_for(answers, alone=alone)
+            return await self._await_without_slot(answers, alone=alone)
 
     async def settlement(
         self,
@@ -153,12 +153,12 @@ class RunWaits:
         deadline = self.sleeping(call.position, until) if until else nullcontext()
         with self.asking({wait}) as came, deadline:
             if begin is not None:
-                self._run.output.settle()
+                self._run.output.flush()
                 begun = self._run.record(begin, call, until=until, alone=alone)
                 if (before := await begun) is not None:
                     return before
             seconds = None if until is None else max((until - timezone.now()).total_seconds(), 0)
-            await self._rest_for(asyncio.wait([came], timeout=seconds), alone=alone)
+            await self._await_without_slot(asyncio.wait([came], timeout=seconds), alone=alone)
             if not came.done():
                 return None
             response = came.result()[wait].response or {}
@@ -169,20 +169,20 @@ class RunWaits:
         seconds, alone = (until - timezone.now()).total_seconds(), self._is_alone
         with self.sleeping(call.position, until):
             if not is_recorded:
-                self._run.output.settle()
+                self._run.output.flush()
                 await self._run.record(run_writes.begin_sleep, call, until=until, alone=alone)
-            await self._rest_for(asyncio.sleep(max(seconds, 0)), alone=alone)
+            await self._await_without_slot(asyncio.sleep(max(seconds, 0)), alone=alone)
 
     @property
     def _is_alone(self) -> bool:
-        return self.nothing and self.slot.busy == 1
+        return self.is_empty and self.slot.busy == 1
 
-    async def _rest_for(self, work: Awaitable[T], *, alone: bool) -> T:
+    async def _await_without_slot(self, work: Awaitable[T], *, alone: bool) -> T:
         """Await some work, and release the run's concurrency slot meanwhile.
 
         If no other coroutine of the run works, store that the run only waits. With `alone`, the
         write that began the wait has already stored this.
         """
-        if not alone and self.slot.busy == 1 and not self.in_a_step:
-            self.rest()
+        if not alone and self.slot.busy == 1 and not self.has_step:
+            self.mark_waiting()
         return await self.slot.release_for(work)

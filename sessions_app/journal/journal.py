@@ -305,7 +305,7 @@ class Journal:
         return max((entry.sequence for entry in self._entries.values()), default=0)
 
     @cached_property
-    def known_to(self) -> int:
+    def output_replayed_until(self) -> int:
         """The number of the workflow's own call up to which the output text is already stored."""
         return self.calls[""] if self._cut_stream is None else self._cut_stream.call.number
 

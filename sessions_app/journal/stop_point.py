@@ -24,7 +24,7 @@ class StopPoint(BaseModel):
     # Tracks in which a call has raised the stop's CancelledError in this execution. `_all_told` is
     # true once the runtime itself has cancelled all code.
     _raised_in: set[str] = PrivateAttr(default_factory=set)
-    _all_told: bool = PrivateAttr(default=False)
+    _raised_everywhere: bool = PrivateAttr(default=False)
 
     @classmethod
     def behind(cls, journal: Journal, position: int, calls: Mapping[str, int]) -> Self:
@@ -44,19 +44,19 @@ class StopPoint(BaseModel):
     @property
     def is_raised(self) -> bool:
         """True if the workflow's own code has got the stop's CancelledError in this execution."""
-        return self._is_told("")
+        return self._has_raised("")
 
     def is_raised_in(self, track: str) -> bool:
         """Return whether a call of the track has raised the stop's CancelledError."""
         return track in self._raised_in
 
-    def have_raised_in(self, track: str) -> None:
+    def mark_raised_in(self, track: str) -> None:
         """Note that a call of the track raises the stop's CancelledError now."""
         self._raised_in.add(track)
 
-    def have_raised(self) -> None:
+    def mark_raised(self) -> None:
         """Note that the runtime cancels all code now, so that no call must raise the error."""
-        self._all_told = True
+        self._raised_everywhere = True
 
     def has_passed(self, call: Call) -> bool:
         """Return whether a new call is clean-up, that is, made after the stop.
@@ -65,7 +65,7 @@ class StopPoint(BaseModel):
             CancelledError: the code of the call's track has not been told of the stop before.
         """
         is_clean_up = not self._is_before(call)
-        if is_clean_up and not self._is_told(call.track):
+        if is_clean_up and not self._has_raised(call.track):
             self._raise(call.track)
         return is_clean_up
 
@@ -92,11 +92,11 @@ class StopPoint(BaseModel):
         own = self.position if not (self.calls or call.track) else 0
         return call.number <= self.calls.get(call.track, own)
 
-    def _is_told(self, track: str) -> bool:
+    def _has_raised(self, track: str) -> bool:
         # Do not cancel coroutines that were gathered after the stop: they are part of the clean-up.
         is_new = bool(track) and gather_of(track) > self.position
-        return self._all_told or is_new or track in self._raised_in
+        return self._raised_everywhere or is_new or track in self._raised_in
 
     def _raise(self, track: str) -> None:
-        self.have_raised_in(track)
+        self.mark_raised_in(track)
         raise CancelledError("the run was stopped")

@@ -252,7 +252,7 @@ class Runner:
             self._inside = True
             awaitable = cast("Awaitable[object]", work)
             self._returned = await self._stop.guard(within(self._own, awaitable))
-            for text in self._backend.untold():
+            for text in self._backend.take_new_texts():
                 yield text
             if not self.execution.has_put_out(self._returned):
                 yield self._returned
@@ -270,7 +270,7 @@ class Runner:
                         break
                     self._inside = False
                     self._stop.check()  # raise even if the workflow caught the CancelledError
-                    for text in self._backend.untold():
+                    for text in self._backend.take_new_texts():
                         yield text
                     if isinstance(chunk, StreamedText | StreamedReasoning):
                         continue
@@ -280,7 +280,7 @@ class Runner:
                     reasoning.end()
                     yield chunk
                 reasoning.end()
-                for text in self._backend.untold():
+                for text in self._backend.take_new_texts():
                     yield text
             finally:
                 await within(self._own, generator.aclose())

@@ -51,7 +51,7 @@ class ScriptBackend(Backend):
         self._callback = ask or refuse
         self._authenticate = authenticate or refuse
         self._run_beside = run_beside
-        self._untold: list[str] = []
+        self._new_texts: list[str] = []
 
     def attach(self, slot: Slot) -> None:
         """Keep the run's concurrency slot, to release it while a callback asks a person."""
@@ -76,12 +76,12 @@ class ScriptBackend(Backend):
 
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
         """Keep a text, which the runner yields before its next chunk."""
-        self._untold.append(text)
+        self._new_texts.append(text)
 
-    def untold(self) -> list[str]:
+    def take_new_texts(self) -> list[str]:
         """Return and forget the texts shown since the last call of this method."""
-        untold, self._untold = self._untold, []
-        return untold
+        new_texts, self._new_texts = self._new_texts, []
+        return new_texts
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
         """Do the work in its own transaction, and record nothing."""

@@ -165,11 +165,11 @@ class Backend(ABC):
     def add_active(self, change: int) -> None:
         """Change the number of active calls and coroutines of the run."""
 
-    def has_stopped(self, track: str) -> bool:
+    def has_raised_stop(self, track: str) -> bool:
         """Return whether a call of this track has raised the CancelledError of a stop."""
         return False
 
-    def have_stopped(self, track: str) -> None:
+    def mark_stop_raised(self, track: str) -> None:
         """Note that a `gather` in this track raises CancelledError, possibly because of a stop."""
 
     def check_complete(self, calls: Mapping[str, int]) -> None:
@@ -226,7 +226,7 @@ class Backend(ABC):
     async def put_out(self, text: str, *, is_repeat: bool) -> None:
         """Show text to people. `is_repeat`: an earlier execution has already shown the text."""
 
-    def untold(self) -> list[str]:
+    def take_new_texts(self) -> list[str]:
         """Return a script's texts since the last call of `untold`; a hosted run returns none."""
         return []
 
@@ -274,14 +274,14 @@ class RecordedBackend(Backend):
         """Return the position recorded for a place in a track, or a new one above `after`."""
         return self._journal.position_of(place, after)
 
-    def has_stopped(self, track: str) -> bool:
+    def has_raised_stop(self, track: str) -> bool:
         """Return whether a call of the track has raised the CancelledError of a stop."""
         return self.stop is not None and self.stop.is_raised_in(track)
 
-    def have_stopped(self, track: str) -> None:
+    def mark_stop_raised(self, track: str) -> None:
         """Note that a `gather` in this track raises CancelledError, possibly because of a stop."""
         if self.stop is not None:
-            self.stop.have_raised_in(track)
+            self.stop.mark_raised_in(track)
 
     def recall(self, call: Call) -> JournalRecord | None:
         """Return the call's entry; remember a mismatch, as the workflow may catch the error."""

@@ -94,7 +94,7 @@ class Execution:
         # the track of the workflow itself ("").
         self.calls: Counter[str] = Counter({"": 0})
         self.has_tracks = False
-        self.has_left = self._has_ended = self._is_closed = False
+        self.is_evicted = self._has_ended = self._is_closed = False
         self._streams: WeakSet[StreamedStep] = WeakSet()
         # Visible steps with the reasoning that the workflow yields, under the unused position 0.
         self.reasoning = ReasoningSteps(backend, Call(0, "yield", "reasoning"), REASONING)
@@ -142,22 +142,22 @@ class Execution:
         """True while the workflow reads a recorded stream, whose text is already in the log."""
         return any(stream.is_repeat for stream in self._streams)
 
-    def leave(self) -> None:
+    def evict(self) -> None:
         """Evict the unfinished run: calls from its `finally` blocks only raise CancelledError."""
-        self.has_left = True
+        self.is_evicted = True
         for stream in self._streams:
-            stream.abandon()
+            stream.forget_reader()
 
     def interrupt(self) -> None:
         """Record open streams with their pieces so far, because a person stops the run."""
         for stream in self._streams:
-            stream.leave()
+            stream.finish_early()
 
     def end(self) -> None:
         """Make later calls raise `RunEnded`. A step under way may finish."""
         self._has_ended = True
         for stream in self._streams:
-            stream.abandon()
+            stream.forget_reader()
 
     def close(self) -> None:
         """Release the builder, because no code of the run is active any more."""
@@ -181,7 +181,7 @@ class Execution:
             self.mistake = CalledInThread()
         if self.mistake is not None:
             raise self.mistake
-        if self.has_left:
+        if self.is_evicted:
             raise CancelledError("the run is out of memory: this call does nothing")
         if self._has_ended:
             raise RunEnded

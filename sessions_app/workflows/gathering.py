@@ -72,7 +72,7 @@ async def _gather(
             tracks = execution.begin_tracks(call, len(works))
         outcomes = await _outcomes(execution, works, tracks)
     except asyncio.CancelledError:
-        execution.backend.have_stopped(track)
+        execution.backend.mark_stop_raised(track)
         raise
     finally:
         _close(works)  # close coroutines that were never started
@@ -100,7 +100,7 @@ async def _outcomes(
     pending = set(tasks)
 
     def add_active(change: int) -> None:
-        if not execution.has_left:
+        if not execution.is_evicted:
             execution.backend.add_active(change)
 
     def over(task: "asyncio.Task[object]") -> None:
@@ -132,7 +132,9 @@ async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], 
             cancellation, is_to_end = error, True
         for task in pending:
             # Do not cancel a track that already cleans up after a stop: it has its own time limit.
-            if is_to_end and (execution.has_left or not execution.backend.has_stopped(tasks[task])):
+            if is_to_end and (
+                execution.is_evicted or not execution.backend.has_raised_stop(tasks[task])
+            ):
                 task.cancel()
     errors = [error for error in map(_error, tasks) if error is not None]
     if cancellation is not None:

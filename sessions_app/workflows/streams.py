@@ -160,14 +160,14 @@ class StreamedStep:
         if record.error is not None:
             raise StepFailed.of(self._call.name, record.error) from failure
 
-    def leave(self) -> None:
+    def finish_early(self) -> None:
         """Record the pieces so far as the complete stream, because the reader has left its loop."""
         self.is_repeat = False
         if self.reader is not None:
             self.reader = None
             self._backend.note(self._call, self._record(None))
 
-    def abandon(self) -> None:
+    def forget_reader(self) -> None:
         """Forget the reader: the run is over or evicted, so the loop's end must not be recorded."""
         self.reader = None
 
@@ -236,9 +236,9 @@ class Stream(Generic[T], AsyncIterator[T]):
 
     async def aclose(self) -> None:
         """Stop reading: a replay will yield only the pieces read so far."""
-        self._step.leave()
+        self._step.finish_early()
         await self._values.aclose()
 
     def __del__(self) -> None:
         """Record that the loop was left; CPython calls this before the workflow's next call."""
-        self._step.leave()
+        self._step.finish_early()

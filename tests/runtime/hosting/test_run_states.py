@@ -28,7 +28,7 @@ from sessions_app.errors import Fenced, NonDeterminism, StorageUnavailable
 from sessions_app.hosting import run_task, run_writes
 from sessions_app.hosting.lease import Lease, LeaseFreshness
 from sessions_app.hosting.run_selection import ConversationRecord, StartedRun
-from sessions_app.hosting.run_states import TABLE, THROWN_OUT, RunEvent, RunState
+from sessions_app.hosting.run_states import CODE_CANCELLED, TABLE, RunEvent, RunState
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.journal.journal import Journal
 from sessions_app.journal.stop_point import StopPoint
@@ -79,7 +79,7 @@ class RunStates(RuleBasedStateMachine):
         self.patches = ExitStack()
         self.patches.enter_context(patch.multiple(writer, write=self.write, submit=self.submit))
         # A rule, not a timer, decides that a stop is given up.
-        self.patches.enter_context(patch.object(run_task, "STANDS_AFTER", 10_000))
+        self.patches.enter_context(patch.object(run_task, "IDLE_AFTER", 10_000))
 
     # --- stand-ins for the pool, the workflow and the database
 
@@ -90,7 +90,7 @@ class RunStates(RuleBasedStateMachine):
     @asynccontextmanager
     async def open_run(self, *_: object) -> AsyncIterator[Any]:
         execution = SimpleNamespace(position=0, calls=Counter({"": 0}), reads_journal=False)
-        execution.leave = Mock()
+        execution.evict = Mock()
         yield SimpleNamespace(
             execution=execution, interrupt=lambda: True, result_stream=self.code, module="m"
         )
@@ -109,7 +109,7 @@ class RunStates(RuleBasedStateMachine):
                 self.has_met_fault = word == "fault"
                 raise ERRORS[word]()
             text = f"{word}{self.words.qsize()}{len(self.late)}{uuid4()}"
-            if self.run.run.state in THROWN_OUT:
+            if self.run.run.state in CODE_CANCELLED:
                 self.late.add(text)
             yield text
 
@@ -167,16 +167,16 @@ class RunStates(RuleBasedStateMachine):
         if event is Event.BLOCK:
             self.turn(partial(self.run.block, "at its line"))
         else:
-            self.turn(partial(self.run.leave, event))
+            self.turn(partial(self.run.apply, event))
 
     @rule(error=st.sampled_from([Fenced("k", 1, 2), StorageUnavailable(), DataError()]))
     def fail_a_write(self, error: Exception) -> None:
         self.note(Event.REFUSED if isinstance(error, DataError) else Event.FAULT)
-        self.turn(partial(self.run.run.break_off, error))
+        self.turn(partial(self.run.run.apply_error, error))
 
     @rule()
     def give_a_stop_up(self) -> None:
-        self.turn(self.run._stopping._give_up)
+        self.turn(self.run._stopping._abort_clean_up)
 
     @precondition(lambda self: not (self.steps or self.is_over))
     @rule()
@@ -256,7 +256,7 @@ class RunStates(RuleBasedStateMachine):
     @invariant()
     def a_run_of_a_process_that_stops_leaves_when_no_step_is_under_way(self) -> None:
         if Event.DRAIN in self.events and not self.steps and not self.is_over:
-            assert self.run.run.state in THROWN_OUT
+            assert self.run.run.state in CODE_CANCELLED
 
     @invariant()
     def a_blocked_run_stores_no_end_of_its_own(self) -> None:
@@ -273,7 +273,7 @@ class RunStates(RuleBasedStateMachine):
                 self.a_run_that_left_never_ends_there_as_completed()
                 self.a_stopped_run_is_cancelled_or_goes_on_elsewhere()
                 self.a_run_whose_key_is_lost_fails_for_nothing()
-                self.turn(partial(self.run.leave, Event.LOST))
+                self.turn(partial(self.run.apply, Event.LOST))
                 while self.steps:
                     self.end_a_step()
                 task = self.run.run.task

@@ -134,7 +134,7 @@ async def parent(message: Message, context: Context) -> AsyncGenerator[str, None
                 context.run("t_child", "ask two"),
             )
             yield " ".join(str(getattr(one, "value", one)) for one in outcomes)
-        case ["leave"]:
+        case ["apply"]:
             await context.gather(context.step(fail), context.run("t_child", "ask me"))
         case ["race"]:
             _, child_text = await asyncio.gather(
@@ -281,19 +281,19 @@ async def test_a_stop_of_the_parent_stops_the_child_but_for_that_of_clean_up(
 async def test_a_parent_that_learns_late_of_its_stop_is_still_stopped(
     park_after: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leave, children = RunTask.leave, Run.objects.filter(parent__isnull=False)
+    apply, children = RunTask.apply, Run.objects.filter(parent__isnull=False)
 
     def learn_last(self: RunTask, why: RunEvent) -> None:
         async def once_the_child_is_stopped() -> None:
             await until(children.filter(status=Run.Status.CANCELLED).exists)
-            leave(self, why)
+            apply(self, why)
 
         if why is RunEvent.STOP and self.workflow == "t_parent":
             late.append(asyncio.create_task(once_the_child_is_stopped()))
         else:
-            leave(self, why)
+            apply(self, why)
 
-    monkeypatch.setattr(RunTask, "leave", learn_last)
+    monkeypatch.setattr(RunTask, "apply", learn_last)
     late: list[asyncio.Task[None]] = []
     async with send_to_hosted("ask me", park_after=park_after) as (hosted, run):
         await run.prompts()
@@ -458,7 +458,7 @@ async def test_failures_among_gathered_calls_stand_in_their_places() -> None:
 
 
 async def test_a_failure_among_gathered_calls_waits_for_the_others() -> None:
-    async with send_to_hosted("leave") as (_, run):
+    async with send_to_hosted("apply") as (_, run):
         assert await run.status() == Run.Status.WAITING
         await run.answer("Eve")
         assert await run.status() == Run.Status.FAILED
