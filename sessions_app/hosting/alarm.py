@@ -43,26 +43,26 @@ class AlarmState(Enum):
 
     QUIET = "no look has found a run"
     SUSPECTING = "the last looks have found the same run"
-    CONDEMNED = "that run is suspended, and its code is to end"
+    ABORTING = "that run is suspended, and its code is to end"
 
 
 class Alarm:
     """The alarm clock over an event loop, and the handler of its signal.
 
-    The states go from `QUIET` over `SUSPECTING` to `CONDEMNED`, and back to `QUIET` when the loop
-    responds. The event `turned` is set once the loop has responded to the watchdog's last request.
+    The states go from `QUIET` over `SUSPECTING` to `ABORTING`, and back to `QUIET` when the loop
+    responds. The event `responded` is set once the loop has responded to the watchdog's last request.
     """
 
-    def __init__(self, hosts: HostRegistry, limit: float, turned: threading.Event) -> None:
+    def __init__(self, hosts: HostRegistry, limit: float, responded: threading.Event) -> None:
         self._hosts = hosts
         self._limit = limit
-        self._turned = turned
+        self._responded = responded
         self._state = AlarmState.QUIET
         self._run: RunTask | None = None
         # Number of consecutive checks that found `_run` executing.
-        self._looks = 0
+        self._consecutive_finds = 0
         # True if the handler was called since the loop last responded.
-        self._is_heard = False
+        self._is_handled = False
         # True while the watchdog waits for the handler to find the run that slows the loop.
         self._is_asked = False
         self._slow: SlowRun | None = None
@@ -85,9 +85,9 @@ class Alarm:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
-    def put_off(self) -> None:
+    def postpone(self) -> None:
         """Postpone the alarm, because the loop has responded."""
-        self._state, self._run, self._is_heard = AlarmState.QUIET, None, False
+        self._state, self._run, self._is_handled = AlarmState.QUIET, None, False
         if self._is_installed:
             first = max(self._limit - (LOOKS - 1) * LOOK_EVERY, LOOK_EVERY)
             signal.setitimer(signal.ITIMER_REAL, first, LOOK_EVERY)
@@ -109,30 +109,30 @@ class Alarm:
         slow, self._slow = self._slow, None
         return slow
 
-    def condemn_unheard(self) -> None:
+    def suspend_unhandled(self) -> None:
         """Suspend the executing run if its code prevents Python from handling SIGALRM.
 
         A watchdog thread calls this.
         """
-        if not self._is_heard and self._state is AlarmState.QUIET:
-            self._condemn(self._current(), frame_of(self._thread))
+        if not self._is_handled and self._state is AlarmState.QUIET:
+            self._abort_run(self._current(), frame_of(self._thread))
 
     def _handle(self, _: int, frame: FrameType | None) -> None:
         if self._is_asked:
             self._find_slow_run(frame)
             return
-        self._is_heard = True
+        self._is_handled = True
         run = self._current()
-        if run is None or self._turned.is_set():
+        if run is None or self._responded.is_set():
             if self._state is AlarmState.SUSPECTING:
                 self._state, self._run = AlarmState.QUIET, None
             return
         if run is not self._run:
-            self._state, self._run, self._looks = AlarmState.SUSPECTING, run, 0
-        self._looks += 1
-        if self._state is AlarmState.SUSPECTING and self._looks == LOOKS:
-            self._condemn(run, frame)
-        if self._state is AlarmState.CONDEMNED:
+            self._state, self._run, self._consecutive_finds = AlarmState.SUSPECTING, run, 0
+        self._consecutive_finds += 1
+        if self._state is AlarmState.SUSPECTING and self._consecutive_finds == LOOKS:
+            self._abort_run(run, frame)
+        if self._state is AlarmState.ABORTING:
             raise BlockedLoop
 
     def _find_slow_run(self, frame: FrameType | None) -> None:
@@ -141,9 +141,9 @@ class Alarm:
         if run is not None and frame is not None:
             self._slow = (run, *lines_of(frame, run.module))
 
-    def _condemn(self, run: RunTask | None, frame: FrameType | None) -> None:
+    def _abort_run(self, run: RunTask | None, frame: FrameType | None) -> None:
         if run is not None:
-            self._state, self._run = AlarmState.CONDEMNED, run
+            self._state, self._run = AlarmState.ABORTING, run
             run.block("".join(traceback.format_stack(frame)))
 
     def _current(self) -> RunTask | None:

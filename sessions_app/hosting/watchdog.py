@@ -37,8 +37,8 @@ QUIET_LOOK = 10.0
 class LoopState(Enum):
     """The state of the event loop that the watchdog finds at a check."""
 
-    TURNED = "it has turned since it was asked to"
-    RESTS = "it waited for something to happen at the last glance, and was not asked"
+    RESPONDED = "it has turned since it was asked to"
+    IDLE = "it waited for something to happen at the last glance, and was not asked"
     BUSY = "it has not turned since it was asked to"
 
 
@@ -50,16 +50,16 @@ class QuietRuns:
         # For each working run, the number of its calls at the last search, and the monotonic time
         # since which this number has not changed.
         self._working: dict[RunTask, tuple[int, float]] = {}
-        self._next_look = 0.0
+        self._next_search = 0.0
 
-    def plan_look(self) -> bool:
+    def plan_search(self) -> bool:
         """Return whether a search is due, and plan the next; call in the watchdog's thread."""
-        if time.monotonic() < self._next_look:
+        if time.monotonic() < self._next_search:
             return False
-        self._next_look = time.monotonic() + QUIET_LOOK
+        self._next_search = time.monotonic() + QUIET_LOOK
         return True
 
-    def look(self) -> None:
+    def search(self) -> None:
         """Search the hosts' runs for quiet runs; call in the event loop of the hosts."""
         now = time.monotonic()
         before, self._working = self._working, {}
@@ -86,12 +86,12 @@ class Watchdog:
 
     def __init__(self, hosts: HostRegistry) -> None:
         self._limit = RuntimeSettings.load().MAX_BLOCKING
-        self._turned = threading.Event()
-        self._alarm = Alarm(hosts, self._limit, self._turned)
+        self._responded = threading.Event()
+        self._alarm = Alarm(hosts, self._limit, self._responded)
         self._quiet_runs = QuietRuns(hosts)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._rested = False
+        self._was_idle = False
 
     def start(self) -> None:
         """Begin to watch, unless `MAX_BLOCKING` is 0."""
@@ -111,39 +111,39 @@ class Watchdog:
 
     @vital()
     def _watch(self) -> None:
-        busy_glances, since = 0, time.monotonic()
-        self._ask_to_turn()
+        busy_checks, since = 0, time.monotonic()
+        self._request_response()
         while not self._over.wait(GLANCE_EVERY):
-            if self._quiet_runs.plan_look():
+            if self._quiet_runs.plan_search():
                 with suppress(RuntimeError):  # skip the search: the loop is closed
-                    self._loop.call_soon_threadsafe(self._quiet_runs.look)
+                    self._loop.call_soon_threadsafe(self._quiet_runs.search)
             if self._state() is not LoopState.BUSY:
-                if busy_glances >= SLOW_CHECKS:
+                if busy_checks >= SLOW_CHECKS:
                     self._log_slow_run(time.monotonic() - since)
-                busy_glances, since = 0, time.monotonic()
-                self._ask_to_turn()
+                busy_checks, since = 0, time.monotonic()
+                self._request_response()
                 continue
-            busy_glances += 1
-            if busy_glances == SLOW_CHECKS:
+            busy_checks += 1
+            if busy_checks == SLOW_CHECKS:
                 self._alarm.ask_for_slow_run()
-            if busy_glances * GLANCE_EVERY > self._limit + 1:
-                self._alarm.condemn_unheard()
+            if busy_checks * GLANCE_EVERY > self._limit + 1:
+                self._alarm.suspend_unhandled()
 
     def _state(self) -> LoopState:
-        if self._turned.is_set():
-            return LoopState.TURNED
-        return LoopState.RESTS if self._rested else LoopState.BUSY
+        if self._responded.is_set():
+            return LoopState.RESPONDED
+        return LoopState.IDLE if self._was_idle else LoopState.BUSY
 
-    def _ask_to_turn(self) -> None:
+    def _request_response(self) -> None:
         """Postpone the alarm, and ask the loop to respond, unless it waits for events anyway."""
-        self._turned.clear()
-        self._alarm.put_off()
+        self._responded.clear()
+        self._alarm.postpone()
         frame = frame_of(self._watched)
-        self._rested = frame is not None and frame.f_code.co_filename == selectors.__file__
-        if self._rested:
+        self._was_idle = frame is not None and frame.f_code.co_filename == selectors.__file__
+        if self._was_idle:
             return
         try:
-            self._loop.call_soon_threadsafe(self._turned.set)
+            self._loop.call_soon_threadsafe(self._responded.set)
         except RuntimeError:  # end the watch: the loop is closed
             self._over.set()
 
