@@ -17,7 +17,7 @@ from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 from django.core.exceptions import ImproperlyConfigured
 
 from sessions_app.lifecycle import startup
-from sessions_app.lifecycle.start_checks import check_start, release_postgresql
+from sessions_app.lifecycle.start_checks import check_start, unlock_postgresql
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ async def _start() -> None:
 
 async def _end() -> None:
     await startup.stop()
-    await asyncio.to_thread(release_postgresql)
+    await asyncio.to_thread(unlock_postgresql)
 
 
 async def _start_or_exit() -> None:

@@ -18,14 +18,14 @@ from sessions_app.settings import RuntimeSettings
 
 log = Log(__name__)
 
-_claims: dict[Path, FileLock] = {}
+_database_locks: dict[Path, FileLock] = {}
 # Connections that hold PostgreSQL's advisory lock, and stay open until the runtime has stopped.
-_postgresql_claims: list[BaseDatabaseWrapper] = []
+_postgresql_locks: list[BaseDatabaseWrapper] = []
 # Number of the advisory lock, which other applications are unlikely to use.
-CLAIM = 0x4849544C
+LOCK_NUMBER = 0x4849544C
 # Settings by which PostgreSQL does not end the idle connection with the lock, and notices within
 # half a minute that the machine of the process is gone.
-CLAIM_SETTINGS = (
+LOCK_SETTINGS = (
     "SET idle_session_timeout = 0; SET tcp_keepalives_idle = 10;"
     " SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 )
@@ -44,9 +44,9 @@ def check_start() -> None:
     with usable_database():
         if not RuntimeSettings.load().cluster:
             if connection.vendor == "postgresql":
-                claim_postgresql()
+                lock_postgresql()
             else:
-                claim_database(Path(connection.settings_dict["NAME"]).resolve())
+                lock_database(Path(connection.settings_dict["NAME"]).resolve())
     try:
         for finding in examine(START_CHECKS):
             if finding.level < ERROR:
@@ -69,7 +69,7 @@ def usable_database() -> Iterator[None]:
         raise ImproperlyConfigured(in_words(unusable(error))) from None
 
 
-def claim_database(path: Path) -> None:
+def lock_database(path: Path) -> None:
     """Lock the SQLite file until this process ends, so that no other process hosts its runs.
 
     The operating system releases the lock even if the process is killed.
@@ -77,7 +77,7 @@ def claim_database(path: Path) -> None:
     if not path.is_file():  # nothing to lock: the database is in memory, or not created yet
         return
     # `thread_local=False`: the lock belongs to the process, not to the acquiring thread.
-    lock = _claims.setdefault(path, FileLock(f"{path}.lock", thread_local=False))
+    lock = _database_locks.setdefault(path, FileLock(f"{path}.lock", thread_local=False))
     try:
         if not lock.is_locked:
             lock.acquire(blocking=False)
@@ -85,32 +85,32 @@ def claim_database(path: Path) -> None:
         raise _another(path) from None
 
 
-def claim_postgresql() -> None:
+def lock_postgresql() -> None:
     """Lock the PostgreSQL database for this process, so that no other process hosts its runs.
 
     The server releases the lock when the connection ends, even if the process is killed. The lock
     only protects the start: after a restart of PostgreSQL it is not acquired again.
     """
-    if _postgresql_claims:
+    if _postgresql_locks:
         return
     link = connection.copy()
     link.inc_thread_sharing()  # allow another thread to close the connection
     link.settings_dict["AUTOCOMMIT"] = True
     link.settings_dict["OPTIONS"].pop("pool", None)  # use no pool for this connection
     with link.cursor() as cursor:
-        cursor.execute(CLAIM_SETTINGS)
-        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))", [CLAIM])
-        [is_claimed] = cursor.fetchone()
-    if not is_claimed:
+        cursor.execute(LOCK_SETTINGS)
+        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))", [LOCK_NUMBER])
+        [is_locked] = cursor.fetchone()
+    if not is_locked:
         link.close()
         raise _another(connection.settings_dict["NAME"])
-    _postgresql_claims.append(link)
+    _postgresql_locks.append(link)
 
 
-def release_postgresql() -> None:
+def unlock_postgresql() -> None:
     """Release the lock on the database, once the runtime has stopped. Blocks."""
-    while _postgresql_claims:
-        _postgresql_claims.pop().close()
+    while _postgresql_locks:
+        _postgresql_locks.pop().close()
 
 
 def _another(database: object) -> ImproperlyConfigured:

@@ -17,12 +17,12 @@ def test_a_second_process_is_refused_until_the_first_has_ended(
 ) -> None:
     first: list[BaseDatabaseWrapper] = []
     second: list[BaseDatabaseWrapper] = []
-    monkeypatch.setattr(start_checks, "_postgresql_claims", first)
-    start_checks.claim_postgresql()
-    start_checks.claim_postgresql()  # of the same process
-    monkeypatch.setattr(start_checks, "_postgresql_claims", second)
+    monkeypatch.setattr(start_checks, "_postgresql_locks", first)
+    start_checks.lock_postgresql()
+    start_checks.lock_postgresql()  # of the same process
+    monkeypatch.setattr(start_checks, "_postgresql_locks", second)
     with pytest.raises(ImproperlyConfigured, match="two would run everything twice"):
-        start_checks.claim_postgresql()
+        start_checks.lock_postgresql()
     first.pop().close()
-    start_checks.claim_postgresql()
+    start_checks.lock_postgresql()
     second.pop().close()

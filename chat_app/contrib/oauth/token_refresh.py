@@ -45,7 +45,7 @@ async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
             await _delete(unchanged)
             return None
         is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
-        if await _claim(unchanged.filter(is_free), now + REFRESH_LEASE):
+        if await _lease_grant(unchanged.filter(is_free), now + REFRESH_LEASE):
             new_tokens = await _to_its_end(_refresh(row, tokens, now + REFRESH_LEASE))
             if new_tokens is not None:  # accept any lifetime: the provider issues no longer ones
                 return new_tokens
@@ -66,7 +66,7 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
 
     Return None if the consent was revoked or replaced; delete a grant with an ended consent.
     """
-    claimed = OAuthGrant.objects.filter(pk=row.pk, refreshing_until=until)
+    leased = OAuthGrant.objects.filter(pk=row.pk, refreshing_until=until)
     try:
         async with open_client(row.provider) as client:
             new_tokens = await client.refresh(tokens)
@@ -75,7 +75,7 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
                 "expires_at": new_tokens.expires_at,
                 "refreshing_until": None,
             }
-            if await writer.write(lambda tx: claimed.update(**columns)):
+            if await writer.write(lambda tx: leased.update(**columns)):
                 return new_tokens
             # Revoke the new tokens only if the person has no grant left. Many providers revoke the
             # whole consent with a token, and a newer grant may rest on the same consent.
@@ -83,9 +83,9 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
                 await client.revoke(new_tokens)
     except BaseException as error:
         if isinstance(error, ProviderRefused) and error.code == INVALID_GRANT:
-            await _delete(claimed)
+            await _delete(leased)
             return None
-        await writer.write(lambda tx: claimed.update(refreshing_until=None))
+        await writer.write(lambda tx: leased.update(refreshing_until=None))
         raise
     return None
 
@@ -100,7 +100,7 @@ async def _to_its_end(work: Coroutine[Any, Any, Tokens | None]) -> Tokens | None
         raise
 
 
-async def _claim(rows: "QuerySet[OAuthGrant]", until: datetime) -> bool:
+async def _lease_grant(rows: "QuerySet[OAuthGrant]", until: datetime) -> bool:
     return bool(await writer.write(lambda tx: rows.update(refreshing_until=until)))
 
 

@@ -148,7 +148,7 @@ def test_runs_whose_workflow_is_gone_are_named_with_their_number() -> None:
 
 @pytest.mark.usefixtures("_runs_without_code")
 def test_a_start_says_which_runs_have_no_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start_checks, "claim_database", lambda path: None)
+    monkeypatch.setattr(start_checks, "lock_database", lambda path: None)
     with structlog.testing.capture_logs() as logs:
         start_checks.check_start()
     lines = [line for line in logs if line["event"] == "workflows.unusable"]

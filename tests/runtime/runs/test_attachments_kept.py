@@ -83,7 +83,7 @@ async def test_unsent_files_expire_after_a_day(folder: Path) -> None:
         young = await kept(hosting.user, "young")
         mine = Attachment.objects.filter(pk=old.pk)
         await reads.read(lambda: mine.update(created_at=DAYS_AGO))
-        claimed = await writer.write(attachments._claim)
+        claimed = await writer.write(attachments._lock_unwanted)
         assert claimed == [(old.pk, old.path)]
         with pytest.raises(Invalid, match="no longer available"):
             await hosting.submit("files", files=(str(old.pk),))
