@@ -77,7 +77,7 @@ async def follow(
             raise Failure(503, "unknown_error", RESTART_TEXT, reason="restarting") from None
         raise Failure(401, "user_auth_error", "You are not signed in any more.") from None
     finally:
-        slot.leave()
+        slot.release()
         await sweeper.remove(reader)
 
 

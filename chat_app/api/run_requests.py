@@ -15,7 +15,7 @@ from chat_app.api.run_selectors import NO_EVENT, ExecutionRecord, read_execution
 from chat_app.api.schemas import RunHeaders, StreamHeaders
 from chat_app.identity import Identity, metadata
 from chat_app.identity.request_facts import address_of
-from chat_app.rates import ConnectionSlot, submit, take_stream
+from chat_app.rates import ConnectionSlot, acquire_stream, submit
 from chat_app.settings import ChatSettings
 from chat_app.wire.frames import is_end
 from sessions_app.conversations import messages
@@ -69,7 +69,7 @@ async def begin(
         TooMany: too many requests of that user, or from that address, already wait.
     """
     owner, address = request.auth.person.id, address_of(request)
-    slot = take_stream(user=owner, address=address)
+    slot = acquire_stream(user=owner, address=address)
     message_id = headers.user_message_id or str(uuid4())
     # Derive a new conversation's id from the message id, so that a repetition of the message finds
     # the conversation.

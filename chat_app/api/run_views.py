@@ -204,7 +204,7 @@ async def start(
             async with asyncio.timeout(body.sync_timeout):
                 await outcome(requested_run)
     else:
-        requested_run.slot.leave()
+        requested_run.slot.release()
     owner = request.auth.person.id
     job = await reads.read_for(owner, _job, owner, requested_run.run)
     return Status(202 if job["status"] in ("submitted", "running") else 200, job)

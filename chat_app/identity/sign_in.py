@@ -139,7 +139,7 @@ class _Try(NamedTuple):
 
     def is_of(self, tries: list[tuple[Rate, str]]) -> bool:
         """Return whether this attempt counts under the same rates and keys, and is not finished."""
-        return self.tries == tries and self.reservation.give_back.alive
+        return self.tries == tries and self.reservation.refund.alive
 
 
 # The password attempt under way in this context. An attempt counts as a failure in advance, because

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from chat_app.identity.request_facts import address_of
 from chat_app.page.markdown import work
-from chat_app.rates import take_stream
+from chat_app.rates import acquire_stream
 from sessions_app.errors import TooMany
 from sessions_app.models.people import UserId
 from sessions_app.storage import reads
@@ -44,7 +44,7 @@ def download(
 ) -> HttpResponse | StreamingHttpResponse:
     """Answer with a file, or 429 and a retry time if reader or address has too many streams."""
     try:
-        place = take_stream(user=reader, address=address_of(request))
+        slot = acquire_stream(user=reader, address=address_of(request))
     except TooMany as error:
         return HttpResponse(
             f"{error}\n",
@@ -53,7 +53,7 @@ def download(
             headers={"Retry-After": str(error.seconds)},
         )
     # The response holds the reader's stream slot, so dropping an unread response frees the slot.
-    chunks = yield_response(content, at_end=lambda: place.leave())
+    chunks = yield_response(content, at_end=lambda: slot.release())
     return StreamingHttpResponse(chunks, headers=dict(headers))
 
 

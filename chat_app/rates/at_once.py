@@ -13,10 +13,10 @@ Key = tuple[str, object]
 
 
 class ConnectionSlot:
-    """A slot under a limit on concurrent use, released by `leave` or garbage collection."""
+    """A slot under a limit on concurrent use, released by `release` or garbage collection."""
 
     def __init__(self, keys: tuple[Key, ...]) -> None:
-        self.leave = weakref.finalize(self, _give_back, keys)
+        self.release = weakref.finalize(self, _release, keys)
 
 
 _taken_slots: Counter[Key] = Counter()
@@ -24,7 +24,7 @@ _taken_slots: Counter[Key] = Counter()
 _lock = threading.RLock()
 
 
-def take_stream(*, user: object, address: str) -> ConnectionSlot:
+def acquire_stream(*, user: object, address: str) -> ConnectionSlot:
     """Take a slot for a request that waits for a run, or streams its output.
 
     Raises:
@@ -35,10 +35,10 @@ def take_stream(*, user: object, address: str) -> ConnectionSlot:
         ("user", user): chat.STREAMS_PER_USER,
         ("address", address): chat.STREAMS_PER_ADDRESS,
     }
-    return _take("requests that wait at once", limits)
+    return _acquire("requests that wait at once", limits)
 
 
-def take_socket(*, user: object = "", address: str = "") -> ConnectionSlot:
+def acquire_socket(*, user: object = "", address: str = "") -> ConnectionSlot:
     """Take a slot for a socket of the user, or of a yet unknown user from the address.
 
     Raises:
@@ -49,10 +49,10 @@ def take_socket(*, user: object = "", address: str = "") -> ConnectionSlot:
         ("socket of a user", user): chat.SOCKETS_PER_USER,
         ("socket from", address): chat.SOCKETS_PER_ADDRESS,
     }
-    return _take("sockets at once", limits)
+    return _acquire("sockets at once", limits)
 
 
-def _take(counted_things: str, limits_by_key: dict[Key, int]) -> ConnectionSlot:
+def _acquire(counted_things: str, limits_by_key: dict[Key, int]) -> ConnectionSlot:
     # An unknown user or address has no limit.
     limits = {key: limit for key, limit in limits_by_key.items() if key[1] != ""}
     with _lock:
@@ -62,7 +62,7 @@ def _take(counted_things: str, limits_by_key: dict[Key, int]) -> ConnectionSlot:
     return ConnectionSlot(tuple(limits))
 
 
-def _give_back(keys: tuple[Key, ...]) -> None:
+def _release(keys: tuple[Key, ...]) -> None:
     with _lock:
         for key in keys:
             _taken_slots[key] -= 1

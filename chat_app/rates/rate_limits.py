@@ -116,7 +116,7 @@ class RateLimits:
         self.reserve(*rates, amount=amount).keep()
 
     def reserve(self, *rates: tuple[LimitedRate, object], amount: int = 1) -> "Reservation":
-        """Reserve an amount under all of these rates, or under none, until `keep` or `give_back`.
+        """Reserve an amount under all of these rates, or under none, until `keep` or `refund`.
 
         Raises:
             TooMany: as `take`.
@@ -136,7 +136,7 @@ class RateLimits:
         self._count(buckets)
         _tell(buckets)
 
-    def give_back(self, buckets: list[RateBucket]) -> None:
+    def refund(self, buckets: list[RateBucket]) -> None:
         """Subtract the amounts from these buckets again."""
         with self._lock:
             for rate, key, per, amount in buckets:
@@ -179,17 +179,17 @@ class RateLimits:
 class Reservation:
     """An amount reserved under several rates, which counts from the start.
 
-    An unkept reservation is returned by `give_back`, or when the object is garbage collected.
+    An unkept reservation is returned by `refund`, or when the object is garbage collected.
     """
 
     def __init__(self, limits: RateLimits, buckets: list[RateBucket]) -> None:
         self._buckets = buckets
-        self.give_back = weakref.finalize(self, limits.give_back, buckets)
-        self.give_back.atexit = False
+        self.refund = weakref.finalize(self, limits.refund, buckets)
+        self.refund.atexit = False
 
     def keep(self) -> None:
         """Make the reservation permanent, and report it to the other processes."""
-        if self.give_back.detach() is not None:
+        if self.refund.detach() is not None:
             _tell(self._buckets)
 
 

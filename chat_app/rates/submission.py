@@ -34,10 +34,10 @@ UNFINISHED = """
     ) unfinished
 """
 
-_room_left: dict[UserId, int] = {}
+_slots_left: dict[UserId, int] = {}
 # Number of each user's runs that are being started, and may not be in the database yet.
 _starting_runs: Counter[UserId] = Counter()
-_looks: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
+_count_locks: WeakValueDictionary[UserId, asyncio.Lock] = WeakValueDictionary()
 
 
 async def submit(
@@ -70,7 +70,7 @@ async def submit(
             reservation = rate_limits.reserve(
                 (Rate.CONVERSATIONS_USER, owner), (Rate.CONVERSATIONS_ADDRESS, address)
             )
-            stack.callback(reservation.give_back)
+            stack.callback(reservation.refund)
         except TooMany:
             if not (await look_up())[0]:
                 raise
@@ -94,7 +94,7 @@ async def _another_run(user: UserId) -> AsyncIterator[None]:
         TooMany: the user has too many unfinished runs.
     """
     if limit := ChatSettings.load().RUNS_PER_USER:
-        await _look(user, limit)
+        await _acquire_slot(user, limit)
     _starting_runs[user] += 1
     try:
         yield
@@ -104,23 +104,23 @@ async def _another_run(user: UserId) -> AsyncIterator[None]:
             del _starting_runs[user]
 
 
-async def _look(user: UserId, limit: int) -> None:
-    if len(_room_left) > MAX_REMEMBERED_USERS:
-        _room_left.clear()
-    if _room_left.setdefault(user, min(MESSAGES_PER_COUNT, limit)) <= 0:
+async def _acquire_slot(user: UserId, limit: int) -> None:
+    if len(_slots_left) > MAX_REMEMBERED_USERS:
+        _slots_left.clear()
+    if _slots_left.setdefault(user, min(MESSAGES_PER_COUNT, limit)) <= 0:
         # Count under a lock: otherwise, concurrent requests would each use the free slots of one
         # count.
-        async with _looks.setdefault(user, asyncio.Lock()):
-            if _room_left.get(user, 0) <= 0:
+        async with _count_locks.setdefault(user, asyncio.Lock()):
+            if _slots_left.get(user, 0) <= 0:
                 # Read before the query: a run stored meanwhile counts twice, but is not missed.
                 starting_count = _starting_runs[user]
                 unfinished_count = await reads.read_for(user, count_unfinished, user, limit)
-                _room_left[user] = min(
+                _slots_left[user] = min(
                     MESSAGES_PER_COUNT, limit - unfinished_count - starting_count
                 )
-            if _room_left[user] <= 0:
+            if _slots_left[user] <= 0:
                 raise TooMany(gettext_noop("unfinished runs"), RETRY_SECONDS)
-    _room_left[user] -= 1
+    _slots_left[user] -= 1
 
 
 def count_unfinished(owner: UserId, limit: int) -> int:

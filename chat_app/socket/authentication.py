@@ -21,7 +21,7 @@ from chat_app.identity import (
 )
 from chat_app.identity.prompt_links import prompt_link
 from chat_app.identity.request_facts import address_of, guest_token, request_of
-from chat_app.rates import ConnectionSlot, take_socket
+from chat_app.rates import ConnectionSlot, acquire_socket
 from chat_app.socket.connection import Connection
 from chat_app.wire.client_messages import AuthMessage, ClientMessage, ConsentMode
 from chat_app.wire.parsing import Refusal, parse, refusal_of
@@ -63,7 +63,7 @@ class Authentication:
             CloseSocket: the person has no access, or too many sockets.
         """
         address = address_of(request_of(self._scope))
-        await self._take_slot(partial(take_socket, address=address))
+        await self._acquire_slot(partial(acquire_socket, address=address))
         try:
             found_identity = await identity.identity_of_scope(self._scope)
         except BadCredentials as error:
@@ -122,11 +122,11 @@ class Authentication:
             group = revocation.group_of(self.person.id)
             await self._consumer.channel_layer.group_discard(group, self._consumer.channel_name)
         for slot in self._slots:
-            slot.leave()
+            slot.release()
 
-    async def _take_slot(self, take: Callable[[], ConnectionSlot]) -> None:
+    async def _acquire_slot(self, acquire: Callable[[], ConnectionSlot]) -> None:
         try:
-            self._slots.append(take())
+            self._slots.append(acquire())
         except TooMany as error:
             if refusal := refusal_of(error):
                 await self._connection.refuse(refusal)
@@ -134,7 +134,7 @@ class Authentication:
 
     async def _be(self, new_identity: Identity) -> None:
         await self._check_page(new_identity.person)
-        await self._take_slot(partial(take_socket, user=new_identity.person.id))
+        await self._acquire_slot(partial(acquire_socket, user=new_identity.person.id))
         self.identity, self.person = new_identity, new_identity.person
         self._connection.share.belong_to(new_identity.person.id)
         group = revocation.group_of(new_identity.person.id)

@@ -94,9 +94,9 @@ async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 class Shares:
     """A limit of concurrent work per person: each person has the same fixed number of slots."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._places: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
+    def __init__(self, slots_per_person: int) -> None:
+        self._slots_per_person = slots_per_person
+        self._slots: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self, person: Hashable, begin: Callable[[], Awaitable[T]]) -> T:
         """Begin the work once the person has a free slot, and return the result.
@@ -106,10 +106,10 @@ class Shares:
         # The loop is part of the key: an earlier loop's semaphores may exist, and serve only that
         # loop.
         key = (asyncio.get_running_loop(), person)
-        places = self._places.setdefault(key, asyncio.Semaphore(self._most))
-        await places.acquire()
+        slots = self._slots.setdefault(key, asyncio.Semaphore(self._slots_per_person))
+        await slots.acquire()
         work = asyncio.ensure_future(begin())
-        work.add_done_callback(lambda _: places.release())
+        work.add_done_callback(lambda _: slots.release())
         return await asyncio.shield(work)
 
 

@@ -176,9 +176,9 @@ class _Checkers:
     """The pool of checker processes, started on first use and after a failure."""
 
     def __init__(self) -> None:
-        self._places: LifoQueue[_Child | None] = LifoQueue()
+        self._slots: LifoQueue[_Child | None] = LifoQueue()
         for _number in range(PROCESSES):
-            self._places.put(None)
+            self._slots.put(None)
 
     def check(self, schema: str, value: str | None, patience: Patience) -> Reply:
         """Return the problems of a schema, or of a value by the schema.
@@ -188,7 +188,7 @@ class _Checkers:
             NotChecked: no process is free, or none can be started.
         """
         try:
-            child = self._places.get(timeout=patience.turn)
+            child = self._slots.get(timeout=patience.turn)
         except Empty as error:
             raise NotChecked from error
         seconds = SCHEMA_SECONDS if value is None else VALUE_SECONDS
@@ -200,13 +200,13 @@ class _Checkers:
         except (OSError, EOFError) as error:
             raise NotChecked from error
         finally:
-            self._places.put(kept)
+            self._slots.put(kept)
         return reply
 
     def stop(self) -> None:
         """End the idle processes."""
-        while not self._places.empty():
-            child = self._places.get()
+        while not self._slots.empty():
+            child = self._slots.get()
             if child:
                 child.end()
 

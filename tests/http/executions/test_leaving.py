@@ -17,7 +17,7 @@ from chat_app.api import run_feed
 from chat_app.api.problems import Failure
 from chat_app.feed import sweeper
 from chat_app.identity import Identity
-from chat_app.rates import take_stream
+from chat_app.rates import acquire_stream
 from sessions_app.models import Conversation
 from sessions_app.notify import groups
 from sessions_app.storage.transaction import Transaction
@@ -138,7 +138,7 @@ async def test_events_written_while_a_stream_opens_arrive(
         await log.write("before")
         await witness.until_sequence(1)
         write_after(sweeper._heads, monkeypatch, log, witness)
-        slot = take_stream(user=log.user.pk, address="")
+        slot = acquire_stream(user=log.user.pk, address="")
         stream = run_feed.follow(Identity.of(log.user), log.run, after=1, slot=slot)
         async with asyncio.timeout(10), aclosing(stream):
             followed = await anext(stream)
@@ -154,7 +154,7 @@ async def test_a_stream_ends_as_soon_as_its_user_may_not_be_here(
     set_hitl(settings, SWEEP_SECONDS=30)  # nobody looks by chance
     async with LiveLog() as log:
         last = await log.write("begun")
-        slot = take_stream(user=log.user.pk, address="")
+        slot = acquire_stream(user=log.user.pk, address="")
         stream = run_feed.follow(Identity.of(log.user), log.run, after=last - 1, slot=slot)
         async with asyncio.timeout(10), aclosing(stream):
             assert await anext(stream)

@@ -34,7 +34,7 @@ async def until_refused(subject: str) -> TooMany:
     async with asyncio.timeout(10):
         while True:
             try:
-                rate_limits.reserve((RATE, subject)).give_back()
+                rate_limits.reserve((RATE, subject)).refund()
             except TooMany as error:
                 return error
             await asyncio.sleep(0.01)
