@@ -88,7 +88,7 @@ class ChatConsumer(AsyncConsumer):
 
     async def websocket_disconnect(self, message: Message) -> None:
         """End the socket after the client's earlier messages are handled."""
-        self._connection.leave()
+        self._connection.disconnect()
 
     async def conversation_news(self, message: Message) -> None:
         """Send the events that a channel-layer message has announced for a conversation."""
@@ -172,7 +172,7 @@ class ChatConsumer(AsyncConsumer):
             )
         finally:
             await self._subscriptions.close()
-            await self._authentication.leave()
+            await self._authentication.end()
             self._connection.share.release()
         await self._connection.close(reason)
 

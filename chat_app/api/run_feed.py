@@ -20,7 +20,7 @@ from sessions_app.models.people import UserId
 from sessions_app.notify.groups import LayerMessage, group_name, join_groups
 from sessions_app.notify.news import NEWS
 from sessions_app.storage import reads
-from sessions_app.storage.connections import give_back_thread
+from sessions_app.storage.connections import end_request_thread
 from sessions_app.storage.records import EventRecord
 
 RESTART_TEXT = "The server restarts. Send the same request again, with the ids of the response."
@@ -51,7 +51,7 @@ async def follow(
     Raises:
         Failure: the identity has ended, or the conversation was deleted, or this server stops.
     """
-    await give_back_thread()
+    await end_request_thread()
     feed = _RunFeed(run, identity.person.id)
     reader = _Reader(identity, feed)
     groups = (group_name(feed.conversation), revocation.group_of(identity.person.id))

@@ -53,9 +53,9 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
         # signed in.
         if not is_for_another(request, session.get(SESSION_KEY)):
             was_modified = session.modified
-            is_put_off = BACKGROUND not in request.headers and _put_off(session)
+            is_extended = BACKGROUND not in request.headers and _extend(session)
             is_cookie_late = session.pop(OUTLIVES_COOKIE, False)
-            if (is_put_off or is_cookie_late) and not was_modified:
+            if (is_extended or is_cookie_late) and not was_modified:
                 session.modified = await _store(session)
         return response
 
@@ -81,14 +81,14 @@ async def _store(session: SessionBase) -> bool:
     return True
 
 
-async def put_off(session: SessionBase) -> None:
+async def extend(session: SessionBase) -> None:
     """Extend a socket's session, which is already loaded, after an action of the person."""
-    if LATEST not in session or not _put_off(session):  # no timeouts apply without the middleware
+    if LATEST not in session or not _extend(session):  # no timeouts apply without the middleware
         return
 
     def store(tx: Transaction) -> None:
         fresh = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key)
-        if _put_off(fresh):
+        if _extend(fresh):
             fresh[OUTLIVES_COOKIE] = True
             with suppress(UpdateError):  # ignore a session that ended meanwhile
                 fresh.save()
@@ -96,7 +96,7 @@ async def put_off(session: SessionBase) -> None:
     await writer.write(store)
 
 
-def _put_off(session: SessionBase) -> bool:
+def _extend(session: SessionBase) -> bool:
     """Set a new expiry in a signed-in session's data; return False if the change would be small."""
     chat = ChatSettings.load()
     idle, absolute = chat.SESSION_IDLE_TIMEOUT, chat.SESSION_ABSOLUTE_TIMEOUT

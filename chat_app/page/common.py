@@ -79,7 +79,7 @@ def refuse_another(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse
     ) % {"who": user.get_username()}
     if is_script(request) or PERSON_HEADER in request.headers:
         return JsonResponse({"error": reason}, status=HTTPStatus.CONFLICT)
-    return give_back(request, reason, HTTPStatus.CONFLICT)
+    return show_refused_form(request, reason, HTTPStatus.CONFLICT)
 
 
 def _for_signed_in(view: View) -> View:
@@ -96,12 +96,12 @@ def _for_signed_in(view: View) -> View:
             response: HttpResponse = await guarded_view(request, *args, **names)
             return response
         reason = gettext("You are signed out. Copy what you wrote, sign in, and send it again.")
-        return give_back(request, reason, HTTPStatus.FORBIDDEN, page_url=_page_of(request))
+        return show_refused_form(request, reason, HTTPStatus.FORBIDDEN, page_url=_page_of(request))
 
     return cast(View, wrapped_view)
 
 
-def give_back(
+def show_refused_form(
     request: HttpRequest, reason: str, status: HTTPStatus, *, page_url: str = ""
 ) -> HttpResponse:
     """Show the typed text of a refused form, with the reason; signing in leads to `page_url`."""

@@ -91,7 +91,7 @@ class Authentication:
             raise CloseSocket(4401, "signed out")
         self._authorised_at[type_] = held_at
         if current.session is not None:
-            await session_timeouts.put_off(self._scope["session"])
+            await session_timeouts.extend(self._scope["session"])
 
     async def authenticate(self, message: AuthMessage) -> None:
         """Handle an `auth_message`. A socket that has an identity accepts only the same person's.
@@ -116,7 +116,7 @@ class Authentication:
             await self._be(signed_in)
         await self._connection.send(auth_success(message, signed_in.person))
 
-    async def leave(self) -> None:
+    async def end(self) -> None:
         """Leave the user's group and release the slots, after the end of the socket."""
         if self.identity is not None:
             group = revocation.group_of(self.person.id)

@@ -204,7 +204,7 @@ class Connection:
         if text and is_ping(text):
             asyncio.get_running_loop().call_later(PING_DELAY, self._answer_late, text)
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         """Note that the client is gone, but still handle its queued frames."""
         self.gone.set()
         self._queue(CloseSocket())

@@ -149,7 +149,7 @@ class Subscriptions:
                     await self._tell_lost(conversation_id, after, 0)
                 return None
             if len(self.feeds) >= MAX_FEEDS:
-                await self._make_room()
+                await self._unfollow_oldest()
             # This conversation is new to the client: send all events.
             if conversation_id in self.awaited_names:
                 after = 0
@@ -166,7 +166,7 @@ class Subscriptions:
         kept_cursor = await cursors.look(conversation, user)
         return await reads.read_for(user, is_behind, conversation, kept_cursor)
 
-    async def _make_room(self) -> None:
+    async def _unfollow_oldest(self) -> None:
         """Stop following the least recently used conversation.
 
         An extended client is told, because it may wait for an event of the conversation. A plain

@@ -68,7 +68,7 @@ class Delivery:
         if not any(signal.has_listeners() for signal in SIGNALS.values()):
             return
         if self._alone:
-            await writer.write(_give_back)
+            await writer.write(_make_due_again)
             self._alone = False
         while await send_due():
             pass
@@ -78,7 +78,7 @@ async def send_due() -> bool:
     """Send a batch of due signals, in order for each run; return False if no signal is due."""
     if not await reads.read(_due):
         return False
-    due_signals = await writer.write(_take)
+    due_signals = await writer.write(_acquire_due)
     in_order = sorted(due_signals, key=lambda signal: (signal.run_id, signal.pk))
     by_run = groupby(in_order, lambda signal: signal.run_id)
     await asyncio.gather(*(asyncio.to_thread(_send_all, list(signals)) for _, signals in by_run))
@@ -90,7 +90,7 @@ def _due() -> bool:
     return PendingSignal.objects.filter(due_at__lte=timezone.now()).exists()
 
 
-def _take(tx: Transaction) -> list[PendingSignal]:
+def _acquire_due(tx: Transaction) -> list[PendingSignal]:
     due = PendingSignal.objects.filter(due_at__lte=tx.now).order_by("pk")
     signals = list(due.select_for_update(skip_locked=True)[:SIGNALS_AT_ONCE])
     rows = PendingSignal.objects.filter(pk__in=[signal.pk for signal in signals])
@@ -166,6 +166,6 @@ def _settle(tx: Transaction, signals: list[PendingSignal]) -> None:
             rows.update(due_at=signal.due_at, error="", attempts=0)
 
 
-def _give_back(tx: Transaction) -> None:
+def _make_due_again(tx: Transaction) -> None:
     taken = PendingSignal.objects.filter(attempts__gt=0, due_at__isnull=False)
     taken.update(due_at=tx.now)

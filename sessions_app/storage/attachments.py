@@ -83,7 +83,7 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
         path = await asyncio.to_thread(storages["default"].save, row.path, file)
     except Exception as error:  # storage backends raise exceptions of any class
         log.exception("attachment.not_written", attachment=str(id_))
-        await writer.write(lambda tx: _give_up(tx, row))
+        await writer.write(lambda tx: _mark_unwritten(tx, row))
         raise StorageUnavailable(_("The file could not be stored. Send it again.")) from error
     await writer.write(lambda tx: _complete(tx, row, path))
     return row
@@ -288,7 +288,7 @@ def _complete(tx: Transaction, row: Attachment, path: str) -> None:
     Attachment.objects.filter(pk=row.pk).update(is_stored=True, path=path)
 
 
-def _give_up(tx: Transaction, row: Attachment) -> None:
+def _mark_unwritten(tx: Transaction, row: Attachment) -> None:
     """Mark the row of a file that could not be written; the next clean-up deletes both."""
     Attachment.objects.filter(pk=row.pk).update(taken_at=tx.now)
 

@@ -37,7 +37,7 @@ def connect_to_write() -> None:
         database().prepare_to_write(connection)
 
 
-async def give_back_thread() -> None:
+async def end_request_thread() -> None:
     """End the thread of the current request, with its database connection.
 
     Django keeps one thread per request, which would stand idle until the response is complete. A
@@ -53,7 +53,7 @@ async def yield_response(
     content: AsyncIterator[bytes], at_end: Callable[[], object] = bool
 ) -> AsyncIterator[bytes]:
     """Yield the content of a response, without keeping the thread of the request idle meanwhile."""
-    await give_back_thread()
+    await end_request_thread()
     async for piece in content:
         yield piece
     at_end()

@@ -49,17 +49,17 @@ def _read(function: Callable[[], T]) -> T:
     try:
         return function()
     except Error as error:
-        _give_up_broken()
+        _close_broken()
         is_lost = was_connected and connection.connection is None
         if not (is_lost and is_fault(error)):
             raise
         # The database was restarted since this thread's last read: retry with a new connection.
         return function()
     finally:
-        _give_up_broken()
+        _close_broken()
 
 
-def _give_up_broken() -> None:
+def _close_broken() -> None:
     # Close only a broken connection: opening one costs more than most reads. In autocommit mode
     # nothing is held open between two reads.
     if connection.errors_occurred:

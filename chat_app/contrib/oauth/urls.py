@@ -6,6 +6,6 @@ from chat_app.contrib.oauth import views
 
 urlpatterns = [
     path("settings/accounts/", views.accounts, name="accounts"),
-    path("oauth/<uuid:run>/<slug:nonce>/", views.leave, name="consent"),
+    path("oauth/<uuid:run>/<slug:nonce>/", views.redirect_to_provider, name="consent"),
     path("oauth/<slug:provider>/", views.come_back, name="consent_callback"),
 ]

@@ -81,7 +81,7 @@ WITHOUT_AGAIN = (ConsentOutcome.CONNECTED, ConsentOutcome.CLOSED, ConsentOutcome
 
 
 @personal("GET")
-async def leave(request: HttpRequest, run: UUID, nonce: str) -> HttpResponse:
+async def redirect_to_provider(request: HttpRequest, run: UUID, nonce: str) -> HttpResponse:
     """Redirect a person to the provider of a prompt for consent."""
     person = await person_of(request)
     with or_404():

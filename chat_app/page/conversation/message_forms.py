@@ -203,7 +203,7 @@ def page_answer_of(incoming_answer: IncomingAnswer) -> PageAnswer:
 
 def refuse_unanswerable(request: HttpRequest) -> HttpResponse:
     """Answer 404 with the typed text: this person may not answer the question now."""
-    return common.give_back(request, str(NOT_WAITING), HTTPStatus.NOT_FOUND)
+    return common.show_refused_form(request, str(NOT_WAITING), HTTPStatus.NOT_FOUND)
 
 
 # Maximum characters of a refused answer that are shown again; no prompt accepts a longer answer.

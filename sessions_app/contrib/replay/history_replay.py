@@ -189,7 +189,7 @@ class ReplayBackend(RecordedBackend):
         self.differences: list[str] = []
         # `calls`: number of calls so far. `stands`: True if one of these calls waits for ever.
         self.calls = 0
-        self.stands = False
+        self.is_blocked = False
 
     def next_call(self, call: Call) -> None:
         """Raise CancelledError at the call where the recorded run was stopped."""
@@ -212,7 +212,7 @@ class ReplayBackend(RecordedBackend):
     @asynccontextmanager
     async def working(self, call: Call) -> AsyncIterator[None]:
         """Wait for ever: a replay executes no step."""
-        await self._stand()
+        await self._wait_forever()
         yield
 
     async def transact(self, call: Call, work: Callable[[], Attempted]) -> Attempted:
@@ -231,34 +231,34 @@ class ReplayBackend(RecordedBackend):
             if entry.finished:
                 responses.append(replace(recorded_response(entry), prompt=prompt))
         if len(responses) < len(outgoing_prompts):
-            await self._stand()
+            await self._wait_forever()
         return responses
 
     async def history(self, call: Call, limit: int) -> list[PastMessage]:
         """Return the earlier messages that the recorded call returned."""
         if self.recall(call) is None:
-            await self._stand()
+            await self._wait_forever()
         past = self._history.past[call.position]
         return past[-limit:] if limit else []
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Wait for ever: no data arrive that are not recorded."""
-        await self._stand()
+        await self._wait_forever()
         raise AssertionError("it stands for ever")
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Wait for ever: a child run without a recorded end never ends."""
-        await self._stand()
+        await self._wait_forever()
         raise AssertionError("it stands for ever")
 
     async def sleep(self, call: Call, until: datetime) -> None:
         """Return if the sleep was over when the history was recorded; else wait for ever."""
         if self._journal.recall(call) is None or until > self._history.recorded_at:
-            await self._stand()
+            await self._wait_forever()
 
-    async def _stand(self) -> None:
+    async def _wait_forever(self) -> None:
         """Wait for ever, on a future that nothing sets."""
-        self.stands = True
+        self.is_blocked = True
         await asyncio.get_running_loop().create_future()
 
     def _note(self, entry: JournalRecord, mismatch: str) -> None:
@@ -287,7 +287,7 @@ async def _execute(history: RunHistory, pool: WorkflowPool, backend: ReplayBacke
 
         task = asyncio.create_task(execute())
         try:
-            await _until_it_stands(task, backend)
+            await _wait_until_blocked(task, backend)
             calls, is_over = dict(runner.execution.calls), task.done()
         finally:
             runner.execution.end()
@@ -304,21 +304,21 @@ async def _execute(history: RunHistory, pool: WorkflowPool, backend: ReplayBacke
             raise error
 
 
-async def _until_it_stands(task: "asyncio.Task[None]", backend: ReplayBackend) -> None:
+async def _wait_until_blocked(task: "asyncio.Task[None]", backend: ReplayBackend) -> None:
     """Wait until the replay has ended, or makes no more calls.
 
     Raises:
         NotReplayable: the workflow waits for something other than calls of its context.
     """
-    until, still_rounds, calls = time.monotonic() + RUN_TIMEOUT, 0, 0
-    while still_rounds < ROUNDS and backend.mismatch is None and not task.done():
+    until, blocked_rounds, calls = time.monotonic() + RUN_TIMEOUT, 0, 0
+    while blocked_rounds < ROUNDS and backend.mismatch is None and not task.done():
         if time.monotonic() > until:
             raise NotReplayable(
                 f"For {RUN_TIMEOUT:.0f} s the workflow has made only calls that are recorded. Put "
                 "what waits for something else into a step."
             )
-        await asyncio.sleep(0 if backend.stands else 0.001)
-        still_rounds = still_rounds + 1 if backend.stands and backend.calls == calls else 0
+        await asyncio.sleep(0 if backend.is_blocked else 0.001)
+        blocked_rounds = blocked_rounds + 1 if backend.is_blocked and backend.calls == calls else 0
         calls = backend.calls
 
 

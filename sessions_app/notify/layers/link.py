@@ -125,7 +125,7 @@ class RedisLink:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        await self._shut()
+        await self._close_connections()
 
     async def join(self, group: str) -> None:
         """Listen to the group; later, if the link is down or the call is interrupted."""
@@ -152,9 +152,9 @@ class RedisLink:
         except TimeoutError as error:
             # A much later timeout means that this process itself was frozen.
             if self.loop.time() < deadline + STALL_SECONDS:
-                self._lose(error)
+                self._mark_down(error)
         except Exception as error:  # noqa: BLE001 - any error means a lost link
-            self._lose(error)
+            self._mark_down(error)
 
     async def _add(self, group: str) -> None:
         await self._remote.group_add(group, self._channel)
@@ -172,9 +172,9 @@ class RedisLink:
                 await self._open()
                 await self._watch()
             except Exception as error:  # noqa: BLE001 - the link is opened again
-                self._lose(error)
+                self._mark_down(error)
             finally:  # close the link even if the event loop ends without `close`
-                await self._shut()
+                await self._close_connections()
             await asyncio.sleep(RECONNECT_PAUSE)
 
     async def _open(self) -> None:
@@ -195,7 +195,7 @@ class RedisLink:
             log.warning("redis.works_again")
         self._failing = False
 
-    def _lose(self, error: Exception) -> None:
+    def _mark_down(self, error: Exception) -> None:
         self.up = False
         self._lost.set()
         self._tried.set()
@@ -212,7 +212,7 @@ class RedisLink:
             self._watched.append(task)
         while not self._lost.is_set():
             await self._pulse()
-            await self._make_up()
+            await self._finish_interrupted()
             with suppress(TimeoutError):
                 async with asyncio.timeout(PULSE):
                     await self._lost.wait()
@@ -220,7 +220,7 @@ class RedisLink:
             if task.done():
                 task.result()
 
-    async def _shut(self) -> None:
+    async def _close_connections(self) -> None:
         """Close the connections, and only then cancel the tasks.
 
         If the tasks were cancelled first, an abandoned channel would use the connections again.
@@ -246,7 +246,7 @@ class RedisLink:
         self._pulses += 1
         await self.send([(self._name, {})])
 
-    async def _make_up(self) -> None:
+    async def _finish_interrupted(self) -> None:
         """Finish interrupted joins and leaves of groups.
 
         A call is interrupted, for example, if its timeout has passed while this process was frozen.

@@ -207,7 +207,7 @@ class Upload(AnyFile):
         """The stored content, opened now."""
         return self.attachment.open()
 
-    def let_go(self) -> None:
+    def close_if_open(self) -> None:
         """Close the file with the stored content, if it was opened."""
         if "file" in vars(self):
             self.file.close()

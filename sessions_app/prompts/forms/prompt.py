@@ -217,7 +217,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         finally:
             for file in form.files.values():
                 if isinstance(file, Upload):
-                    file.let_go()
+                    file.close_if_open()
         check_storable_values(json_values)
         return {"value": json_values, "types": types, "changed": form.changed_data}
 

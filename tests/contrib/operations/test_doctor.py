@@ -275,9 +275,9 @@ def test_a_nearly_full_disk_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, level: int
 ) -> None:
     size = 1024**2
-    assert isinstance(disk.room(tmp_path, size), Info)
+    assert isinstance(disk.check_free_space(tmp_path, size), Info)
     monkeypatch.setattr(disk, bound, 1024**6)
-    finding = disk.room(tmp_path, size)
+    finding = disk.check_free_space(tmp_path, size)
     assert (finding.level, "a database of 1 MiB" in finding.msg) == (level, True)
 
 

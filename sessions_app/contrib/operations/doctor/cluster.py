@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.core.checks import Error, Info, Warning
 
-from sessions_app.contrib.operations.doctor.disk import in_bytes, room
+from sessions_app.contrib.operations.doctor.disk import check_free_space, in_bytes
 from sessions_app.hosting.dispatch.queue import QUEUE_POOL_SIZE
 from sessions_app.lifecycle import processes
 from sessions_app.lifecycle.cluster_requirements import START_CHECKS, TIMEOUT, TODO
@@ -51,7 +51,7 @@ def _disk() -> Findings:
     [(size,)] = sql.fetch("SELECT pg_database_size(current_database())", ())
     for (directory,) in sql.fetch(DIRECTORY, ()):
         with suppress(OSError):
-            yield room(Path(directory), size)
+            yield check_free_space(Path(directory), size)
             return
     fact = f"the database has {in_bytes(size)}"
     yield Warning(

@@ -16,7 +16,7 @@ FULL = 64 * 1024**2  # minimum free bytes, else an error: a busy day writes as m
 LOW = 1024**3
 # Minimum free share of the database's size: long reads, index rebuilds and table copies need room.
 SHARE = 0.1
-MAKE_ROOM = "Make room, or have old conversations deleted: KEEP_DAYS."
+FREE_SPACE = "Make room, or have old conversations deleted: KEEP_DAYS."
 
 
 def _durability() -> Findings:
@@ -37,7 +37,7 @@ def _disk() -> Findings:
     if kind.startswith(NETWORK):
         yield Error(f"the database is on a network disk ({kind})", "Put it on a local one.")
     size = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
-    yield room(file.parent, size)
+    yield check_free_space(file.parent, size)
 
 
 def kind_of_disk(path: Path) -> str:
@@ -50,7 +50,7 @@ def kind_of_disk(path: Path) -> str:
     return max(mounts, default=(0, ""), key=lambda row: row[0])[1]
 
 
-def room(directory: Path, size: int) -> CheckMessage:
+def check_free_space(directory: Path, size: int) -> CheckMessage:
     """Report the free space on the disk of a directory, for a database of `size` bytes.
 
     Raises:
@@ -59,9 +59,9 @@ def room(directory: Path, size: int) -> CheckMessage:
     free = shutil.disk_usage(directory).free
     fact = f"{in_bytes(free)} free beside a database of {in_bytes(size)}"
     if free < FULL:
-        return Error(f"{fact}: soon no write gets through", MAKE_ROOM)
+        return Error(f"{fact}: soon no write gets through", FREE_SPACE)
     if free < max(LOW, size * SHARE):
-        return Warning(fact, MAKE_ROOM)
+        return Warning(fact, FREE_SPACE)
     return Info(fact)
 
 
