@@ -39,10 +39,10 @@ def load_json(text: str | bytes) -> Any:
     raise ValueError("it is nested too deeply")
 
 
-def is_too_deep(value: object, most: int) -> bool:
-    """Return whether a JSON value has more than `most` levels of lists and objects."""
+def is_too_deep(value: object, max_levels: int) -> bool:
+    """Return whether a JSON value has more than `max_levels` levels of lists and objects."""
     level = [value]
-    for _depth in range(most):
+    for _depth in range(max_levels):
         lists = [
             one.values() if isinstance(one, dict) else one
             for one in level

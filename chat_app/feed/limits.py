@@ -58,11 +58,11 @@ class Bucket:
 class Window:
     """The limit on unacknowledged bytes of a feed; unlimited before the first acknowledgement."""
 
-    __slots__ = ("_full_since", "_most", "_size", "_unacknowledged", "acknowledging")
+    __slots__ = ("_full_since", "_max_bytes", "_size", "_unacknowledged", "acknowledging")
 
-    def __init__(self, most: int = WINDOW_BYTES) -> None:
+    def __init__(self, max_bytes: int = WINDOW_BYTES) -> None:
         self.acknowledging = False
-        self._most = most
+        self._max_bytes = max_bytes
         self._unacknowledged: deque[tuple[int, int]] = deque()
         self._size = 0
         self._full_since: float | None = None
@@ -95,7 +95,7 @@ class Window:
         self._look()
 
     def _look(self) -> None:
-        if len(self._unacknowledged) >= WINDOW_EVENTS or self._size >= self._most:
+        if len(self._unacknowledged) >= WINDOW_EVENTS or self._size >= self._max_bytes:
             if self._full_since is None:
                 self._full_since = time.monotonic()
         else:

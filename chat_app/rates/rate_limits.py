@@ -105,7 +105,7 @@ class RateLimits:
         # Reentrant, because garbage collection may return a reservation while this thread holds the
         # lock.
         self._lock = threading.RLock()
-        self._most = MAX_BUCKETS
+        self._max_buckets = MAX_BUCKETS
 
     def take(self, *rates: tuple[LimitedRate, object], amount: int = 1) -> None:
         """Count an amount under all of these rates, or under none if a rate is exceeded.
@@ -171,9 +171,9 @@ class RateLimits:
         return until_full + amount * per.seconds / per.amount - per.seconds
 
     def _forget(self, now: float) -> None:
-        if len(self._full_at) > self._most:
+        if len(self._full_at) > self._max_buckets:
             self._full_at = {key: at for key, at in self._full_at.items() if at > now}
-            self._most = max(MAX_BUCKETS, 2 * len(self._full_at))
+            self._max_buckets = max(MAX_BUCKETS, 2 * len(self._full_at))
 
 
 class Reservation:

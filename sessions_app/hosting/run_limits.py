@@ -33,6 +33,6 @@ class RunLimits:
             TooLarge: the total exceeds MAX_OUTPUT.
         """
         self._size += len(text)
-        most = self._settings.MAX_OUTPUT
-        if self._size > most:
-            raise TooLarge("The output of the run", f"{most:,} characters", "MAX_OUTPUT")
+        limit = self._settings.MAX_OUTPUT
+        if self._size > limit:
+            raise TooLarge("The output of the run", f"{limit:,} characters", "MAX_OUTPUT")

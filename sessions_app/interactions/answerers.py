@@ -60,16 +60,16 @@ def answerers(
     among: QuerySet[Any] | None = None,
     *,
     matching: Q = ANYBODY,
-    most: int | None = None,
+    limit: int | None = None,
 ) -> set[UserId]:
     """Return the people allowed to answer the prompt now, ignoring claims.
 
     An active person may answer if one of the prompt's names applies, except the owner under the
-    four-eyes rule. Without `among`, only `most` of the users that fulfil `matching` are examined.
+    four-eyes rule. Without `among`, only `limit` of the users that fulfil `matching` are examined.
     """
     candidate_names = _names_of(audience)
     if among is None:
-        people = users().filter(_might(candidate_names) & matching).distinct()[:most]
+        people = users().filter(_might(candidate_names) & matching).distinct()[:limit]
     else:
         people = among
     groups = Q(groups__in=_values(candidate_names, "group"))

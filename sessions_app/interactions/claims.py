@@ -125,8 +125,8 @@ def holder(prompt: InteractionRecord, by: Person) -> UserId | None:
     return None
 
 
-def lost_claims(most: int) -> list[UUID]:
-    """Return up to `most` pending prompts with a claim that is no longer valid."""
+def lost_claims(limit: int) -> list[UUID]:
+    """Return up to `limit` pending prompts with a claim that is no longer valid."""
     prompts = Interaction.objects.select_related("conversation__owner").filter(
         status=Interaction.Status.PENDING, assignee__isnull=False
     )
@@ -135,7 +135,7 @@ def lost_claims(most: int) -> list[UUID]:
         for prompt in prompts
         if prompt.assignee_id and not may_answer(prompt.assignee_id, PromptAudience.of(prompt))
     )
-    return list(islice(lost, most))
+    return list(islice(lost, limit))
 
 
 def release_lost(tx: Transaction, interaction: UUID) -> None:

@@ -58,7 +58,7 @@ def find_delegates(prompt: InteractionRecord, query: str, *, by: UserId) -> list
     if not is_storable(query):
         return []
     named_people = _has_name(query[:MAX_NAME_LENGTH]) & ~guests() & ~Q(pk=by)
-    able = answerers(prompt.audience, matching=named_people, most=MOST_ALIKE)
+    able = answerers(prompt.audience, matching=named_people, limit=MOST_ALIKE)
     voters = Vote.objects.filter(interaction=prompt.id).values("by")
     rows = _find_named(prompt, query, ~Q(pk=by)).exclude(pk__in=voters)
     if len(query.strip()) < MIN_QUERY_LENGTH:
@@ -111,7 +111,7 @@ def _find_named(prompt: InteractionRecord, name: str, condition: Q | None = None
     """Find active people with a matching name that can get the prompt, ordered by user name."""
     condition = _has_name(name[:MAX_NAME_LENGTH]) & ~guests() & (condition or Q())
     if is_closed(prompt):
-        able = answerers(prompt.audience, matching=condition, most=MOST_ASKED)
+        able = answerers(prompt.audience, matching=condition, limit=MOST_ASKED)
         condition &= Q(pk__in=able)
     return active_users().filter(condition).order_by(users().model.USERNAME_FIELD)
 

@@ -37,16 +37,16 @@ T = TypeVar("T", bound=Hashable)
 _left: dict[Hashable, float] = {}
 
 
-def due_interactions(column: str, most: int) -> list[UUID]:
+def due_interactions(column: str, limit: int) -> list[UUID]:
     """Return pending interactions for which the time in `column` has passed, oldest first."""
     is_due = {f"{column}__lte": timezone.now()}
     interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
-    return list(interactions.order_by(column).values_list("id", flat=True)[:most])
+    return list(interactions.order_by(column).values_list("id", flat=True)[:limit])
 
 
-def due_sleeps(most: int) -> list[Run]:
+def due_sleeps(limit: int) -> list[Run]:
     """Return runs whose durable sleep has ended, oldest end first."""
-    return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:most])
+    return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:limit])
 
 
 def expire(tx: Transaction, interaction: UUID) -> None:

@@ -316,15 +316,15 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:
-        if self.min_selected > self.most:
+        if self.min_selected > self.max_selectable:
             raise ValueError(
-                f"min_selected is {self.min_selected}, and at most {self.most} can be selected: "
-                "lower it, raise max_selected, or give more options"
+                f"min_selected is {self.min_selected}, and at most {self.max_selectable} can be "
+                "selected: lower it, raise max_selected, or give more options"
             )
         return self
 
     @property
-    def most(self) -> int:
+    def max_selectable(self) -> int:
         """The largest number of options that can be selected."""
         options = len(self.options)
         return min(self.max_selected or options, options)
@@ -336,7 +336,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     @property
     def how_many(self) -> str:
         """The number of options to choose, in words; empty if any number will do."""
-        least, most, options = self.min_selected, self.most, len(self.options)
+        least, most, options = self.min_selected, self.max_selectable, len(self.options)
         if least == most:
             return ngettext("Choose %(n)d.", "Choose %(n)d.", least) % {"n": least}
         if not least:

@@ -94,13 +94,13 @@ def read(
         events = events.exclude(run_id__in=off)
     if before is not None:
         events = events.filter(sequence__lt=before)
-    most = NEWEST_ROWS if before is None else OLDER_ROWS
+    max_rows = NEWEST_ROWS if before is None else OLDER_ROWS
     row_sizes = list(
         events.exclude(type__in=UNCOUNTED_TYPES)
         .order_by("-sequence")
-        .values_list("first_sequence", Length(Cast("payload", TextField())))[: most + 1]
+        .values_list("first_sequence", Length(Cast("payload", TextField())))[: max_rows + 1]
     )
-    fitting_count = _count_fitting([size for _, size in row_sizes[:most]])
+    fitting_count = _count_fitting([size for _, size in row_sizes[:max_rows]])
     skipped = len(row_sizes) > fitting_count
     start = row_sizes[fitting_count - 1][0] if skipped else after + 1
     events = events.filter(sequence__gte=start)

@@ -128,16 +128,16 @@ class TextSegment(Item):
     def shown(self) -> ShownText:
         """The text as HTML, cut to the length that a page may show."""
         text, known_text = self.text, self.known_text or KnownText(self.first, self.first, 0)
-        most = RuntimeSettings.load().MAX_SHOWN
-        parts = cut(text[:most], known_text.inside)
+        limit = RuntimeSettings.load().MAX_SHOWN
+        parts = cut(text[:limit], known_text.inside)
         ends = accumulate(map(len, parts.above))
         above = [
             render(part, parts.defined, place=self.dom_id, is_coloured=end <= self.coloured_length)
             for part, end in zip(parts.above, ends, strict=True)
         ]
-        last = text[parts.at : most]
-        if len(text) > most:  # show only the beginning of a long text
-            return ShownText(above, [], len(text) - most, self._place(known_text, len(text), ""))
+        last = text[parts.at : limit]
+        if len(text) > limit:  # show only the beginning of a long text
+            return ShownText(above, [], len(text) - limit, self._place(known_text, len(text), ""))
         complete = finish_block(last, parts.inside) if self.held else last
         held = self.held and (len(complete) < len(last) or complete.endswith("\n"))
         part = ""

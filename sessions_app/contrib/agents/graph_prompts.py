@@ -110,9 +110,9 @@ async def ask_interrupts(
     Raises:
         TooLarge: there are more questions than may be asked at once.
     """
-    most = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
-    if sum(map(_number_of_questions, interrupts)) > most:
-        raise TooLarge("What a graph asks at once", f"{most:,} prompts", "MAX_PROMPTS_AT_ONCE")
+    limit = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
+    if sum(map(_number_of_questions, interrupts)) > limit:
+        raise TooLarge("What a graph asks at once", f"{limit:,} prompts", "MAX_PROMPTS_AT_ONCE")
     replies = await context.gather(*(_ask(context, approvals, one) for one in interrupts))
     return {one.id: reply for one, reply in zip(interrupts, replies, strict=True)}
 

@@ -414,10 +414,10 @@ class _Call:
                 ):
                     return words
                 continue
-            asked, most = len(outcome["requests"]), RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
-            if asked > most:
+            asked, limit = len(outcome["requests"]), RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
+            if asked > limit:
                 return (
-                    f"The server asks {asked:,} questions at once, and at most {most:,} can be "
+                    f"The server asks {asked:,} questions at once, and at most {limit:,} can be "
                     "asked. Nobody was asked, and the call was given up."
                 )
             responses = await self._ask(context, described, outcome, answers)

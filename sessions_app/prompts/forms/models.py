@@ -162,12 +162,14 @@ def schema_fields(
     return fields
 
 
-def _field(schema: JsonObject, defs: JsonObject, label: str | None, most: int) -> forms.Field:
+def _field(
+    schema: JsonObject, defs: JsonObject, label: str | None, max_choices: int
+) -> forms.Field:
     alternatives = [_resolve_references(one, defs) for one in _alternatives(schema)]
     kinds = [kind for kind in alternatives if kind.get("type") != "null"] or [{}]
     default = schema.get("default")
     is_optional = len(kinds) < len(alternatives)
-    class_, options = _kind(kinds, most)
+    class_, options = _kind(kinds, max_choices)
     if is_optional and issubclass(class_, forms.CharField | forms.TypedChoiceField):
         options["empty_value"] = None
     # An empty list is accepted by the field, because the model checks the number of items.
@@ -204,18 +206,18 @@ def _resolve_reference(schema: JsonObject, defs: JsonObject) -> JsonObject:
     return {**target, **schema} if isinstance(target, dict) else schema
 
 
-def _kind(kinds: list[JsonObject], most: int) -> tuple[type[forms.Field], JsonObject]:
+def _kind(kinds: list[JsonObject], max_choices: int) -> tuple[type[forms.Field], JsonObject]:
     """Return the form field class for a schema, and its arguments; JSONField if no other fits."""
     kind, names = kinds[0], [schema.get("type") for schema in kinds]
     if names == ["number", "string"]:
         return forms.DecimalField, _limits(forms.DecimalField, kind)
     if len(kinds) > 1:
         return forms.JSONField, {}
-    if choices := _choices(kind, most):
+    if choices := _choices(kind, max_choices):
         return forms.TypedChoiceField, choices
     if names == ["array"]:
         items = kind["items"] if isinstance(kind.get("items"), dict) else {}
-        if choices := _choices(items, most):
+        if choices := _choices(items, max_choices):
             options = {**choices, "widget": forms.CheckboxSelectMultiple}
             return forms.TypedMultipleChoiceField, options
         if items.get("type") == "string" and "format" not in items:
@@ -229,13 +231,13 @@ def _kind(kinds: list[JsonObject], most: int) -> tuple[type[forms.Field], JsonOb
     return forms.JSONField, {}
 
 
-def _choices(kind: JsonObject, most: int) -> JsonObject:
+def _choices(kind: JsonObject, max_choices: int) -> JsonObject:
     """Build the choices for a schema's listed values; empty if there are none, or too many.
 
     A choice is coerced to the value itself, which need not be a text.
     """
     titled = kind.get("oneOf") or kind.get("anyOf") or []
-    if max(len(titled), len(kind.get("enum") or ())) > most:
+    if max(len(titled), len(kind.get("enum") or ())) > max_choices:
         return {}
     if titled and all(isinstance(one, dict) and "const" in one for one in titled):
         labels = {str(one["const"]): str(one.get("title", one["const"])) for one in titled}

@@ -82,7 +82,7 @@ def test_an_amount_counts_as_so_many(subject: str) -> None:
 def test_who_is_limited_is_not_forgotten_for_the_many_others(
     monkeypatch: pytest.MonkeyPatch, subject: str
 ) -> None:
-    monkeypatch.setattr(rate_limits, "_most", 3)
+    monkeypatch.setattr(rate_limits, "_max_buckets", 3)
     for _ in range(3):
         rate_limits.take((RATE, subject))
     for _ in range(3):
