@@ -230,8 +230,8 @@ def sentence(section: type[BaseModel], problem: Any, secrets: frozenset[str]) ->
         return str(reason)
     name = str(problem["loc"][0])
     # For a problem within a secret value, show only the path to it, not the value.
-    place = ".".join(map(str, problem["loc"]))
-    setting = place if name in secrets else f"{name}={problem['input']}"
+    path = ".".join(map(str, problem["loc"]))
+    setting = path if name in secrets else f"{name}={problem['input']}"
     return f"{setting} cannot be used ({reason}). Write {what_to_write(section, name)}."
 
 

@@ -59,7 +59,7 @@ async def follow(
     try:
         async with join_groups(*groups) as reader.receive:
             await feed.acknowledge(after)  # pause the feed from now on if too much is unread
-            await feed.start(FeedStart(after, after, [], place_lost=False))
+            await feed.start(FeedStart(after, after, [], cursor_lost=False))
             await look(reader)
             while True:
                 if feed.deleted:

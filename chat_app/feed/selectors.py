@@ -22,14 +22,14 @@ class FeedStart:
     """The beginning of a feed.
 
     `first_events` are the pending prompts at or before the cursor, which the client gets first;
-    `last` is the log's end. `place_lost`: the client named a position that the log does not have.
+    `last` is the log's end. `cursor_lost`: the client named a position that the log does not have.
     `is_guess`: the client's position is unknown, and the cursor only estimates it.
     """
 
     cursor: int
     last: int
     first_events: list[EventRecord]
-    place_lost: bool
+    cursor_lost: bool
     is_guess: bool = False
 
 
@@ -82,11 +82,11 @@ def read_opening(conversation: UUID, *, after: int | None, kept_cursor: int | No
     or at an earlier one that is still being answered: the client may have missed any output since.
     """
     last = Conversation.objects.values_list("last_sequence", flat=True).get(pk=conversation)
-    place_lost = after is not None and not 0 <= after <= last
-    cursor = None if place_lost else kept_cursor if after is None else after
+    cursor_lost = after is not None and not 0 <= after <= last
+    cursor = None if cursor_lost else kept_cursor if after is None else after
     start = _start_of_newest(conversation, last) if cursor is None else min(cursor, last)
     first_events = pending_prompts(conversation=conversation, sequence__lte=start)
-    return FeedStart(start, last, first_events, place_lost, is_guess=cursor is None)
+    return FeedStart(start, last, first_events, cursor_lost, is_guess=cursor is None)
 
 
 def _start_of_newest(conversation: UUID, last: int) -> int:

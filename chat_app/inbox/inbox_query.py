@@ -17,15 +17,15 @@ from django.db.models.functions import Cast, Coalesce
 from sessions_app.interactions import answerers
 from sessions_app.interactions.answerers import Name, heeds_four_eyes
 from sessions_app.models import Candidate, Interaction, Vote
-from sessions_app.models.interaction import NEVER, PLACE
+from sessions_app.models.interaction import CANDIDATE_ORDER, NEVER
 from sessions_app.models.people import UserId, users
 from sessions_app.prompts import seen_types
 
 # The sort key of inboxes: deadline, time of asking, id. The earliest deadline comes first; prompts
 # without a deadline come last, oldest first.
-Place = tuple[datetime, datetime, UUID]
+SortKey = tuple[datetime, datetime, UUID]
 # Function that returns the sort keys of the first N prompts of one kind of candidate.
-First = Callable[[int], list[Place]]
+First = Callable[[int], list[SortKey]]
 DUE = Coalesce("due_at", "expires_at", NEVER)
 MAX_ROWS_PER_QUERY = 2000  # maximum number of rows in one query
 
@@ -97,8 +97,8 @@ def of_others(user: UserId, conditions: Sequence[Q] = ()) -> list[First]:
 
 def first(ways: Iterable[First], count: int) -> list[UUID]:
     """Return the first `count` prompts that all these functions read, each prompt once."""
-    places = [place for way in ways for place in way(count)]
-    return list(dict.fromkeys(prompt for *_, prompt in sorted(places)))[:count]
+    sort_keys = [key for way in ways for key in way(count)]
+    return list(dict.fromkeys(prompt for *_, prompt in sorted(sort_keys)))[:count]
 
 
 def answered_prompts(user: UserId, count: int) -> list[UUID]:
@@ -128,27 +128,31 @@ def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
     Sort keys are read first, and prompts in a second query: in a join, a wrong row estimate makes
     the database scan all prompts.
     """
-    places = Candidate.objects.filter(pending=True, **by).order_by(*PLACE).values_list(*PLACE)
+    sort_keys = (
+        Candidate.objects.filter(pending=True, **by)
+        .order_by(*CANDIDATE_ORDER)
+        .values_list(*CANDIDATE_ORDER)
+    )
 
-    def walk(count: int) -> list[Place]:
-        shown_places: dict[Place, None] = {}
+    def walk(count: int) -> list[SortKey]:
+        shown_keys: dict[SortKey, None] = {}
         start, step = 0, count
         while True:
-            page: list[Place] = list(places[start : start + step])
+            page: list[SortKey] = list(sort_keys[start : start + step])
             shown_prompts = set(
-                prompts.filter(pk__in=[place[2] for place in page]).values_list("pk", flat=True)
+                prompts.filter(pk__in=[key[2] for key in page]).values_list("pk", flat=True)
             )
-            shown_places |= dict.fromkeys(place for place in page if place[2] in shown_prompts)
-            if len(page) < step or len(shown_places) >= count:
-                return list(shown_places)[:count]
+            shown_keys |= dict.fromkeys(key for key in page if key[2] in shown_prompts)
+            if len(page) < step or len(shown_keys) >= count:
+                return list(shown_keys)[:count]
             start, step = start + step, min(2 * step, MAX_ROWS_PER_QUERY)
 
     return walk
 
 
 def _list_prompts(prompts: QuerySet[Interaction]) -> First:
-    places = prompts.order_by(DUE, "created_at", "pk").values_list(DUE, "created_at", "pk")
-    return lambda count: list(places[:count])
+    sort_keys = prompts.order_by(DUE, "created_at", "pk").values_list(DUE, "created_at", "pk")
+    return lambda count: list(sort_keys[:count])
 
 
 def asks() -> Q:

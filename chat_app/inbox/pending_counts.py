@@ -22,7 +22,7 @@ from chat_app.inbox import inbox_query
 from sessions_app.interactions.answerers import Name
 from sessions_app.logs import Log
 from sessions_app.models import Candidate, Conversation, Interaction, Vote
-from sessions_app.models.interaction import PLACE
+from sessions_app.models.interaction import CANDIDATE_ORDER
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import listen
 from sessions_app.notify.news import PROMPTS
@@ -183,7 +183,7 @@ class _Prompts:
         rows = list(_rows(kind, values)[: limit + 1])
         if len(rows) <= limit:
             return rows
-        order = (inbox_query.DUE, "created_at", "pk") if kind == "own" else PLACE
+        order = (inbox_query.DUE, "created_at", "pk") if kind == "own" else CANDIDATE_ORDER
         rows = []
         for value in values:
             rows_of_value = list(_rows(kind, [value]).order_by(*order)[:FIRST_ROWS])

@@ -64,8 +64,8 @@ def with_trace(frames: list[Frame], trace: Frame) -> list[Frame]:
 
     The client adds the trace to its last message, which must be the answer by then.
     """
-    place = 0 if is_end(frames[0]) else 1
-    return [*frames[:place], trace, *frames[place:]]
+    index = 0 if is_end(frames[0]) else 1
+    return [*frames[:index], trace, *frames[index:]]
 
 
 def taken_away_note(prompt: EventRecord, to: Iterable[str]) -> EventRecord:

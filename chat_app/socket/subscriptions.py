@@ -208,7 +208,7 @@ class Subscriptions:
         except Exception:
             await self._unfollow(conversation)
             raise
-        if opening.place_lost and after is not None:
+        if opening.cursor_lost and after is not None:
             await self._tell_lost(conversation_id, after, opening.last)
         await feed.start(opening)
         return feed

@@ -49,8 +49,8 @@ def has_turn() -> tuple[str, list[str]]:
     one_by_one = [
         offer.workflow.name for offer in registry.offered_workflows() if offer.policy != "parallel"
     ]
-    places = ", ".join(["%s"] * len(one_by_one)) or "''"
-    return HAS_TURN.format(one_by_one=places), one_by_one
+    placeholders = ", ".join(["%s"] * len(one_by_one)) or "''"
+    return HAS_TURN.format(one_by_one=placeholders), one_by_one
 
 
 def runs_needing_host() -> QuerySet[Run]:

@@ -39,14 +39,14 @@ UNFINISHED = """
            stop_requested_at IS NOT NULL, crashes, started_at, text, metadata, version, patches,
            stop_point, parent_id, parent_position
     FROM (
-        SELECT alive.*, ROW_NUMBER() OVER (PARTITION BY has_turn, status ORDER BY sequence) AS place
+        SELECT alive.*, ROW_NUMBER() OVER (PARTITION BY has_turn, status ORDER BY sequence) AS nth
         FROM (
             SELECT sessions_app_run.*, {has_turn} AS has_turn FROM sessions_app_run
             WHERE key = %s AND status IN ('queued', 'running', 'waiting', 'suspended')
         ) AS alive
     ) AS unfinished
     WHERE status <> 'queued' AND has_turn
-    OR status = 'queued' AND place <= CASE WHEN has_turn THEN %s ELSE 1 END
+    OR status = 'queued' AND nth <= CASE WHEN has_turn THEN %s ELSE 1 END
     ORDER BY conversation_id, status = 'queued', sequence
 """
 

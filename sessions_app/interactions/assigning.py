@@ -151,11 +151,11 @@ def change(interaction: UUID, candidates: Candidates, *, only: bool = False) -> 
 def _create(
     interaction: UUID,
     candidates: Candidates,
-    place: tuple[datetime, datetime, UserId],
+    order: tuple[datetime, datetime, UserId],
     existing_rows: Collection[tuple[object, ...]] = (),
 ) -> None:
-    """Insert the missing candidate rows; `place` is (due time, time of asking, owner)."""
-    due, asked_at, owner = place
+    """Insert the missing candidate rows; `order` is (due time, time of asking, owner)."""
+    due, asked_at, owner = order
     Candidate.objects.bulk_create(
         Candidate(
             interaction_id=interaction,

@@ -15,7 +15,7 @@ from sessions_app.models.run import Run
 # The sort key of a prompt without a due time, which puts the prompt after all others.
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 # Columns by which inboxes are sorted.
-PLACE = ("due", "asked_at", "interaction")
+CANDIDATE_ORDER = ("due", "asked_at", "interaction")
 
 
 class Interaction(models.Model):
@@ -179,22 +179,22 @@ class Candidate(models.Model):
     class Meta:
         indexes = (
             models.Index(
-                fields=["owner", *PLACE],
+                fields=["owner", *CANDIDATE_ORDER],
                 name="candidate_owner",
                 condition=models.Q(pending=True),
             ),
             models.Index(
-                fields=["user", *PLACE],
+                fields=["user", *CANDIDATE_ORDER],
                 name="candidate_user",
                 condition=models.Q(pending=True, user__isnull=False),
             ),
             models.Index(
-                fields=["group", *PLACE],
+                fields=["group", *CANDIDATE_ORDER],
                 name="candidate_group",
                 condition=models.Q(pending=True, group__isnull=False),
             ),
             models.Index(
-                fields=["permission", *PLACE],
+                fields=["permission", *CANDIDATE_ORDER],
                 name="candidate_permission",
                 condition=models.Q(pending=True, permission__gt=""),
             ),

@@ -151,8 +151,8 @@ class OAuthPrompt(_ElsewherePrompt):
         task = f"Sign in at {urlsplit(url).netloc}"
         if request:
             task = f"Connect your account at {request['title']}"
-        place = f"in the window that opened. If there is none, go to: {url}"
-        text = f"{reason}{gap}{task}{suffix}, {place}"
+        direction = f"in the window that opened. If there is none, go to: {url}"
+        text = f"{reason}{gap}{task}{suffix}, {direction}"
         labels = {cls.DONE: "I have signed in", cls.DECLINED: "Decline"}
         return [{**content, "text": url}, plain_choice(content, text, labels, "binary_choice")]
 

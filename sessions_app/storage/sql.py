@@ -164,8 +164,8 @@ def update(model: type[models.Model], values: JsonObject, **where: object) -> in
 
 @cache
 def _insert(model: type[models.Model], columns: tuple[str, ...]) -> str:
-    places = ", ".join(["%s"] * len(columns))
-    return f"INSERT INTO {_table(model)} ({_names(columns)}) VALUES ({places})"  # noqa: S608 - names of ours
+    placeholders = ", ".join(["%s"] * len(columns))
+    return f"INSERT INTO {_table(model)} ({_names(columns)}) VALUES ({placeholders})"  # noqa: S608 - names of ours
 
 
 @cache

@@ -173,26 +173,28 @@ def workflow(  # noqa: PLR0913 - a declaration, read like a form
 
 
 def _check_declaration(declaration: Workflow) -> None:
-    name, function, place = declaration.name, declaration.function, _where(declaration)
+    name, function, location = declaration.name, declaration.function, _where(declaration)
     if not name.replace("_", "").replace("-", "").isalnum() or len(name) > 100:
-        raise ImproperlyConfigured(f"{place}: a name has letters, digits, '_' and '-' only.")
+        raise ImproperlyConfigured(f"{location}: a name has letters, digits, '_' and '-' only.")
     if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
         raise ImproperlyConfigured(
-            f"{place}: a workflow is an 'async def' function; with 'yield' it streams."
+            f"{location}: a workflow is an 'async def' function; with 'yield' it streams."
         )
     signature = inspect.signature(function)
     try:
         signature.bind("message", "context")
     except TypeError as error:
-        raise ImproperlyConfigured(f"{place}: {SIGNATURE}: {error}.") from None
+        raise ImproperlyConfigured(f"{location}: {SIGNATURE}: {error}.") from None
     # A lone `*args` accepts the message and the context.
     first, second, *_ = [*signature.parameters.values()] * 2
     if _is_named(first, "Context") and not _is_named(second, "Context"):
-        raise ImproperlyConfigured(f"{place}: {SIGNATURE}, and this takes {signature}.")
+        raise ImproperlyConfigured(f"{location}: {SIGNATURE}, and this takes {signature}.")
     if declaration.per_user_builder is not None and declaration.shared_builder is not None:
-        raise ImproperlyConfigured(f"{place}: give per_user_builder or shared_builder, not both.")
+        raise ImproperlyConfigured(
+            f"{location}: give per_user_builder or shared_builder, not both."
+        )
     if not 1 <= declaration.version <= MAX_VERSION:
-        raise ImproperlyConfigured(f"{place}: a version is a number from 1 to {MAX_VERSION:,}.")
+        raise ImproperlyConfigured(f"{location}: a version is a number from 1 to {MAX_VERSION:,}.")
 
 
 def _is_named(parameter: inspect.Parameter, name: str) -> bool:
@@ -206,11 +208,11 @@ def _is_named(parameter: inspect.Parameter, name: str) -> bool:
 def _check_beside(declaration: Workflow, versions: Iterable[Workflow]) -> None:
     for sibling in versions:
         # Accept a repeated declaration on the same line: its module was reloaded.
-        place = _line(sibling)
-        if sibling.version == declaration.version and place != _line(declaration):
+        location = _line(sibling)
+        if sibling.version == declaration.version and location != _line(declaration):
             raise ImproperlyConfigured(
                 f"{_where(declaration)} in {_line(declaration)}: there is a workflow of that name "
-                f"already, in {place}. Give one of them another name; a new version of it has a "
+                f"already, in {location}. Give one of them another name; a new version of it has a "
                 "higher version=."
             )
         if sibling.version != declaration.version and _shared(sibling) != _shared(declaration):

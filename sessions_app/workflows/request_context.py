@@ -153,8 +153,8 @@ class Trace:
     @classmethod
     def of_headers(cls, headers: Mapping[str, str]) -> "Trace | None":
         """Return the trace context of headers: `traceparent`, or else `workflow-trace-id`."""
-        place = cls.parse(headers.get("traceparent", ""), headers.get("tracestate", ""))
-        return place or cls.parse_id(headers.get("workflow-trace-id", ""))
+        trace_context = cls.parse(headers.get("traceparent", ""), headers.get("tracestate", ""))
+        return trace_context or cls.parse_id(headers.get("workflow-trace-id", ""))
 
     @classmethod
     def of_run(cls, run_id: str, parent: "Trace | None") -> "Trace":

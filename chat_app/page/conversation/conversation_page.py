@@ -73,7 +73,7 @@ class ShownBranch:
         self.follows = "" if end == newest else end
         self.selected_run = selected_run if self.follows else None
 
-    def place_among_versions(self, run: UUID) -> Versions | None:
+    def find_versions(self, run: UUID) -> Versions | None:
         """Return the place of the run's message among its versions; None for a single version."""
         runs = self.branches.versions(run)
         if len(runs) < 2:
@@ -216,7 +216,7 @@ def read_page(
     transcript = read_transcript(conversation, item_range, branch)
     pending = cards(transcript.pending, typed_answer)
     state = run_state(runs, {card.interaction.run_id for card in pending})
-    placed_cards, unplaced_cards = _place(pending, transcript.items)
+    placed_cards, unplaced_cards = _place_cards(pending, transcript.items)
     return ConversationPage(
         conversation_id,
         conversation,
@@ -257,7 +257,7 @@ def read_transcript(
     )
     for item in items:
         if isinstance(item, MessageItem):
-            item.versions = branch.place_among_versions(item.run)
+            item.versions = branch.find_versions(item.run)
         elif isinstance(item, RunNote) and item.status == statuses.get(item.run):
             item.retry_message_id = f"again-{item.run}-{len(branch.branches.versions(item.run))}"
             empty_feedback = GivenFeedback() if item.status == Run.Status.COMPLETED else None
@@ -277,20 +277,20 @@ def read_text(owner: UserId, conversation_id: str, run: UUID, first: int) -> str
     return texts[0] if texts else None
 
 
-def _place(pending: list[Card], items: list[Item]) -> tuple[list[Card], list[Card]]:
+def _place_cards(pending: list[Card], items: list[Item]) -> tuple[list[Card], list[Card]]:
     """Put each card at its question, and number the cards in page order.
 
     Return the cards that have such a place, and the others, which are shown at the end of the page.
     """
-    places = {item.interaction.id: item for item in items if isinstance(item, Question)}
-    on_page = sorted(pending, key=lambda card: card.interaction.id not in places)
+    questions = {item.interaction.id: item for item in items if isinstance(item, Question)}
+    on_page = sorted(pending, key=lambda card: card.interaction.id not in questions)
     numbered_cards = [
         replace(card, number=number, total=len(on_page)) for number, card in enumerate(on_page, 1)
     ]
     for card in numbered_cards:
-        if place := places.get(card.interaction.id):
-            place.card = card
-    placed_count = sum(card.interaction.id in places for card in numbered_cards)
+        if question := questions.get(card.interaction.id):
+            question.card = card
+    placed_count = sum(card.interaction.id in questions for card in numbered_cards)
     return numbered_cards[:placed_count], numbered_cards[placed_count:]
 
 

@@ -177,18 +177,18 @@ def _continued_texts(
     ]
     continued_texts, condition = {}, Q()
     for run, (first, _) in _ends(rows).items():
-        place = known_texts.get(run)
+        known_text = known_texts.get(run)
         if (
-            place is not None
+            known_text is not None
             and first.type in TEXTS
-            and place.first <= first.sequence
+            and known_text.first <= first.sequence
             and not any(
-                run == cut_run and place.sequence in cut_sequences
+                run == cut_run and known_text.sequence in cut_sequences
                 for cut_run, cut_sequences in cuts
             )
         ):
-            continued_texts[run] = place
-            between = (place.first, first.first_sequence)
+            continued_texts[run] = known_text
+            between = (known_text.first, first.first_sequence)
             condition |= Q(run_id=run, sequence__range=between)
     if continued_texts:
         breaks = Event.objects.filter(condition, type__in=BREAKS)

@@ -35,7 +35,7 @@ from sessions_app.storage import attachments
 
 MAX_NUMBER = 2**53
 # Format in which a page tells how much of a text it has: run id, and HTML attribute `data-at`.
-PLACE = re.compile(
+KNOWN_TEXT = re.compile(
     r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})" + r"\.([0-9]{1,15})" * 3 + r"\.(.*)"
 )
 
@@ -54,13 +54,13 @@ def run(post: Mapping[str, str], name: str) -> UUID | None:
     return None
 
 
-def read_known_texts(places: Iterable[str]) -> dict[UUID, KnownText]:
+def read_known_texts(values: Iterable[str]) -> dict[UUID, KnownText]:
     """Read, by run, the ends of the texts that a page already has; ignore malformed values."""
     items = {}
-    for place in (PLACE.fullmatch(text) for text in places):
-        if place is not None and INSIDE.fullmatch(place[5]):
-            first, sequence, offset = (int(number) for number in place.group(2, 3, 4))
-            items[UUID(place[1])] = KnownText(first, sequence, offset, place[5])
+    for match in (KNOWN_TEXT.fullmatch(text) for text in values):
+        if match is not None and INSIDE.fullmatch(match[5]):
+            first, sequence, offset = (int(number) for number in match.group(2, 3, 4))
+            items[UUID(match[1])] = KnownText(first, sequence, offset, match[5])
     return items
 
 

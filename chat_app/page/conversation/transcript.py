@@ -132,12 +132,16 @@ class TextSegment(Item):
         parts = cut(text[:limit], known_text.inside)
         ends = accumulate(map(len, parts.above))
         above = [
-            render(part, parts.defined, place=self.dom_id, is_coloured=end <= self.coloured_length)
+            render(
+                part, parts.defined, id_prefix=self.dom_id, is_coloured=end <= self.coloured_length
+            )
             for part, end in zip(parts.above, ends, strict=True)
         ]
         last = text[parts.at : limit]
         if len(text) > limit:  # show only the beginning of a long text
-            return ShownText(above, [], len(text) - limit, self._place(known_text, len(text), ""))
+            return ShownText(
+                above, [], len(text) - limit, self._find_known_text(known_text, len(text), "")
+            )
         complete = finish_block(last, parts.inside) if self.held else last
         held = self.held and (len(complete) < len(last) or complete.endswith("\n"))
         part = ""
@@ -145,14 +149,14 @@ class TextSegment(Item):
             part = render(
                 opening_text(parts.inside, complete) + complete,
                 parts.defined,
-                place=self.dom_id,
+                id_prefix=self.dom_id,
                 is_coloured=len(text) <= self.coloured_length,
                 is_whole=not self.held,
             )
-        place = self._place(known_text, parts.at, parts.inside)
-        return ShownText(above, [part], 0, place, held, complete[-1:].isspace())
+        shown_until = self._find_known_text(known_text, parts.at, parts.inside)
+        return ShownText(above, [part], 0, shown_until, held, complete[-1:].isspace())
 
-    def _place(self, known_text: KnownText, at: int, inside: str) -> KnownText:
+    def _find_known_text(self, known_text: KnownText, at: int, inside: str) -> KnownText:
         """Find the piece and offset of the character at an index of the text."""
         offset = known_text.offset
         for piece in self.pieces:
@@ -181,7 +185,7 @@ class Step(Item):
     def shown(self) -> SafeString:
         """The payload as HTML, with colours if its code is short enough."""
         return render(
-            self.text, place=self.dom_id, is_coloured=len(self.text) <= self.coloured_length
+            self.text, id_prefix=self.dom_id, is_coloured=len(self.text) <= self.coloured_length
         )
 
 
@@ -277,11 +281,11 @@ def _order(items: list[Item]) -> list[Item]:
         if not isinstance(item, RunNote):
             last[item.run] = max(last.get(item.run, 0), item.first)
 
-    def place(item: Item) -> tuple[int, int]:
+    def sort_key(item: Item) -> tuple[int, int]:
         is_note = isinstance(item, RunNote)
         return (last.get(item.run, item.first) if is_note else item.first), item.first
 
-    return sorted(items, key=place)
+    return sorted(items, key=sort_key)
 
 
 def _text(part: RunPart, known_text: KnownText | None, *, hold: bool) -> TextSegment | None:

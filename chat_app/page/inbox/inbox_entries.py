@@ -175,7 +175,7 @@ def _shared_message(number: int, run: TranscriptPart) -> SharedExchange:
         message=run["message"],
         files=", ".join(file["name"] for file in run["files"]),
         at=datetime.fromisoformat(run["created_at"]),
-        reply=render(reply, place=f"s{number}"),
+        reply=render(reply, id_prefix=f"s{number}"),
     )
 
 

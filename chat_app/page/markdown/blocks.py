@@ -183,7 +183,7 @@ def _first_open_mark(text: str) -> int:
     """Find the position of the first unpaired mark, or the end of the text."""
     start = text.rfind("\n\n") + 1
     masked_text = _CODE.sub(lambda match: "x" * len(match[0]), text[start:])
-    places = [match.start() for mark in _INLINE if (match := mark.search(masked_text))]
-    places += [masked_text.rindex(pair) for pair in _PAIRS if masked_text.count(pair) % 2]
-    first = min((at for at in places if len(masked_text) - at < _FAR), default=len(masked_text))
+    starts = [match.start() for mark in _INLINE if (match := mark.search(masked_text))]
+    starts += [masked_text.rindex(pair) for pair in _PAIRS if masked_text.count(pair) % 2]
+    first = min((at for at in starts if len(masked_text) - at < _FAR), default=len(masked_text))
     return start + first

@@ -69,7 +69,7 @@ def render(
     text: str,
     defined: Definitions = NOTHING_DEFINED,
     *,
-    place: str = "",
+    id_prefix: str = "",
     is_coloured: bool = True,
     is_whole: bool = True,
 ) -> SafeString:
@@ -79,7 +79,7 @@ def render(
     in IMAGE_ORIGINS.
 
     `defined` has the links and footnotes that earlier pieces of the same streamed text define. The
-    ids of footnotes contain `place`, which all pieces share. `is_coloured`: code is coloured.
+    ids of footnotes contain `id_prefix`, which all pieces share. `is_coloured`: code is coloured.
     `is_whole`: the text is complete. A text with too much work is shown unrendered.
     """
     origins = ChatSettings.load().IMAGE_ORIGINS
@@ -87,7 +87,7 @@ def render(
         "images": tuple(f"{origin}/" for origin in origins),
         "references": dict(defined.references),
         "labels": defined.labels,
-        "place": place,
+        "id_prefix": id_prefix,
         "is_coloured": is_coloured and is_whole,
         "is_whole": is_whole,
         "work": work.current(),

@@ -139,4 +139,4 @@ def _open(_: RendererHTML, tokens: Sequence[Token], index: int, __: object, env:
 
 
 def _id(label: str, env: JsonObject) -> str:
-    return f"note-{env['place']}-{label}"
+    return f"note-{env['id_prefix']}-{label}"

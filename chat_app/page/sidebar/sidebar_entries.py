@@ -36,7 +36,7 @@ from chat_app.inbox.inbox_query import any_pending, asks, begins_card
 from chat_app.inbox.pending_counts import CAP, count_waiting
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Conversation, Event, Interaction, Run
-from sessions_app.models.interaction import PLACE
+from sessions_app.models.interaction import CANDIDATE_ORDER
 from sessions_app.models.people import UserId
 from sessions_app.prompts import question_title
 from sessions_app.questions.question_view import waiting_for
@@ -211,7 +211,7 @@ def _asking_conversations(
 def _waiting_then_newest(owner: UserId, condition: Q, limit: int) -> list[UUID]:
     """Return the conversations with prompts for others, then the newest, in one statement."""
     candidates = Candidate.objects.filter(pending=True, owner=owner, interaction__for_owner=False)
-    waiting = candidates.order_by(*PLACE).values("interaction__conversation")[:limit]
+    waiting = candidates.order_by(*CANDIDATE_ORDER).values("interaction__conversation")[:limit]
     listed = Conversation.objects.of(owner).filter(condition).order_by("-listed_at")
     # Look rows up by id. A condition on the owner would make the database read all of the owner's
     # conversations.

@@ -92,7 +92,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         data_form, data = self.serde.dumps_typed(checkpoint)
         whole = get_checkpoint_metadata(config, metadata)
         metadata_form, metadata_data = self.serde.dumps_typed(whole)
-        place = self._place(config)
+        key_columns = self._key_columns(config)
         columns: JsonObject = {
             "parent": config["configurable"].get("checkpoint_id") or "",
             "data_form": data_form,
@@ -103,11 +103,11 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
         def work(_tx: Transaction) -> None:
             GraphCheckpoint.objects.update_or_create(
-                **place, checkpoint=checkpoint["id"], defaults=columns
+                **key_columns, checkpoint=checkpoint["id"], defaults=columns
             )
 
         await self._store(work)
-        return self._config(place["run_id"], place["namespace"], checkpoint["id"])
+        return self._config(key_columns["run_id"], key_columns["namespace"], checkpoint["id"])
 
     async def aput_writes(
         self,
@@ -117,7 +117,10 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         task_path: str = "",
     ) -> None:
         """Store a task's writes since a checkpoint; ordinary writes already stored are kept."""
-        place = {**self._place(config), "checkpoint": config["configurable"]["checkpoint_id"]}
+        key_columns = {
+            **self._key_columns(config),
+            "checkpoint": config["configurable"]["checkpoint_id"],
+        }
         rows = [
             (WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
             for index, (channel, value) in enumerate(writes)
@@ -125,7 +128,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
 
         def work(_tx: Transaction) -> None:
             for number, channel, form, data in rows:
-                key: JsonObject = {**place, "task": task_id, "number": number}
+                key: JsonObject = {**key_columns, "task": task_id, "number": number}
                 columns: JsonObject = {"path": task_path, "channel": channel}
                 columns |= {"value_form": form, "value": data}
                 if number < 0:
@@ -186,14 +189,14 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         """Return the thread id of a run."""
         return str(run_id)
 
-    def _place(self, config: RunnableConfig) -> JsonObject:
+    def _key_columns(self, config: RunnableConfig) -> JsonObject:
         configurable = config["configurable"]
         run_id = self.run_of(configurable["thread_id"])
         return {"run_id": run_id, "namespace": configurable.get("checkpoint_ns", "")}
 
     def _where(self, config: RunnableConfig) -> JsonObject:
         checkpoint = get_checkpoint_id(config)
-        return self._place(config) | ({"checkpoint": checkpoint} if checkpoint else {})
+        return self._key_columns(config) | ({"checkpoint": checkpoint} if checkpoint else {})
 
     def _config(self, run_id: UUID, namespace: str, checkpoint: str) -> RunnableConfig:
         return {
@@ -211,7 +214,11 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
             Unrecorded: a checkpoint has a class that LangGraph may not read.
         """
         for row in GraphCheckpoint.objects.filter(**where).order_by("-checkpoint")[:limit]:
-            place = {"run_id": row.run_id, "namespace": row.namespace, "checkpoint": row.checkpoint}
+            key_columns = {
+                "run_id": row.run_id,
+                "namespace": row.namespace,
+                "checkpoint": row.checkpoint,
+            }
             parent = self._config(row.run_id, row.namespace, row.parent) if row.parent else None
             with _nothing_blocked():
                 found = CheckpointTuple(
@@ -219,7 +226,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
                     checkpoint=self._load(row.data_form, row.data),
                     metadata=self._load(row.metadata_form, row.metadata),
                     parent_config=parent,
-                    pending_writes=[*self._writes(place)],
+                    pending_writes=[*self._writes(key_columns)],
                 )
             yield found
 

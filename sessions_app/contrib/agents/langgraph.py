@@ -190,7 +190,9 @@ class HostedGraph:
             [*texts, outcome] = [piece async for piece in stream]
             said += "".join(texts)
             if outcome.breakpoints and not await _may_go_on(context, outcome.breakpoints):
-                return behind(f"Stopped {_places(outcome.breakpoints)}.", apart=bool(said))
+                return behind(
+                    f"Stopped {_name_breakpoints(outcome.breakpoints)}.", apart=bool(said)
+                )
             passed.update(one.id for one in outcome.breakpoints)
             answers |= await ask_interrupts(context, self._approvals, outcome.interrupts)
         return behind(outcome.output, apart=bool(said) and not said.endswith(outcome.output))
@@ -235,8 +237,8 @@ class _Superstep:
         """
         state = await self.graph.aget_state(self.config)
         is_done = _number(state) > self.before.number
-        place = state.parent_config if is_done else state.config
-        for task, value in await self.checkpoints.awritten(place):
+        config = state.parent_config if is_done else state.config
+        for task, value in await self.checkpoints.awritten(config):
             if task not in self.before.finished:
                 for text in _texts_of(value):
                     yield self._begin(text)
@@ -370,11 +372,11 @@ async def _may_go_on(context: Context, breakpoints: Sequence[Breakpoint]) -> boo
         f"{number}. {name}": {"code": arguments}
         for number, (name, arguments) in enumerate(calls, 1)
     }
-    text = question_text(f"I have stopped {_places(breakpoints)}. Shall I go on?")
+    text = question_text(f"I have stopped {_name_breakpoints(breakpoints)}. Shall I go on?")
     return await ask_to_go_on(context, text, details)
 
 
-def _places(breakpoints: Sequence[Breakpoint]) -> str:
+def _name_breakpoints(breakpoints: Sequence[Breakpoint]) -> str:
     return " and ".join(dict.fromkeys(one.place for one in breakpoints))
 
 
@@ -382,11 +384,11 @@ async def _find_breakpoints(
     root: AnyGraph, graph: AnyGraph, state: StateSnapshot
 ) -> list[Breakpoint]:
     """Return the breakpoints where a graph and its subgraphs, all within `root`, have stopped."""
-    place = await _place(root, graph, state)
+    description = await _name_breakpoint(root, graph, state)
     found = []
-    if place:
+    if description:
         checkpoint = state.config["configurable"]["checkpoint_id"]
-        found.append(Breakpoint(checkpoint, place, list(_open_calls(state.values))))
+        found.append(Breakpoint(checkpoint, description, list(_open_calls(state.values))))
     subgraphs = {name: one for name, one in graph.get_subgraphs() if _has_breakpoints(one)}
     for task in state.tasks:
         subgraph = subgraphs.get(task.name)
@@ -396,7 +398,7 @@ async def _find_breakpoints(
     return found
 
 
-async def _place(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:
+async def _name_breakpoint(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:
     """Return where a graph has stopped at a breakpoint, as in "before pay", or ""."""
     before, after = graph.interrupt_before_nodes, graph.interrupt_after_nodes
     following = set(state.next) - {START_NODE}
@@ -409,8 +411,8 @@ async def _place(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:
     }
     if not _is_named(after, finished):
         return ""
-    place = "before" if following else "after"
-    return f"{place} {', '.join(sorted(following or finished))}"
+    preposition = "before" if following else "after"
+    return f"{preposition} {', '.join(sorted(following or finished))}"
 
 
 def _is_named(breakpoints: Sequence[str], nodes: set[str]) -> bool:

@@ -306,8 +306,8 @@ async def _choose(context: Context, content: Any, common: JsonObject) -> interac
     )
     # Compare texts, because for Python 1 == True.
     value = answer_text(answer.values[0] if several else answer.value)
-    place = [answer_text(one) for one in values].index(value)
-    return response_type(selected_option=content.options[place])
+    index = [answer_text(one) for one in values].index(value)
+    return response_type(selected_option=content.options[index])
 
 
 def _told_apart(options: list[Any]) -> list[Any]:

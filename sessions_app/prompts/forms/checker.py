@@ -91,15 +91,15 @@ def _compile(schema: str) -> tuple[Validator | None, str]:
 
 def _schema_problem(error: ValidationError) -> str:
     kind = error.kind
-    place = "/".join(map(str, error.instance_path))[:MAX_PROBLEM_LENGTH]
+    path = "/".join(map(str, error.instance_path))[:MAX_PROBLEM_LENGTH]
     if isinstance(kind, ValidationErrorKind.Format) and kind.format == "regex":
         return (
-            f"the pattern at {place} is none that can be used: it is not a regular expression, or "
+            f"the pattern at {path} is none that can be used: it is not a regular expression, or "
             "too large"
         )
     return (
-        f"{error.message[:MAX_PROBLEM_LENGTH]} (at {place})"
-        if place
+        f"{error.message[:MAX_PROBLEM_LENGTH]} (at {path})"
+        if path
         else error.message[:MAX_PROBLEM_LENGTH]
     )
 

@@ -76,13 +76,13 @@ class OfModel(forms.Form):
                     self._add(*problem["loc"], message=problem["msg"])
         return self.cleaned_data
 
-    def _add(self, *place: str | int, message: str) -> None:
+    def _add(self, *location: str | int, message: str) -> None:
         message = message.removeprefix("Value error, ")
-        if not place or place[0] not in self.fields:
+        if not location or location[0] not in self.fields:
             self.add_error(None, message)
             return
-        within = ".".join(map(str, place[1:]))
-        self.add_error(str(place[0]), f"{within}: {message}" if within else message)
+        within = ".".join(map(str, location[1:]))
+        self.add_error(str(location[0]), f"{within}: {message}" if within else message)
 
 
 class OfSchema(forms.Form):

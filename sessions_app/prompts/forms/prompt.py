@@ -394,13 +394,13 @@ def _describe_form(form: AnyForm | JsonObject, initial: Any) -> JsonObject:
     if isinstance(form, dict):
         if problem := check_schema(form):
             raise ValueError(problem)
-        place: JsonObject = {"form": "", "json_schema": form}
+        stored_form: JsonObject = {"form": "", "json_schema": form}
         class_: type[BaseForm] = schema_form_class(form)
     else:
-        place = {"form": path_of(form), "is_model": issubclass(form, BaseModel)}
+        stored_form = {"form": path_of(form), "is_model": issubclass(form, BaseModel)}
         class_ = form_class(form)
     fields = describe_fields(class_)
     if isinstance(initial, BaseModel):
         initial = initial.model_dump()
     values, types = pack(initial_values(class_, initial or {}))
-    return {**place, "fields": fields, "initial": values, "types": types}
+    return {**stored_form, "fields": fields, "initial": values, "types": types}

@@ -175,14 +175,14 @@ def test_a_task_is_a_mark_that_nobody_can_click() -> None:
 
 def test_a_footnote_has_an_id_of_its_message_and_its_mark_leads_there() -> None:
     text = "One[^1], two[^b], [^c] and [^*].\n\n[^1]: The **first**.\n[^b]: The other."
-    html = render(text, place="i7")
+    html = render(text, id_prefix="i7")
     assert '<sup><a href="#note-i7-1" rel="noopener nofollow">1</a></sup>' in html
     assert re.search(r'<section id="note-i7-b" class="footnote"><sup>b</sup>\s<p>The other', html)
     assert ", [^c] and [^*]." in html
-    assert 'id="note-i8-1"' in render(text, place="i8")
+    assert 'id="note-i8-1"' in render(text, id_prefix="i8")
     assert_inert(html)
     parts = cut("Long[^b].\n\nMore.\n\n[^b]: Note.\n\nEnd.\n")
-    assert 'href="#note-i7-b"' in render(parts.above[0], parts.defined, place="i7")
+    assert 'href="#note-i7-b"' in render(parts.above[0], parts.defined, id_prefix="i7")
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,8 @@ def _workers() -> Findings:
         yield Error("none is up: runs do not continue", "Start one: manage.py worker")
         return
     free = {row.name: max(row.concurrency - row.hosts, 0) for row in workers}
-    places = ", ".join(f"{row.name} {free[row.name]} of {row.concurrency}" for row in workers)
-    fact = f"{len(workers)} up; free places: {places}"
+    slots = ", ".join(f"{row.name} {free[row.name]} of {row.concurrency}" for row in workers)
+    fact = f"{len(workers)} up; free places: {slots}"
     if any(free.values()):
         yield Info(fact)
     else:
