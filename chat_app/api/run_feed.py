@@ -64,7 +64,7 @@ async def follow(
             while True:
                 if feed.deleted:
                     raise Failure(404, "invalid_message", "The conversation was deleted.")
-                if feed.behind:
+                if feed.has_unsent:
                     await feed.advance()
                 while feed.events:
                     yield feed.events.popleft()

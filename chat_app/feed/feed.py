@@ -67,7 +67,7 @@ class Feed:
         self._stops: list[tuple[set[UUID], Frame]] = []
 
     @property
-    def behind(self) -> bool:
+    def has_unsent(self) -> bool:
         """True while the log has events that were not sent."""
         return self.started and self.cursor < self.heard_up_to
 
@@ -85,7 +85,7 @@ class Feed:
     async def news(self, news: News) -> None:
         """Send the events that a channel-layer message announces."""
         self.heard_up_to = max(self.heard_up_to, news.sequence)
-        if self.behind:
+        if self.has_unsent:
             async with self._lock:
                 await self._catch_up(news.events)
 
@@ -103,7 +103,7 @@ class Feed:
     async def acknowledge(self, sequence: int) -> None:
         """Note that the client has all events up to `sequence`, and continue sending."""
         self._window.acknowledge(sequence)
-        if self.behind:
+        if self.has_unsent:
             await self.advance()
 
     async def send_when_ended(self, runs: Iterable[UUID], frame: Frame) -> None:
@@ -154,9 +154,9 @@ class Feed:
 
     async def _catch_up(self, heard_events: Sequence[EventRecord] = ()) -> None:
         try:
-            if self.behind:
+            if self.has_unsent:
                 await self._send_heard(heard_events)
-            while self.behind and not self._window.full:
+            while self.has_unsent and not self._window.full:
                 await self._send_page()
         # Only log a failed read, because the sweeper reads again.
         except (DatabaseError, StorageUnavailable) as error:
@@ -186,7 +186,7 @@ class Feed:
                 break
             if event.sequence > self.cursor:
                 await self._pass(event, settled_ids)
-        cut = self.behind and len(events) < self._page  # the log has more: these events were large
+        cut = self.has_unsent and len(events) < self._page  # the log has more: these events were large
         self._page = max(1, len(events)) if cut else min(EVENTS_PER_READ, self._page * 2)
 
     async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:

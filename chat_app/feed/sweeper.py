@@ -170,7 +170,7 @@ async def _sweep(followers: list[Follower]) -> None:
         await reads.read(_existing_conversations, awaited_names) if awaited_names else set()
     )
     for follower in followers:
-        changed = any(feed.behind or feed.deleted for feed in follower.feeds.values())
+        changed = any(feed.has_unsent or feed.deleted for feed in follower.feeds.values())
         if changed or _awaited_names(follower) & existing_names:
             follower.wake()
 

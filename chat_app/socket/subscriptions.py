@@ -111,7 +111,7 @@ class Subscriptions:
         for feed in list(self.feeds.values()):
             if feed.deleted:
                 await self._leave_deleted(feed)
-            elif feed.behind:
+            elif feed.has_unsent:
                 await feed.advance()
         for name in list(self.awaited_names):
             await self.follow(name)

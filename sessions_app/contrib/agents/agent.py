@@ -22,8 +22,8 @@ from sessions_app.contrib.agents.language_model import (
     Piece,
     ToolCall,
     Usage,
-    behind,
     no_answer,
+    with_separator,
 )
 from sessions_app.contrib.agents.tools import (
     Tool,
@@ -119,7 +119,7 @@ class Agent:
             except StepFailed as error:
                 if answer.has_said:
                     cut_off = f"The answer was cut off ({error.error_type}). Try again later."
-                    return behind(cut_off, apart=True)
+                    return with_separator(cut_off, apart=True)
                 return no_answer(error, apart=has_said)
             spending.add_turn(usage)
             if not answer.calls:
@@ -130,7 +130,7 @@ class Agent:
             for call, result in zip(answer.calls, results, strict=True):
                 content = _some(cut(result, self.max_result))
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
-        return behind("I stop here.", apart=has_said)
+        return with_separator("I stop here.", apart=has_said)
 
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
         """Return all tools, and a sentence for each toolset that is unavailable now.

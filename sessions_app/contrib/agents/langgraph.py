@@ -26,7 +26,7 @@ from django.utils.version import get_version_tuple
 
 from sessions_app.contrib.agents.approvals import ask_to_go_on
 from sessions_app.contrib.agents.graph_prompts import PendingInterrupt, ask_interrupts
-from sessions_app.contrib.agents.language_model import behind
+from sessions_app.contrib.agents.language_model import with_separator
 from sessions_app.contrib.agents.tools import Policies, Policy, as_json, as_text, question_text
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, Message, workflow
@@ -190,12 +190,14 @@ class HostedGraph:
             [*texts, outcome] = [piece async for piece in stream]
             said += "".join(texts)
             if outcome.breakpoints and not await _may_go_on(context, outcome.breakpoints):
-                return behind(
+                return with_separator(
                     f"Stopped {_name_breakpoints(outcome.breakpoints)}.", apart=bool(said)
                 )
             passed.update(one.id for one in outcome.breakpoints)
             answers |= await ask_interrupts(context, self._approvals, outcome.interrupts)
-        return behind(outcome.output, apart=bool(said) and not said.endswith(outcome.output))
+        return with_separator(
+            outcome.output, apart=bool(said) and not said.endswith(outcome.output)
+        )
 
 
 class _UnseenBreakpoints(BaseCallbackHandler):
@@ -288,7 +290,7 @@ class _Superstep:
 
     def _begin(self, text: str) -> str:
         """Return the first piece of a model's text, with a separator if other text precedes."""
-        beginning = behind(text, apart=self.has_said)
+        beginning = with_separator(text, apart=self.has_said)
         self.has_said = True
         return beginning
 

@@ -71,11 +71,13 @@ class LanguageModel(Protocol):
         """
 
 
-def behind(text: str, *, apart: bool) -> str:
+def with_separator(text: str, *, apart: bool) -> str:
     """Return a text for people; if `apart`, after a blank line, as other text precedes."""
     return f"\n\n{text}" if apart else text
 
 
 def no_answer(error: StepFailed, *, apart: bool) -> str:
-    """Return a message that the model cannot be asked; for `apart`, see `behind`."""
-    return behind(f"The model cannot be asked ({error.error_type}). Try again later.", apart=apart)
+    """Return a message that the model cannot be asked; for `apart`, see `with_separator`."""
+    return with_separator(
+        f"The model cannot be asked ({error.error_type}). Try again later.", apart=apart
+    )

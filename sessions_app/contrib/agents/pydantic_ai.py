@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import ValidationError
 
 from sessions_app.contrib.agents.approvals import ask_approval, make_call, refusal, too_many
-from sessions_app.contrib.agents.language_model import behind, no_answer
+from sessions_app.contrib.agents.language_model import no_answer, with_separator
 from sessions_app.contrib.agents.tools import (
     HIDDEN,
     UNFIT,
@@ -178,7 +178,7 @@ class HostedAgent:
                 raise
             return no_answer(error, apart=bool(durability.said))
         except UsageLimitExceeded as error:
-            return behind(f"I stop here. {error}", apart=bool(durability.said))
+            return with_separator(f"I stop here. {error}", apart=bool(durability.said))
         usage = result.usage
         context.add_usage(
             prompt_tokens=usage.input_tokens or 0, completion_tokens=usage.output_tokens or 0
@@ -189,7 +189,7 @@ class HostedAgent:
         text = as_text(result.output)
         if isinstance(result.output, str) and "".join(durability.said).endswith(text):
             return StreamedText(text)
-        return behind(text, apart=bool(durability.said))
+        return with_separator(text, apart=bool(durability.said))
 
 
 class Durability(BaseDurabilityCapability[Any]):

@@ -285,11 +285,11 @@ class ForkForm(forms.Form):
 
 
 def _choices(journal: Journal) -> list[tuple[int, str]]:
-    entries, behind = journal.entries[-INLINE_ROWS:], journal.last_position + 1
+    entries, next_position = journal.entries[-INLINE_ROWS:], journal.last_position + 1
     choices = {entry.call.position: _call(entry) for entry in entries}
     first_call = choices.get(1, gettext("its first call"))
     beginning = gettext("%(call)s (nothing is kept)") % {"call": first_call}
-    choices |= {1: beginning, behind: gettext("what comes after all of these")}
+    choices |= {1: beginning, next_position: gettext("what comes after all of these")}
     return [(position, f"{position} · {choices[position]}") for position in sorted(choices)]
 
 
