@@ -8,7 +8,7 @@ from uuid import UUID
 from sessions_app.conversations.messages import find_run
 from sessions_app.errors import NothingCame
 from sessions_app.interactions.answers import Outcome
-from sessions_app.interactions.settlement import go_on, set_running
+from sessions_app.interactions.settlement import resume_wait, set_running
 from sessions_app.journal.journal import Call, CallResult
 from sessions_app.models import Arrival, JournalEntry, Run
 from sessions_app.storage.records import RunRecord
@@ -37,11 +37,11 @@ def send(tx: Transaction, run_id: UUID, name: str, payload: object, sent_id: str
     arrival.save(force_insert=True)
     if wait is not None:
         waits.filter(pk=wait.pk).update(result=payload, finished_at=tx.now)
-        go_on(tx, run, wait.position, payload)
+        resume_wait(tx, run, wait.position, payload)
     return Outcome.ACCEPTED
 
 
-def take(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
+def consume(tx: Transaction, run: RunRecord, call: Call) -> CallResult | None:
     """Take the first stored arrival for the call's name; return its result, or None without one."""
     tx.lock(run.conversation_id)
     came = Arrival.objects.filter(run_id=run.id, name=call.name, position=None)

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from sessions_app.conversations.messages import IncomingMessage, insert_run, request_stop
-from sessions_app.interactions.settlement import go_on, set_running
+from sessions_app.interactions.settlement import resume_wait, set_running
 from sessions_app.journal.journal import Call, CallResult, last_positions
 from sessions_app.journal.tracks import track_of
 from sessions_app.json_types import JsonObject
@@ -79,7 +79,7 @@ def end(
     else:
         error = {"type": status.value, "message": reason}
     _finish(tx, parent, entry, result, error)
-    go_on(tx, parent, entry.position, result, error)
+    resume_wait(tx, parent, entry.position, result, error)
 
 
 def _is_cut(parent: Run, call: ParentCall) -> bool:

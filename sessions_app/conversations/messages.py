@@ -175,7 +175,9 @@ def submit_in(
     policy = offer.policy or message.second_message
     branch_point = find_branch_point(conversation, message.replaces, message.follows)
     message, files = (
-        _whole(message, branch_point, sent_files) if branch_point or sent_files else (message, [])
+        _complete_message(message, branch_point, sent_files)
+        if branch_point or sent_files
+        else (message, [])
     )
     if policy == "reject":
         _check_free(conversation, message, branch_point)
@@ -194,7 +196,7 @@ def submit_in(
     if policy in ("interrupt", "interrupt_asking"):
         interrupt(tx, run, only_asking=policy == "interrupt_asking")
     if files:
-        attachments.take(tx, run.id, sent_files)
+        attachments.mark_sent(tx, run.id, sent_files)
         payload["files"] = [attachments.shown_file(file) for file in files]
     sequence = tx.append(run, Event.Type.USER_MESSAGE.value, payload)
     announce(tx, key)
@@ -228,7 +230,7 @@ def _open(
     return sql.read_uuid(row_id), workflow, last_sequence
 
 
-def _whole(
+def _complete_message(
     message: IncomingMessage, branch_point: BranchPoint | None, sent_files: list[Attachment]
 ) -> tuple[IncomingMessage, list[JsonObject]]:
     """Complete a message by its files, and by text and files of the message that it replaces.

@@ -119,7 +119,7 @@ class RecordedCalls(RecordedBackend):
         """Return whether an earlier execution put out the text after this number of calls."""
         return calls < self._journal.output_replayed_until
 
-    async def put_out(self, text: str, *, is_repeat: bool) -> None:
+    async def show_output(self, text: str, *, is_repeat: bool) -> None:
         """Count the text against the limit of output, and emit the text unless it is a repeat."""
         self._limits.count_output(text)
         if not is_repeat:

@@ -250,7 +250,7 @@ class RunTask:
                         raise asyncio.CancelledError
                     if run.parent is not None and not runner.gives_text:
                         continue  # the parent run uses the return value, not this text
-                    await self._calls.put_out(chunk, is_repeat=runner.is_repeat)
+                    await self._calls.show_output(chunk, is_repeat=runner.is_repeat)
             self._calls.check_complete(runner.execution.calls)
             if run.parent is not None and not runner.streams:
                 self._return_value = ReturnValue(runner.dump_result())

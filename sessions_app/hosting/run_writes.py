@@ -232,7 +232,7 @@ def begin_wait(
     `alone` as in `open_interactions`.
     """
     run = leased_run.check_open(tx)
-    if (arrival := arrivals.take(tx, run, call)) is not None:
+    if (arrival := arrivals.consume(tx, run, call)) is not None:
         finish_call(tx, leased_run, call, arrival)
         return arrival
     record.begin(tx, run, call, result=sql.Json(until and until.isoformat()))

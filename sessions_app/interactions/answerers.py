@@ -69,7 +69,7 @@ def answerers(
     """
     candidate_names = _names_of(audience)
     if among is None:
-        people = users().filter(_might(candidate_names) & matching).distinct()[:limit]
+        people = users().filter(_prefilter_by_names(candidate_names) & matching).distinct()[:limit]
     else:
         people = among
     groups = Q(groups__in=_values(candidate_names, "group"))
@@ -186,22 +186,22 @@ def _among(people: QuerySet[Any], permitted: Q) -> Q:
 
 def _holders(permission: str) -> Iterator[UserId]:
     if have_groups():
-        for person in users().filter(_might_have(permission)).iterator():
+        for person in users().filter(_prefilter_by_permission(permission)).iterator():
             if is_active(person) and person.has_perm(permission):
                 yield person.pk
 
 
-def _might(names: set[Name]) -> Q:
+def _prefilter_by_names(names: set[Name]) -> Q:
     """Return a condition on users: everybody with any of the names fulfils it, perhaps others."""
     condition = Q(pk__in=_values(names, "own", "user"))
     if have_groups():
         condition |= Q(groups__in=_values(names, "group"))
         for permission in _values(names, "permission"):
-            condition |= _might_have(permission)
+            condition |= _prefilter_by_permission(permission)
     return condition
 
 
-def _might_have(permission: str) -> Q:
+def _prefilter_by_permission(permission: str) -> Q:
     """Return a condition on users that every holder of the permission fulfils, perhaps others too.
 
     If a backend cannot list the holders of a permission, the condition is ANYBODY.

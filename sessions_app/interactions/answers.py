@@ -190,7 +190,7 @@ def _answer_together(
         if answer is None or (interaction := _find_checked(by, answer)) is None:
             return AnswerResult(Outcome.NOT_FOUND)
         if not _waits(tx, interaction):
-            result = _take(tx, interaction, by, answer)
+            result = _settle_or_refuse(tx, interaction, by, answer)
             if result.outcome not in TAKEN:
                 return result
             continue
@@ -206,7 +206,7 @@ def _answer_together(
     if errors:
         raise Invalid(_("Check the marked fields."), errors=errors)
     for interaction, answer in pending_answers:
-        result = _take(tx, interaction, by, answer)
+        result = _settle_or_refuse(tx, interaction, by, answer)
     return result
 
 
@@ -218,10 +218,10 @@ def _waits(tx: Transaction, interaction: InteractionRecord) -> bool:
 def _answer(tx: Transaction, by: Person, answer: CheckedAnswer) -> AnswerResult:
     if (interaction := _find_checked(by, answer)) is None:
         return AnswerResult(Outcome.NOT_FOUND)
-    return _take(tx, interaction, by, answer)
+    return _settle_or_refuse(tx, interaction, by, answer)
 
 
-def _take(
+def _settle_or_refuse(
     tx: Transaction,
     interaction: InteractionRecord,
     by: Person,
@@ -254,7 +254,7 @@ def _take(
         [interaction] = find_interactions(interaction=interaction.id)
         return _too_late(interaction, by, answer)
     if settlement.by:
-        attachments.take(tx, interaction.run_id, list(answer.answer.answer.files.values()))
+        attachments.mark_sent(tx, interaction.run_id, list(answer.answer.answer.files.values()))
     return AnswerResult(
         Outcome.ACCEPTED if settlement.by else Outcome.EXPIRED,
         interaction.id,
@@ -285,7 +285,7 @@ def answer_in_name(
             raise Invalid(
                 format_lazy(_("{name} is not active and cannot answer."), name=by.username)
             )
-        return _take(tx, record, by, answer, over_claims=over_claims)
+        return _settle_or_refuse(tx, record, by, answer, over_claims=over_claims)
     raise NotFound("There is no such interaction.")
 
 

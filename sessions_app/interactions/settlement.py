@@ -149,7 +149,9 @@ def set_running(run: UUID, **where: object) -> bool:
     return bool(sql.update(Run, columns, id=run, status=Run.Status.WAITING.value, **where))
 
 
-def go_on(tx: Transaction, run: Run, position: int, value: object, error: object = None) -> None:
+def resume_wait(
+    tx: Transaction, run: Run, position: int, value: object, error: object = None
+) -> None:
     """Resume a run that waits at this journal position for something other than an answer."""
     set_running(run.id)
     response = {"value": value, "error": error}

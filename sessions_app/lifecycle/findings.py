@@ -46,7 +46,7 @@ def examine(checks: Iterable[Check]) -> Findings:
             failed_checks.add(check.name)
             left_out.append(check.name)
             continue
-        for finding in _look(check):
+        for finding in _run_check(check):
             if finding.level >= ERROR:
                 failed_checks.add(check.name)
             finding.obj = check.name
@@ -58,7 +58,7 @@ def examine(checks: Iterable[Check]) -> Findings:
         yield Warning(f"skipped until the rest is fixed: {', '.join(left_out)}", obj="left out")
 
 
-def _look(check: Check) -> Findings:
+def _run_check(check: Check) -> Findings:
     try:
         yield from check.look()
     except Exception as error:  # noqa: BLE001 - one check must not hide the findings of others

@@ -80,11 +80,11 @@ class Notifier:
     def publish(self, tx: Transaction) -> None:
         """Pass on the events of a committed transaction, from any thread."""
         if self._loop is not None:
-            tx.call_in(self._loop, partial(self._tell, tx.events))
+            tx.call_in(self._loop, partial(self._deliver, tx.events))
 
     def send(self, group: str, message: LayerMessage) -> bool:
         """Send a message to a group, from any thread; return False if the notifier is stopped."""
-        return self._call(self._take, group, message)
+        return self._call(self._send, group, message)
 
     def _call(self, function: Callable[..., None], *arguments: object) -> bool:
         loop = self._loop
@@ -96,7 +96,7 @@ class Notifier:
             return False
         return True
 
-    def _tell(self, events: list[EventRecord]) -> None:
+    def _deliver(self, events: list[EventRecord]) -> None:
         layer = channel_layer()
         for conversation, new_events in _by_conversation(events).items():
             layer.deliver(group_name(conversation), news_message(conversation, new_events))
@@ -118,7 +118,7 @@ class Notifier:
         self._messages.append((PROMPTS, PROMPTS_CHANGED))
         self._wake.set()
 
-    def _take(self, group: str, message: LayerMessage) -> None:
+    def _send(self, group: str, message: LayerMessage) -> None:
         layer = channel_layer()
         layer.deliver(group, message)
         if not layer.alone:

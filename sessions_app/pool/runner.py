@@ -225,7 +225,7 @@ class Runner:
         self._stop.check()
         if self._values is not None:
             raise SessionsError("The result of this run was read already; start another run.")
-        values = self._chunks() if self._workflow.streams else self._whole()
+        values = self._chunks() if self._workflow.streams else self._return_value_chunks()
         self._values = cast("AsyncGeneratorType[object, None]", values)
         return self._values
 
@@ -246,7 +246,7 @@ class Runner:
             self._inside = False
             self._out.set()
 
-    async def _whole(self) -> AsyncGenerator[object, None]:
+    async def _return_value_chunks(self) -> AsyncGenerator[object, None]:
         """Yield the workflow's return value, unless streamed steps have already shown it."""
         with self._call() as work:
             self._inside = True
@@ -254,7 +254,7 @@ class Runner:
             self._returned = await self._stop.guard(within(self._own, awaitable))
             for text in self._backend.take_new_texts():
                 yield text
-            if not self.execution.has_put_out(self._returned):
+            if not self.execution.has_shown(self._returned):
                 yield self._returned
 
     async def _chunks(self) -> AsyncGenerator[object, None]:

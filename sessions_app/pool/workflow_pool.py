@@ -35,7 +35,7 @@ class OpenWorkflow:
     """An open workflow with its builder, used by one request; made by `WorkflowPool.open`.
 
     `limit` limits concurrent runs; a `nullcontext` is no limit. `info` is the record of the user's
-    own builder; None for a shared builder, or before `take_builder`.
+    own builder; None for a shared builder, or before `acquire_builder`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class OpenWorkflow:
         self._ended = False
         self._stop = Stop()
 
-    async def take_builder(self, builders: UserBuilders) -> None:
+    async def acquire_builder(self, builders: UserBuilders) -> None:
         """Acquire the user's builder; from now on the user's own limit applies to runs.
 
         Raises:
@@ -226,7 +226,7 @@ class WorkflowPool:
         self._is_idle.clear()
         try:
             if self.is_per_user:
-                await opened.take_builder(self.user_builders)
+                await opened.acquire_builder(self.user_builders)
             yield
         finally:
             if opened.info is not None:

@@ -140,7 +140,9 @@ class _Cursor:
         if not records:
             # A finished run without further events: an earlier call returned the final event.
             self.ended = _status(self._run) in Run.FINISHED and not later.exists()
-        page = [event for record in records if (event := _had(record, self._after)) is not None]
+        page = [
+            event for record in records if (event := _unread_part(record, self._after)) is not None
+        ]
         for last in records[-1:]:
             self._after = last.sequence
             is_end = last.type == Event.Type.RUN and last.payload["status"] in Run.FINISHED
@@ -149,7 +151,7 @@ class _Cursor:
         return page
 
 
-def _had(event: EventRecord, after: int) -> EventRecord | None:
+def _unread_part(event: EventRecord, after: int) -> EventRecord | None:
     """Return the unread part of an event, or None; a whole `message` is returned as `text`."""
     if event.type != Event.Type.MESSAGE:
         return event

@@ -74,7 +74,7 @@ class ScriptBackend(Backend):
         """Do nothing: a script's run need not count as busy, as it is never evicted."""
         yield
 
-    async def put_out(self, text: str, *, is_repeat: bool) -> None:
+    async def show_output(self, text: str, *, is_repeat: bool) -> None:
         """Keep a text, which the runner yields before its next chunk."""
         self._new_texts.append(text)
 

@@ -153,7 +153,7 @@ def find_sent(owner: UserId, conversation_id: str, file: UUID) -> AttachedFile |
     return row.file if row is not None else None
 
 
-def take(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
+def mark_sent(tx: Transaction, run: UUID, files: Sequence[Attachment]) -> None:
     """Mark the files as sent: files that were unsent belong to this run from now on.
 
     Raises:

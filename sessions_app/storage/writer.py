@@ -253,10 +253,10 @@ class _Thread(threading.Thread):
             tx = Transaction()
             for item in items:
                 item.fail(cause)
-        self._tell(tx, items)
+        self._notify_callers(tx, items)
         return True
 
-    def _tell(self, tx: Transaction, items: list[_Item]) -> None:
+    def _notify_callers(self, tx: Transaction, items: list[_Item]) -> None:
         """Call the functions after the commit, and then give waiting callers their outcomes."""
         self._writer.tell(tx)
         for item in items:

@@ -223,7 +223,7 @@ class Backend(ABC):
         """Return whether an earlier execution has shown the output after this number of calls."""
         return False
 
-    async def put_out(self, text: str, *, is_repeat: bool) -> None:
+    async def show_output(self, text: str, *, is_repeat: bool) -> None:
         """Show text to people. `is_repeat`: an earlier execution has already shown the text."""
 
     def take_new_texts(self) -> list[str]:

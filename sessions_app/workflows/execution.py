@@ -100,7 +100,7 @@ class Execution:
         self.reasoning = ReasoningSteps(backend, Call(0, "yield", "reasoning"), REASONING)
         # Coroutines that calls have returned, which the workflow must await.
         self._expected: deque[tuple[Coro[object], str]] = deque()
-        self._put_out_texts: list[str] = []
+        self._shown_texts: list[str] = []
         # The reason why a step or call could not be recorded. Each later call raises this error
         # again, so that the run goes on at that step or call once the workflow's code is fixed.
         self.mistake: Unrecorded | None = None
@@ -132,10 +132,10 @@ class Execution:
         if unawaited:
             raise NeverAwaited(unawaited[0][1])
 
-    def has_put_out(self, result: object) -> bool:
+    def has_shown(self, result: object) -> bool:
         """Return whether streamed steps have just shown this result as their last text."""
-        is_text = bool(self._put_out_texts and isinstance(result, str) and result)
-        return is_text and "".join(self._put_out_texts).endswith(str(result))
+        is_text = bool(self._shown_texts and isinstance(result, str) and result)
+        return is_text and "".join(self._shown_texts).endswith(str(result))
 
     @property
     def reads_journal(self) -> bool:
@@ -395,13 +395,13 @@ class Execution:
     ) -> StreamedStep:
         """Create a streamed step, whose pieces the workflow reads by a `Stream`."""
         running_step = RunningStep(self, call.name)
-        step = StreamedStep(self.backend, call, function, options, self._put_out, running_step)
+        step = StreamedStep(self.backend, call, function, options, self._show_output, running_step)
         self._streams.add(step)
         return step
 
-    async def _put_out(self, text: str, *, is_repeat: bool) -> None:
-        self._put_out_texts.append(text)
-        await self.backend.put_out(text, is_repeat=is_repeat)
+    async def _show_output(self, text: str, *, is_repeat: bool) -> None:
+        self._shown_texts.append(text)
+        await self.backend.show_output(text, is_repeat=is_repeat)
 
     def _finished_entry(self, call: Call) -> JournalRecord | None:
         """Return the entry of the call if it is finished."""

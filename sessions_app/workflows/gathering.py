@@ -103,7 +103,7 @@ async def _outcomes(
         if not execution.is_evicted:
             execution.backend.add_active(change)
 
-    def over(task: "asyncio.Task[object]") -> None:
+    def on_done(task: "asyncio.Task[object]") -> None:
         pending.remove(task)
         # Count a failed task as active: the failure ends the other tasks and the run, so the run
         # must not be stored as waiting for people.
@@ -112,12 +112,12 @@ async def _outcomes(
 
     add_active(len(tasks) - 1)
     for task in tasks:
-        task.add_done_callback(over)
-    await _all_over(execution, tasks)
+        task.add_done_callback(on_done)
+    await _wait_for_all(execution, tasks)
     return [task.result() for task in tasks]
 
 
-async def _all_over(execution: Execution, tasks: "Mapping[asyncio.Task[object], str]") -> None:
+async def _wait_for_all(execution: Execution, tasks: "Mapping[asyncio.Task[object], str]") -> None:
     """Wait until all tasks have ended, even if this wait is cancelled.
 
     Raises:

@@ -54,7 +54,7 @@ class StreamedStepOptions:
     timeout: float | None = None
 
 
-class PutOut(Protocol):
+class ShowOutput(Protocol):
     """A callable that shows a piece of text to people.
 
     `is_repeat`: an earlier execution has already shown the text.
@@ -102,7 +102,7 @@ class StreamedStep:
         call: Call,
         function: BoundFunction,
         options: StreamedStepOptions,
-        put_out: PutOut,
+        show_output: ShowOutput,
         step: RunningStep,
     ) -> None:
         # The task that reads new pieces now. `is_repeat`: the pieces come from the journal.
@@ -112,7 +112,7 @@ class StreamedStep:
         self._call = call
         self._source = partial(iterate, function, options.retry, options.timeout, step)
         self._options = options
-        self._put_out = put_out
+        self._show_output = show_output
         self._step = step
         self._stored: list[object] = []
         self._size, self._limit = 0, RuntimeSettings.load().MAX_STEP_RESULT
@@ -133,7 +133,7 @@ class StreamedStep:
         if entry is not None and entry.finished:
             self.is_repeat = True
             for stored in entry.result:
-                yield await self._given_again(stored, pieces)
+                yield await self._show_again(stored, pieces)
             self.is_repeat = False
             if entry.error is not None:
                 raise StepFailed.of(self._call.name, entry.error)
@@ -148,7 +148,7 @@ class StreamedStep:
                     source = self._source()
                     async with aclosing(source):
                         async for piece in source:
-                            yield await self._give(piece, pieces)
+                            yield await self._show_and_store(piece, pieces)
                 except (Exception, SystemExit) as error:
                     if isinstance(error, Unrecorded) or is_fault(error):
                         raise  # not an error of the stream's own code: leave no record
@@ -171,7 +171,7 @@ class StreamedStep:
         """Forget the reader: the run is over or evicted, so the loop's end must not be recorded."""
         self.reader = None
 
-    async def _give(self, piece: object, pieces: ResultType) -> object:
+    async def _show_and_store(self, piece: object, pieces: ResultType) -> object:
         """Show and store a piece, and return the value that replay will return."""
         if isinstance(piece, str):
             self._reasoning.end()
@@ -179,7 +179,7 @@ class StreamedStep:
             self._keep(text, len(text))
             if not self._options.show:
                 return text
-            await self._put_out(text, is_repeat=False)
+            await self._show_output(text, is_repeat=False)
             return StreamedText(text)
         if isinstance(piece, Reasoning):
             piece = Reasoning(storable(piece.reasoning))
@@ -191,12 +191,12 @@ class StreamedStep:
         self._keep(stored, measure(stored, self._limit, each=EACH_VALUE))
         return _shown(await aside(partial(pieces.load, stored), stored))
 
-    async def _given_again(self, stored: object, pieces: ResultType) -> object:
+    async def _show_again(self, stored: object, pieces: ResultType) -> object:
         if not isinstance(stored, str):
             return _shown(read_recorded(pieces.load, stored, self._call))
         if not self._options.show:
             return stored
-        await self._put_out(stored, is_repeat=True)
+        await self._show_output(stored, is_repeat=True)
         return StreamedText(stored)
 
     def _keep(self, stored: object, size: int) -> None:

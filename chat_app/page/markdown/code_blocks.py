@@ -114,11 +114,11 @@ class _Painter:
 
 
 def _start() -> "tuple[Popen[bytes], Connection]":
-    ours, theirs = Pipe()
+    parent_end, child_end = Pipe()
     # Use -P: otherwise imports look into the script's folder first, which has a `markdown` module.
-    command = [sys.executable, "-P", painter.__file__, str(theirs.fileno())]
-    with theirs:
-        return Popen(command, pass_fds=[theirs.fileno()]), ours  # noqa: S603 - our own program
+    command = [sys.executable, "-P", painter.__file__, str(child_end.fileno())]
+    with child_end:
+        return Popen(command, pass_fds=[child_end.fileno()]), parent_end  # noqa: S603 - our own program
 
 
 _painter = _Painter()

@@ -109,7 +109,10 @@ class Agent:
         """
         past = await context.history(self.history)
         tools, problems = await self._collect_tools(context)
-        question: ModelMessage = {"role": "user", "content": _some(str(context.input_message))}
+        question: ModelMessage = {
+            "role": "user",
+            "content": _text_or_placeholder(str(context.input_message)),
+        }
         messages = [*self._beginning(past, problems), question]
         spending, turn, has_said = _Spending(self.budget, context), 0, False
         while await spending.may_go_on():
@@ -128,7 +131,7 @@ class Agent:
             results = await _use_tools(answer.calls, tools, context, turn)
             messages.append(answer.message)
             for call, result in zip(answer.calls, results, strict=True):
-                content = _some(cut(result, self.max_result))
+                content = _text_or_placeholder(cut(result, self.max_result))
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
         return with_separator("I stop here.", apart=has_said)
 
@@ -159,7 +162,7 @@ class Agent:
             size += len(one.text)
             if size > self.max_history:
                 break
-            kept.append({"role": one.role, "content": _some(one.text)})
+            kept.append({"role": one.role, "content": _text_or_placeholder(one.text)})
         while kept and kept[-1]["role"] == "assistant":  # drop answers whose question was left out
             kept.pop()
         text = "\n\n".join(filter(None, [self.instructions, *problems]))
@@ -253,7 +256,7 @@ class _Answer:
             yield usage
 
 
-def _some(text: str) -> str:
+def _text_or_placeholder(text: str) -> str:
     """Return the text, or a placeholder for an empty one, which some servers refuse."""
     return text if text.strip() else NOTHING
 
@@ -278,14 +281,14 @@ class _Spending:
 
     async def may_go_on(self) -> bool:
         """Return True if the budget is not used up, else ask a person and return the decision."""
-        reason = self._spent()
+        reason = self._exhausted_limit()
         if not reason:
             return True
         may_go_on = await ask_to_go_on(self._context, f"{reason} Shall I go on?")
         self._start()
         return may_go_on
 
-    def _spent(self) -> str:
+    def _exhausted_limit(self) -> str:
         """Return a sentence about the exhausted limit, or ""."""
         budget = self._budget
         if budget.turns is not None and self._turns >= budget.turns:

@@ -296,7 +296,7 @@ async def _choose(context: Context, content: Any, common: JsonObject) -> interac
         raise ValueError(f"A prompt {content.input_type!r} cannot be asked here.")
     prompt_type, response_type = CHOICES[content.input_type]
     several = content.input_type == interactive.HumanPromptModelType.CHECKBOX
-    values = _told_apart(content.options)
+    values = _distinct_values(content.options)
     options = [
         Option(id=option.id, label=option.label, value=value, description=_description(option))
         for option, value in zip(content.options, values, strict=True)
@@ -310,7 +310,7 @@ async def _choose(context: Context, content: Any, common: JsonObject) -> interac
     return response_type(selected_option=content.options[index])
 
 
-def _told_apart(options: list[Any]) -> list[Any]:
+def _distinct_values(options: list[Any]) -> list[Any]:
     """Return a distinct value for each option: values, ids or labels, or else numbers.
 
     Each of the three may be a default that all options share.

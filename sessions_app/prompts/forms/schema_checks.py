@@ -215,11 +215,11 @@ class _Child:
     """A running checker process, and the connection to it."""
 
     def __init__(self) -> None:
-        self._connection, theirs = Pipe()
+        self._connection, child_end = Pipe()
         # -P keeps the program's folder out of `sys.path`.
-        command = [sys.executable, "-P", checker.__file__, str(theirs.fileno())]
-        with theirs:
-            self._process = Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own program
+        command = [sys.executable, "-P", checker.__file__, str(child_end.fileno())]
+        with child_end:
+            self._process = Popen(command, pass_fds=[child_end.fileno()])  # noqa: S603 - our own program
         if not self._connection.poll(START_TIMEOUT):
             self.end()
             raise TimeoutError

@@ -289,7 +289,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         """Ask for new candidates on a page, and replace the present ones by them."""
         form = ReassignForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
-            return self._to_whom(request, queryset, form)
+            return self._render_candidates_form(request, queryset, form)
 
         note, changed_ids = form.cleaned_data["note"], []
 
@@ -311,7 +311,7 @@ class InteractionAdmin(ReadOnlyAdmin):
             self.message_user(request, text, messages.WARNING)
         return None
 
-    def _to_whom(
+    def _render_candidates_form(
         self, request: HttpRequest, queryset: QuerySet[Interaction], form: ReassignForm
     ) -> HttpResponse:
         """Render the page that asks for new candidates, whose form calls the action again."""

@@ -46,16 +46,16 @@ class Command(BaseCommand):
         more = END_TO_END if options["end_to_end"] else ()
         checks = [OF_DJANGO, *CHECKS, OF_APPLICATIONS, *more]
         until = time.monotonic() + options["wait"]
-        findings = _look(checks)
+        findings = _run_checks(checks)
         while not _well(findings) and time.monotonic() < until:
             time.sleep(ROUND_PAUSE)
-            findings = _look(checks)
+            findings = _run_checks(checks)
         self.stdout.write(_as_json(findings) if options["json"] else _as_text(findings))
         if not _well(findings):
             raise SystemExit(1)
 
 
-def _look(checks: list[Check]) -> list[CheckMessage]:
+def _run_checks(checks: list[Check]) -> list[CheckMessage]:
     return [finding for finding in examine(checks) if not finding.is_silenced()]
 
 
