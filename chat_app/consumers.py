@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
-from chat_app.feed.sweeper import hear_news, recheck, sweeper
+from chat_app.feed.sweeper import pass_news, recheck, sweeper
 from chat_app.identity import audit
 from chat_app.identity.request_facts import address_of, language_of, request_of
 from chat_app.inbox.pending_counts import waiting_counts
@@ -92,7 +92,7 @@ class ChatConsumer(AsyncConsumer):
 
     async def conversation_news(self, message: Message) -> None:
         """Send the events that a channel-layer message has announced for a conversation."""
-        await hear_news(self._subscriptions, message["news"])
+        await pass_news(self._subscriptions, message["news"])
 
     async def conversation_look(self, message: Message) -> None:
         """Check all subscriptions and the identity after a message of the channel layer.
@@ -168,7 +168,10 @@ class ChatConsumer(AsyncConsumer):
         sweeper.add(self._subscriptions)
         try:
             reason = await self._connection.live(
-                self._from_client, self._from_layer, self._subscriptions.heed_wakes, self._talk
+                self._from_client,
+                self._from_layer,
+                self._subscriptions.watch_wakes,
+                self._serve_client,
             )
         finally:
             await self._subscriptions.close()
@@ -308,7 +311,7 @@ class ChatConsumer(AsyncConsumer):
         ack = acknowledgement(message, "accepted", {"runs": [str(run) for run in runs]})
         await feed.send_when_ended(runs, ack)
 
-    async def _talk(self) -> None:
+    async def _serve_client(self) -> None:
         try:
             await self._establish()
         except (Error, StorageUnavailable) as error:
@@ -330,22 +333,22 @@ class ChatConsumer(AsyncConsumer):
             self._subscriptions.all_waiting = self._query.waiting == "inbox"
             waiting_counts.add(self._subscriptions)
         if not self._query.extended and self._query.last_sequence is None:
-            await self._hear_first()
+            await self._handle_first_messages()
         if (name := self._query.conversation_id) is not None:
             feed = await self._subscriptions.follow(name, after=self._query.last_sequence)
             if feed is None:
                 self._subscriptions.awaited_names.add(name)
 
-    async def _hear_first(self) -> None:
+    async def _handle_first_messages(self) -> None:
         """Wait a moment for a plain client's first messages before missed events are sent."""
         clock = asyncio.get_running_loop().time
         begin = clock()
-        await self._hear_until(begin + HOLD)
+        await self._handle_messages_until(begin + HOLD)
         name = self._query.conversation_id
         if name is not None and await self._subscriptions.is_behind(name):
-            await self._hear_until(begin + HOLD_OUTPUT)
+            await self._handle_messages_until(begin + HOLD_OUTPUT)
 
-    async def _hear_until(self, end: float) -> None:
+    async def _handle_messages_until(self, end: float) -> None:
         """Handle messages until `end` (in event loop time), or until a conversation is followed."""
         clock = asyncio.get_running_loop().time
         while not self._subscriptions.feeds and (seconds := end - clock()) > 0:

@@ -31,7 +31,7 @@ async def give(
         check_storable(name, text)
         refusal = _("The text has {length} characters; at most {most} are allowed. Shorten it.")
         check_length(text, MAX_LENGTHS[name], refusal)
-    await writer.write(lambda tx: _give(tx, owner, run, texts))
+    await writer.write(lambda tx: _store(tx, owner, run, texts))
 
 
 async def find_run(*, owner: UserId, trace_id: str) -> UUID:
@@ -56,7 +56,7 @@ async def find_run(*, owner: UserId, trace_id: str) -> UUID:
     return run
 
 
-def _give(tx: Transaction, owner: UserId, run: UUID, texts: dict[str, str]) -> None:
+def _store(tx: Transaction, owner: UserId, run: UUID, texts: dict[str, str]) -> None:
     runs = Run.objects.filter(pk=run, conversation__in=Conversation.objects.of(owner))
     conversation = runs.values_list("conversation_id", flat=True).first()
     if conversation is None:

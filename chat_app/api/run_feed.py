@@ -11,7 +11,7 @@ from chat_app.api.run_selectors import is_within
 from chat_app.feed.feed import Feed
 from chat_app.feed.limits import CloseSocket, Window
 from chat_app.feed.selectors import PAGE_BYTES, FeedStart, size_of
-from chat_app.feed.sweeper import hear_news, look, recheck, sweeper
+from chat_app.feed.sweeper import pass_news, recheck, sweep_now, sweeper
 from chat_app.identity import Identity, revocation
 from chat_app.rates import ConnectionSlot
 from chat_app.settings import ChatSettings
@@ -60,7 +60,7 @@ async def follow(
         async with join_groups(*groups) as reader.receive:
             await feed.acknowledge(after)  # pause the feed from now on if too much is unread
             await feed.start(FeedStart(after, after, [], cursor_lost=False))
-            await look(reader)
+            await sweep_now(reader)
             while True:
                 if feed.deleted:
                     raise Failure(404, "invalid_message", "The conversation was deleted.")
@@ -145,7 +145,7 @@ class _Reader:
         if self._end_error is not None:
             raise self._end_error
         if message is not None:
-            await (hear_news(self, message["news"]) if message["type"] == NEWS else recheck(self))
+            await (pass_news(self, message["news"]) if message["type"] == NEWS else recheck(self))
         return message is None
 
     def wake(self) -> None:

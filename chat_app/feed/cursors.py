@@ -68,14 +68,16 @@ async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
             del _unstored_cursors[conversation, user]
 
 
-async def look(conversation: UUID, user: UserId) -> int | None:
+async def read(conversation: UUID, user: UserId) -> int | None:
     """Return the stored cursor; None if there is none."""
-    return await _read(conversation, user, _unstored_cursors.get((conversation, user)))
+    return await _read_newest(conversation, user, _unstored_cursors.get((conversation, user)))
 
 
-async def take(conversation: UUID, user: UserId) -> int | None:
+async def consume(conversation: UUID, user: UserId) -> int | None:
     """Return the stored cursor and delete it, because from now on the new socket has the cursor."""
-    cursor = await _read(conversation, user, _unstored_cursors.pop((conversation, user), None))
+    cursor = await _read_newest(
+        conversation, user, _unstored_cursors.pop((conversation, user), None)
+    )
     if cursor is not None:
         rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
         try:
@@ -85,7 +87,7 @@ async def take(conversation: UUID, user: UserId) -> int | None:
     return cursor
 
 
-async def _read(conversation: UUID, user: UserId, unstored: int | None) -> int | None:
+async def _read_newest(conversation: UUID, user: UserId, unstored: int | None) -> int | None:
     rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
     stored = await reads.read_for(user, rows.values_list("sequence", flat=True).first)
     return max((cursor for cursor in (unstored, stored) if cursor is not None), default=None)

@@ -149,7 +149,7 @@ class Feed:
             await self._send(data)
         return size
 
-    def _foresee(self, events: Iterable[EventRecord]) -> None:
+    def _preview(self, events: Iterable[EventRecord]) -> None:
         """Let a subclass inspect events before they are sent."""
 
     async def _catch_up(self, heard_events: Sequence[EventRecord] = ()) -> None:
@@ -166,7 +166,7 @@ class Feed:
 
     async def _send_heard(self, events: Sequence[EventRecord]) -> None:
         """Send announced events, as long as each directly continues the sent part of the log."""
-        self._foresee(events)
+        self._preview(events)
         for event in events:
             if event.first_sequence > self.cursor + 1 or self._window.full:
                 break
@@ -180,7 +180,7 @@ class Feed:
         )
         if not events:  # stop reading: the conversation was deleted
             self.heard_up_to = self.cursor
-        self._foresee(events)
+        self._preview(events)
         for event in events:
             if self._window.full:
                 break

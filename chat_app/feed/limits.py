@@ -84,7 +84,7 @@ class Window:
             return
         self._unacknowledged.append((sequence, size))
         self._size += size
-        self._look()
+        self._note_fullness()
 
     def acknowledge(self, sequence: int) -> None:
         """Note that the client has all events up to `sequence`."""
@@ -92,9 +92,9 @@ class Window:
         while self._unacknowledged and self._unacknowledged[0][0] <= sequence:
             self._size -= self._unacknowledged.popleft()[1]
             self._full_since = None
-        self._look()
+        self._note_fullness()
 
-    def _look(self) -> None:
+    def _note_fullness(self) -> None:
         if len(self._unacknowledged) >= WINDOW_EVENTS or self._size >= self._max_bytes:
             if self._full_since is None:
                 self._full_since = time.monotonic()

@@ -121,7 +121,7 @@ class Sweeper:
                 follower.end(CloseSocket(4401, "signed out"))
 
 
-async def hear_news(follower: Follower, news: News) -> None:
+async def pass_news(follower: Follower, news: News) -> None:
     """Pass an announcement on to the follower's feed of the conversation, if there is one."""
     feed = follower.feeds.get(news.conversation)
     if feed is not None:
@@ -138,10 +138,10 @@ async def recheck(follower: Follower) -> None:
         await check(follower.identity)
     except DatabaseError as error:  # after a failed check, the sweeper tries again later
         log.warning("sweeper.not_checked", error=str(error))
-    await look(follower)
+    await sweep_now(follower)
 
 
-async def look(follower: Follower) -> None:
+async def sweep_now(follower: Follower) -> None:
     """Read new events of one follower's conversations now, and not at the next sweep."""
     try:
         await _sweep([follower])

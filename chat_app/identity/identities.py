@@ -29,7 +29,7 @@ OLD = GOOD_FOR / 2
 # Seconds without a request after which an identity is left out of such common checks.
 GOES_ON = 2 * GOOD_FOR
 
-_Look = asyncio.Future[set["Identity"]]
+_Check = asyncio.Future[set["Identity"]]
 
 
 class BadCredentials(Exception):
@@ -120,7 +120,7 @@ class Looks:
         # The time of each identity's last request.
         self._asked_at: dict[Identity, float] = {}
         # The last check of each identity, with the time at which the check began.
-        self._looks: dict[Identity, tuple[_Look, float]] = {}
+        self._checks: dict[Identity, tuple[_Check, float]] = {}
 
     async def held_at(self, identity: Identity) -> float | None:
         """Return a monotonic time, at most a second ago, at which the identity was valid.
@@ -132,25 +132,25 @@ class Looks:
         """
         now = self._asked_at[identity] = time.monotonic()
         if self._age(identity, now) >= GOOD_FOR:
-            self._look(now)
-        look, began = self._looks[identity]
+            self._start_check(now)
+        check, began = self._checks[identity]
         # Shield the check from cancellation, because other requests wait for the same check.
-        return began if identity in await asyncio.shield(look) else None
+        return began if identity in await asyncio.shield(check) else None
 
-    def _look(self, now: float) -> None:
+    def _start_check(self, now: float) -> None:
         self._asked_at = {
             identity: at for identity, at in self._asked_at.items() if now - at < GOES_ON
         }
-        self._looks = {
-            identity: self._looks[identity]
+        self._checks = {
+            identity: self._checks[identity]
             for identity in self._asked_at
-            if identity in self._looks
+            if identity in self._checks
         }
         old = [identity for identity in self._asked_at if self._age(identity, now) >= OLD]
-        look = reads.begin(still_valid, old)
-        self._looks |= dict.fromkeys(old, (look, now))
+        check = reads.begin(still_valid, old)
+        self._checks |= dict.fromkeys(old, (check, now))
 
     def _age(self, identity: Identity, now: float) -> float:
-        look, began = self._looks.get(identity, (None, 0.0))
-        failed = look is None or (look.done() and (look.cancelled() or look.exception()))
+        check, began = self._checks.get(identity, (None, 0.0))
+        failed = check is None or (check.done() and (check.cancelled() or check.exception()))
         return float("inf") if failed else now - began

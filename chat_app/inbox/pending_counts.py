@@ -264,12 +264,12 @@ class WaitingCounts:
             self._change.clear()
             began = time.monotonic()
             try:
-                await self._look()
+                await self._update_counts()
             except Exception:  # log any error and continue: the next round counts again
                 log.exception("waiting_counts.failed")
             await asyncio.sleep(max(PACE, PAUSE_FACTOR * (time.monotonic() - began)))
 
-    async def _look(self) -> None:
+    async def _update_counts(self) -> None:
         sockets = [
             (socket, socket.identity.person.id) for socket in self._sockets if socket.identity
         ]

@@ -185,7 +185,7 @@ class PlainFeed(Feed):
             self._noted_up_to = 0
         return size + await self._send_all(self._add_trace(event, frames))
 
-    def _foresee(self, events: Iterable[EventRecord]) -> None:
+    def _preview(self, events: Iterable[EventRecord]) -> None:
         for event in events:
             if event.type == Event.Type.USER_MESSAGE:
                 self._runs.add(event.run)
@@ -271,13 +271,13 @@ class PlainFeed(Feed):
         size = await self._send_all(await self._frames(event, 0, (), PLAIN))
         asked = AskedEvent.of(event.payload)
         if asked.type.is_seen:
-            await self._see(asked)
+            await self._mark_seen(asked)
             self.shown_id = asked.interaction
         else:
             self.shown_id, self._open = asked.interaction, event
         return size
 
-    async def _see(self, asked: AskedEvent) -> None:
+    async def _mark_seen(self, asked: AskedEvent) -> None:
         """Mark a notification as seen once it is sent, because the client answers none."""
         incoming_answer = IncomingAnswer(
             answer_id=str(uuid4()),

@@ -134,7 +134,7 @@ class RateLimits:
         """Count one event under all of these rates, even beyond the limit."""
         buckets = _limited_rates(rates)
         self._count(buckets)
-        _tell(buckets)
+        _share_counts(buckets)
 
     def refund(self, buckets: list[RateBucket]) -> None:
         """Subtract the amounts from these buckets again."""
@@ -190,10 +190,10 @@ class Reservation:
     def keep(self) -> None:
         """Make the reservation permanent, and report it to the other processes."""
         if self.refund.detach() is not None:
-            _tell(self._buckets)
+            _share_counts(self._buckets)
 
 
-def _tell(buckets: list[RateBucket]) -> None:
+def _share_counts(buckets: list[RateBucket]) -> None:
     if url := RuntimeSettings.load().REDIS_URL:
         for bucket in buckets:
             _redis_counter(url)(*bucket)

@@ -71,7 +71,7 @@ class Authentication:
         except TooMany as error:
             raise CloseSocket(4429, str(error)) from None
         if found_identity is not None:
-            await self._be(found_identity)
+            await self._set_identity(found_identity)
         else:
             await self._await_credentials()
 
@@ -113,7 +113,7 @@ class Authentication:
             await self._connection.send(auth_error(message, reason))
             return
         if self.identity is None:
-            await self._be(signed_in)
+            await self._set_identity(signed_in)
         await self._connection.send(auth_success(message, signed_in.person))
 
     async def end(self) -> None:
@@ -132,7 +132,7 @@ class Authentication:
                 await self._connection.refuse(refusal)
             raise CloseSocket(4429, str(error)) from None
 
-    async def _be(self, new_identity: Identity) -> None:
+    async def _set_identity(self, new_identity: Identity) -> None:
         await self._check_page(new_identity.person)
         await self._acquire_slot(partial(acquire_socket, user=new_identity.person.id))
         self.identity, self.person = new_identity, new_identity.person
@@ -155,7 +155,7 @@ class Authentication:
                 while self.identity is None:
                     await self._take_credentials(await self._connection.next_frame())
         except TimeoutError:
-            raise self._nobody() from None
+            raise self._build_unidentified_error() from None
 
     async def _take_credentials(self, text: str | None) -> None:
         """Read credentials; any other message before the authentication ends the socket."""
@@ -163,15 +163,15 @@ class Authentication:
             message = parse(text)
         except Refusal as refusal:
             if refusal.type != "auth_message":
-                raise self._nobody() from None
+                raise self._build_unidentified_error() from None
             await self._connection.refuse(refusal)
             self._fail()
             return
         if not isinstance(message, AuthMessage):
-            raise self._nobody()
+            raise self._build_unidentified_error()
         await self.authenticate(message)
 
-    def _nobody(self) -> CloseSocket:
+    def _build_unidentified_error(self) -> CloseSocket:
         came = RequestMetadata.of_scope(self._scope)
         guest = guest_token(came.cookies, came.query_params) is not None
         audit.log_missing_identity(request_of(self._scope), guest=guest)

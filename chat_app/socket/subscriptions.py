@@ -75,21 +75,21 @@ class Subscriptions:
             await self._unfollow(conversation)
 
     def wake(self) -> None:
-        """Let `heed_wakes` check the subscriptions."""
+        """Let `watch_wakes` check the subscriptions."""
         self._wakes.set()
 
-    async def heed_wakes(self) -> None:
+    async def watch_wakes(self) -> None:
         """Check all subscriptions after each call of `wake`, until the task is cancelled."""
         while True:
             await self._wakes.wait()
             self._wakes.clear()
             try:
-                await self._woken()
+                await self._send_changes()
             # After a database fault, the sweeper tries again.
             except (DatabaseError, StorageUnavailable) as error:
                 log.warning("subscriptions.not_looked", error=str(error))
 
-    async def _woken(self) -> None:
+    async def _send_changes(self) -> None:
         """Send any change for which this socket may have been woken.
 
         Such changes are: lost announcements, the creation of the connection's conversation, a
@@ -146,7 +146,7 @@ class Subscriptions:
             conversation = await reads.read_for(owner, find_conversation, owner, conversation_id)
             if conversation is None:
                 if after:
-                    await self._tell_lost(conversation_id, after, 0)
+                    await self._send_cursor_error(conversation_id, after, 0)
                 return None
             if len(self.feeds) >= MAX_FEEDS:
                 await self._unfollow_oldest()
@@ -163,7 +163,7 @@ class Subscriptions:
         conversation = await reads.read_for(user, find_conversation, user, conversation_id)
         if conversation is None:
             return False
-        kept_cursor = await cursors.look(conversation, user)
+        kept_cursor = await cursors.read(conversation, user)
         return await reads.read_for(user, is_behind, conversation, kept_cursor)
 
     async def _unfollow_oldest(self) -> None:
@@ -177,7 +177,7 @@ class Subscriptions:
         if not self._extended:
             return
         with suppress(ClientGone):
-            await self._tell(
+            await self._send_error(
                 feed.conversation_id,
                 f"This socket follows {MAX_FEEDS} conversations at most, and this one no more. To "
                 "get its events, open a socket for it with last_sequence.",
@@ -197,7 +197,7 @@ class Subscriptions:
         try:
             # Join the group before the read of the log, so that no event is missed in between.
             await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
-            kept_cursor = await cursors.take(conversation, user)
+            kept_cursor = await cursors.consume(conversation, user)
             opening = await reads.read_for(
                 user,
                 read_opening,
@@ -209,7 +209,7 @@ class Subscriptions:
             await self._unfollow(conversation)
             raise
         if opening.cursor_lost and after is not None:
-            await self._tell_lost(conversation_id, after, opening.last)
+            await self._send_cursor_error(conversation_id, after, opening.last)
         await feed.start(opening)
         return feed
 
@@ -226,10 +226,12 @@ class Subscriptions:
     async def _leave_deleted(self, feed: Feed) -> None:
         await self._unfollow(feed.conversation)
         with suppress(ClientGone):
-            await self._tell(feed.conversation_id, "The conversation was deleted.", deleted=True)
+            await self._send_error(
+                feed.conversation_id, "The conversation was deleted.", deleted=True
+            )
 
-    async def _tell_lost(self, conversation_id: str, after: int, last: int) -> None:
-        await self._tell(
+    async def _send_cursor_error(self, conversation_id: str, after: int, last: int) -> None:
+        await self._send_error(
             conversation_id,
             f"The log ends at {last}: there is no last_sequence {after}. You get pending "
             "prompts and new events; reload the conversation to see the rest.",
@@ -237,7 +239,7 @@ class Subscriptions:
             recovered=False,
         )
 
-    async def _tell(self, conversation_id: str, message: str, **details: object) -> None:
+    async def _send_error(self, conversation_id: str, message: str, **details: object) -> None:
         """Send an error about a conversation, which is not in reply to a frame of the client."""
         refusal = Refusal("invalid_message", message, **details)
         refusal.conversation_id = conversation_id

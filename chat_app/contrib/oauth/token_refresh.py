@@ -46,7 +46,7 @@ async def fresh_tokens(grant: int, user: UserId) -> Tokens | None:
             return None
         is_free = Q(refreshing_until=None) | Q(refreshing_until__lt=now)
         if await _lease_grant(unchanged.filter(is_free), now + REFRESH_LEASE):
-            new_tokens = await _to_its_end(_refresh(row, tokens, now + REFRESH_LEASE))
+            new_tokens = await _await_uninterrupted(_refresh(row, tokens, now + REFRESH_LEASE))
             if new_tokens is not None:  # accept any lifetime: the provider issues no longer ones
                 return new_tokens
         else:
@@ -90,7 +90,7 @@ async def _refresh(row: OAuthGrant, tokens: Tokens, until: datetime) -> Tokens |
     return None
 
 
-async def _to_its_end(work: Coroutine[Any, Any, Tokens | None]) -> Tokens | None:
+async def _await_uninterrupted(work: Coroutine[Any, Any, Tokens | None]) -> Tokens | None:
     """Await the work even if cancelled: new tokens are issued only once and must be stored."""
     task = asyncio.create_task(work)
     try:

@@ -111,7 +111,7 @@ def read(
     )
     rows = _fold_pieces(conversation, ((run, Piece(at, text)) for run, at, text in pieces))
     rows += read_records(events.exclude(type=Event.Type.TEXT))
-    aside = _aside(rows)
+    aside = _read_aside(rows)
     continued_texts = {} if skipped else _continued_texts(rows, aside, known_texts or {})
     rest = _texts(conversation, _rest_of_texts(rows, before, continued_texts))
     return History(_in_order([*rows, *aside, *rest]), start, skipped, continued_texts)
@@ -120,7 +120,7 @@ def read(
 def read_text(conversation: UUID, run: UUID, first: int) -> list[EventRecord]:
     """Read the rows of the text that began at sequence `first` of a run. Blocks."""
     rows = _texts(conversation, [_after(run, first - 1)])
-    return _in_order([*rows, *_aside(rows)])
+    return _in_order([*rows, *_read_aside(rows)])
 
 
 def _count_fitting(sizes: list[int]) -> int:
@@ -233,7 +233,7 @@ def _after(run: UUID, sequence: int) -> Q:
     return Q(run_id=run, sequence__gt=sequence, sequence__lt=Coalesce(border, last))
 
 
-def _aside(rows: list[EventRecord]) -> list[EventRecord]:
+def _read_aside(rows: list[EventRecord]) -> list[EventRecord]:
     """Read rows outside this part that its rows refer to.
 
     Such rows are the missing beginning or end of a step, and restarts, which take back text.

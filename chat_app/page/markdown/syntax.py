@@ -73,7 +73,7 @@ def _formula(
     _: RendererHTML, tokens: Sequence[Token], index: int, __: object, env: JsonObject
 ) -> str:
     token = tokens[index]
-    env["work"].look()
+    env["work"].check_time()
     is_block = token.type != "math_inline"
     html = mathml(token.content.strip(), is_block=is_block)
     if html is None:

@@ -31,13 +31,13 @@ class Work:
 
     def __init__(self) -> None:
         self._end = time.thread_time() + PAGE_SECONDS
-        self._looks, self._is_over = 0, False
+        self._checks, self._is_over = 0, False
         self._colouring_seconds = COLOURING_SECONDS
 
-    def look(self) -> None:
+    def check_time(self) -> None:
         """Raise MarkdownTimeout once the rendering time is over."""
-        self._looks += 1
-        if self._looks % LOOKS_PER_TIME_CHECK == 0 and time.thread_time() > self._end:
+        self._checks += 1
+        if self._checks % LOOKS_PER_TIME_CHECK == 0 and time.thread_time() > self._end:
             self._is_over = True
         if self._is_over:
             raise MarkdownTimeout
@@ -75,10 +75,10 @@ def limit(parser: MarkdownIt) -> None:
 
     The parser's `env` must contain the `work`.
     """
-    parser.block.ruler.before("table", "work", _look, {"alt": _INTERRUPTED_RULES})
-    parser.inline.ruler.before("text", "work", _look)
+    parser.block.ruler.before("table", "work", _check_time, {"alt": _INTERRUPTED_RULES})
+    parser.inline.ruler.before("text", "work", _check_time)
 
 
-def _look(state: StateBlock | StateInline, *_: object) -> bool:
-    state.env["work"].look()
+def _check_time(state: StateBlock | StateInline, *_: object) -> bool:
+    state.env["work"].check_time()
     return False

@@ -121,12 +121,12 @@ async def test_a_kept_cursor_is_given_once(is_stored: bool) -> None:
         if is_stored:
             free.set()
             await keeping
-        taking = asyncio.create_task(cursors.take(*mine))
+        taking = asyncio.create_task(cursors.consume(*mine))
         await reads.read(lambda: None)  # it has looked
         free.set()
         assert await taking == 7
         await asyncio.gather(writing, keeping)
-        assert await cursors.take(*mine) is None
+        assert await cursors.consume(*mine) is None
 
 
 async def test_a_kept_cursor_is_that_of_the_process_where_the_client_was_last(
@@ -139,9 +139,9 @@ async def test_a_kept_cursor_is_that_of_the_process_where_the_client_was_last(
             monkeypatch.setattr(cursors, "_unstored_cursors", process)
             await cursors.keep(*mine, sequence)
             monkeypatch.setattr(cursors, "_unstored_cursors", one if process is other else other)
-            assert await cursors.take(*mine) == sequence
+            assert await cursors.consume(*mine) == sequence
             monkeypatch.setattr(cursors, "_unstored_cursors", process)
-            assert await cursors.take(*mine) is None
+            assert await cursors.consume(*mine) is None
 
 
 async def test_a_socket_that_closes_late_takes_no_cursor_back() -> None:
@@ -149,7 +149,7 @@ async def test_a_socket_that_closes_late_takes_no_cursor_back() -> None:
         mine = (scene.conversation, scene.user.pk)
         await cursors.keep(*mine, 60)
         await cursors.keep(*mine, 20)
-        assert await cursors.take(*mine) == 60
+        assert await cursors.consume(*mine) == 60
 
 
 @pytest.mark.parametrize("schema_type", ["chat", "generate"])
