@@ -155,12 +155,12 @@ async def _stream(requested_run: RequestedRun, form: results.Generate) -> AsyncG
 
 
 async def _pieces(requested_run: RequestedRun, form: results.Generate) -> AsyncGenerator[str, None]:
-    quiet, looks = 0, max(1, round(HEARTBEAT / ChatSettings.load().SWEEP_SECONDS))
+    quiet, sweeps_per_heartbeat = 0, max(1, round(HEARTBEAT / ChatSettings.load().SWEEP_SECONDS))
     async with aclosing(requested_run.follow()) as events:
         async for followed_event in events:
             if followed_event is None:
                 quiet += 1
-                if quiet % looks == 0:
+                if quiet % sweeps_per_heartbeat == 0:
                     yield results.HEARTBEAT
                 continue
             if form.tells_usage and is_end(followed_event.event):

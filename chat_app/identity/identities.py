@@ -110,7 +110,7 @@ def _live_sessions(keys: set[str], now: datetime) -> set[str]:
     return {key for key in keys if store(key).load()}
 
 
-class Looks:
+class IdentityChecks:
     """A cache of identity checks, in which one check serves all requests within a second.
 
     The cost of checks therefore does not grow with the number of active sockets.

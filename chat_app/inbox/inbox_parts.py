@@ -135,19 +135,19 @@ def _first(
         case InboxPart.ANSWERED:
             return inbox_query.answered_prompts(user, count)
         case InboxPart.OTHERS:
-            ways = inbox_query.of_others(user, conditions)
+            readers = inbox_query.of_others(user, conditions)
         case InboxPart.CLAIMED:
-            ways = inbox_query.claimed_prompts(user, names, conditions)
+            readers = inbox_query.claimed_prompts(user, names, conditions)
         case InboxPart.GROUPS:
-            ways = read("group", "permission")
+            readers = read("group", "permission")
         case InboxPart.MINE:
-            ways = [
+            readers = [
                 *read("own", "user"),
                 *inbox_query.claimed_prompts(user, names, conditions, assignee=user),
             ]
         case _:
-            ways = read()
-    return inbox_query.first(ways, count)
+            readers = read()
+    return inbox_query.first_prompts(readers, count)
 
 
 def _match_query(rows: QuerySet[Interaction], query: str) -> QuerySet[Interaction]:

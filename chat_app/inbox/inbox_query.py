@@ -25,7 +25,7 @@ from sessions_app.prompts import seen_types
 # without a deadline come last, oldest first.
 SortKey = tuple[datetime, datetime, UUID]
 # Function that returns the sort keys of the first N prompts of one kind of candidate.
-First = Callable[[int], list[SortKey]]
+ReadFirst = Callable[[int], list[SortKey]]
 DUE = Coalesce("due_at", "expires_at", NEVER)
 MAX_ROWS_PER_QUERY = 2000  # maximum number of rows in one query
 
@@ -35,7 +35,7 @@ def waiting_prompts(
     *kinds: str,
     names: set[Name] | None = None,
     conditions: Sequence[Q] = (),
-) -> list[First]:
+) -> list[ReadFirst]:
     """Return functions that read the prompts this person may answer, one for each of the names.
 
     A name is the person, a group or a permission. Prompts that others have claimed, or on which the
@@ -72,7 +72,7 @@ def claimed_prompts(
     names: set[Name] | None = None,
     conditions: Sequence[Q] = (),
     **by: UserId,
-) -> list[First]:
+) -> list[ReadFirst]:
     """Return functions that read the claimed prompts which this person may answer.
 
     The argument `assignee` selects only prompts that one person has claimed.
@@ -88,16 +88,16 @@ def claimed_prompts(
     return [_list_prompts(_own(user).filter(claimed, *conditions)), _list_prompts(assigned_prompts)]
 
 
-def of_others(user: UserId, conditions: Sequence[Q] = ()) -> list[First]:
+def of_others(user: UserId, conditions: Sequence[Q] = ()) -> list[ReadFirst]:
     """Return functions that read prompts for other people in this person's conversations."""
     claimed_by_others = Q(assignee__isnull=False) & ~Q(assignee=user)
     prompts = _pending_prompts(Q(for_owner=False) | claimed_by_others, *conditions)
     return [_walk_candidates(prompts, owner=user)]
 
 
-def first(ways: Iterable[First], count: int) -> list[UUID]:
+def first_prompts(readers: Iterable[ReadFirst], count: int) -> list[UUID]:
     """Return the first `count` prompts that all these functions read, each prompt once."""
-    sort_keys = [key for way in ways for key in way(count)]
+    sort_keys = [key for read_first in readers for key in read_first(count)]
     return list(dict.fromkeys(prompt for *_, prompt in sorted(sort_keys)))[:count]
 
 
@@ -122,7 +122,7 @@ def answered_prompts(user: UserId, count: int) -> list[UUID]:
 KIND_CONDITIONS = {"permission": {"permission__gt": ""}}
 
 
-def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
+def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> ReadFirst:
     """Return a function that reads the prompts with the given candidates.
 
     Sort keys are read first, and prompts in a second query: in a join, a wrong row estimate makes
@@ -150,7 +150,7 @@ def _walk_candidates(prompts: QuerySet[Interaction], **by: object) -> First:
     return walk
 
 
-def _list_prompts(prompts: QuerySet[Interaction]) -> First:
+def _list_prompts(prompts: QuerySet[Interaction]) -> ReadFirst:
     sort_keys = prompts.order_by(DUE, "created_at", "pk").values_list(DUE, "created_at", "pk")
     return lambda count: list(sort_keys[:count])
 

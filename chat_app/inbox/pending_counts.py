@@ -73,9 +73,9 @@ def count_waiting(people: Sequence[UserId]) -> dict[UserId, WaitingPrompts]:
         ids = frozenset(prompts.answerable(person, person_names) - voted_prompts[person])
         count = len(ids - prompts.notes)
         if count < CAP and not prompts.cut.isdisjoint(person_names):
-            ids = frozenset(inbox_query.first(inbox_query.waiting_prompts(person), CAP))
+            ids = frozenset(inbox_query.first_prompts(inbox_query.waiting_prompts(person), CAP))
             asking = inbox_query.waiting_prompts(person, conditions=[inbox_query.asks()])
-            count = len(inbox_query.first(asking, CAP))
+            count = len(inbox_query.first_prompts(asking, CAP))
         are_known = len(ids) < CAP
         shown_ids = ids if are_known else frozenset()
         counts[person] = WaitingPrompts(min(count, CAP), hash(ids), shown_ids, are_known)

@@ -36,7 +36,9 @@ AUTHENTICATION_TIMEOUT = 5.0
 TRIES = 3
 # Caches of identity checks, by message type: a check for a text message is not reused for an
 # answer, because answers approve actions.
-_looks: defaultdict[type[ClientMessage], identities.Looks] = defaultdict(identities.Looks)
+_checks: defaultdict[type[ClientMessage], identities.IdentityChecks] = defaultdict(
+    identities.IdentityChecks
+)
 
 
 class Authentication:
@@ -86,7 +88,7 @@ class Authentication:
         if time.monotonic() - self._authorised_at.get(type_, float("-inf")) < identities.GOOD_FOR:
             return
         current = self.identity
-        held_at = None if current is None else await _looks[type_].held_at(current)
+        held_at = None if current is None else await _checks[type_].held_at(current)
         if current is None or held_at is None:
             raise CloseSocket(4401, "signed out")
         self._authorised_at[type_] = held_at

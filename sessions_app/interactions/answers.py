@@ -116,7 +116,9 @@ async def answer(
     checked_answer = await _in_turn(by, partial(_check, by, conversation_id, answer))
     if checked_answer is None:
         return AnswerResult(Outcome.NOT_FOUND)
-    return await writer.write(audit.from_here(lambda tx: _answer(tx, by, checked_answer)))
+    return await writer.write(
+        audit.with_request_address(lambda tx: _answer(tx, by, checked_answer))
+    )
 
 
 async def answer_together(
@@ -131,7 +133,9 @@ async def answer_together(
     checked_answers = [
         await _in_turn(by, partial(_check, by, conversation_id, answer)) for answer in answers
     ]
-    return await writer.write(audit.from_here(lambda tx: _answer_together(tx, by, checked_answers)))
+    return await writer.write(
+        audit.with_request_address(lambda tx: _answer_together(tx, by, checked_answers))
+    )
 
 
 async def _in_turn(by: Person, check: Callable[[], T]) -> T:

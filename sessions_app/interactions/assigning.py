@@ -59,7 +59,7 @@ class Candidates:
         """Return whether the owner of the conversation is named as a user, and may answer."""
         return (owner, None, "") in self.rows and not four_eyes
 
-    def count_able(self, owner: UserId, *, four_eyes: bool) -> float:
+    def count_answerers(self, owner: UserId, *, four_eyes: bool) -> float:
         """Count the possible answerers: infinity if a group or a permission is named."""
         people = {person for person, *_ in self.rows}
         if None in people:
@@ -121,7 +121,7 @@ def resolve(assignment: PromptAssignment, owner: UserId) -> ResolvedAssignment:
     for later in assignment.escalate:
         find(later.to)
     candidates = find(assignment.to)
-    able = candidates.count_able(owner, four_eyes=assignment.four_eyes)
+    able = candidates.count_answerers(owner, four_eyes=assignment.four_eyes)
     if able < assignment.votes and not assignment.escalate:
         raise TooFewPeople(assignment.votes, int(able))
     for_owner = candidates.has_owner(owner, four_eyes=assignment.four_eyes)

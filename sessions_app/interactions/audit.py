@@ -38,7 +38,7 @@ class AuditedPrompt:
     prompt: JsonObject
 
 
-def from_here(work: Work[T]) -> Work[T]:
+def with_request_address(work: Work[T]) -> Work[T]:
     """Wrap work, so that audit entries made in the writer's thread get this request's address."""
     request_address = address.get()
 
@@ -80,7 +80,7 @@ async def record_shown(interactions: Collection[UUID], *, by: Person, via: str) 
                 sql.insert_new(AuditEntry, **row)
 
         try:
-            await writer.write(from_here(work))
+            await writer.write(with_request_address(work))
         except StorageUnavailable as error:  # show the page even if the entry cannot be stored
             log.warning("audit.not_stored", by=str(by.id), error=str(error))
 

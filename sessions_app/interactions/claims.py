@@ -101,7 +101,7 @@ def build_change(
         handing_on.assign(tx, prompt, Change(Action.CLAIMED, by, via, assignee=by))
         return ClaimState(True, prompt.status, by.username)
 
-    return audit.from_here(work)
+    return audit.with_request_address(work)
 
 
 def find_assigned(interaction: str, by: Person, *, locked: bool = True) -> InteractionRecord | None:

@@ -176,7 +176,7 @@ def reassign(
         raise Invalid(f"{error.assignee} does not exist.") from error
     _check_no_guest(candidates, prompt.owner)
     assignment = assignment_of(prompt) or StoredAssignment()
-    able = candidates.count_able(prompt.owner, four_eyes=assignment.four_eyes)
+    able = candidates.count_answerers(prompt.owner, four_eyes=assignment.four_eyes)
     if able < assignment.votes:
         few = _("It needs the answers of {votes} people, and {able} of these may answer.")
         raise Invalid(format_lazy(few, votes=assignment.votes, able=able))

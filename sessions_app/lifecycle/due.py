@@ -28,13 +28,13 @@ SETTLE_EVERY = 1.0
 CLEAN_EVERY = 24 * 3600.0
 CLAIMS_EVERY = 600
 EVENTS_AT_ONCE = 200
-LEFT_FOR = 60.0
+POSTPONED_FOR = 60.0
 
 T = TypeVar("T", bound=Hashable)
 
 # Events that this process failed to settle, with the monotonic time until which each is skipped, so
 # that failing attempts do not log an exception every second.
-_left: dict[Hashable, float] = {}
+_postponed: dict[Hashable, float] = {}
 
 
 def due_interactions(column: str, limit: int) -> list[UUID]:
@@ -67,8 +67,8 @@ async def settle_due() -> None:
     An event that cannot be settled, such as the deadline of a prompt whose class is missing, is
     logged, and skipped for a while.
     """
-    for one in [one for one, until in _left.items() if until <= monotonic()]:
-        del _left[one]
+    for one in [one for one, until in _postponed.items() if until <= monotonic()]:
+        del _postponed[one]
     await _settle_all(partial(due_interactions, "expires_at"), expire)
     await _settle_all(partial(due_interactions, "escalates_at"), escalate_due)
     await _settle_all(due_sleeps, wake_run)
@@ -85,8 +85,8 @@ async def _settle_all(
     """Settle all due events of a kind, oldest first."""
     is_full = True
     while is_full:
-        rows = await reads.read(read_due, EVENTS_AT_ONCE + len(_left))
-        due = [one for one in rows if one not in _left]
+        rows = await reads.read(read_due, EVENTS_AT_ONCE + len(_postponed))
+        due = [one for one in rows if one not in _postponed]
         await asyncio.gather(*(_settle(settle_one, one) for one in due))
         is_full = len(due) >= EVENTS_AT_ONCE
 
@@ -98,7 +98,7 @@ async def _settle(settle_one: Callable[[Transaction, T], None], one: T) -> None:
         raise
     except Exception:
         log.exception("due.failed")
-        _left[one] = monotonic() + LEFT_FOR
+        _postponed[one] = monotonic() + POSTPONED_FOR
 
 
 async def maintain() -> None:

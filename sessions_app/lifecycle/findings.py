@@ -29,7 +29,7 @@ class Check:
 
     number: int
     name: str
-    look: Callable[[], Findings]
+    run: Callable[[], Findings]
     needs: str = ""
 
 
@@ -60,7 +60,7 @@ def examine(checks: Iterable[Check]) -> Findings:
 
 def _run_check(check: Check) -> Findings:
     try:
-        yield from check.look()
+        yield from check.run()
     except Exception as error:  # noqa: BLE001 - one check must not hide the findings of others
         yield Error(
             f"the check failed: {type(error).__name__}: {error}",

@@ -1,7 +1,8 @@
 """The requests to runs and their prompts: start, resume, stop, claim, reassign and so on.
 
-Each function builds a function that writes. The decorator `within` executes this function in the
-caller's transaction; `alone` makes a variant for coroutines, with a separate transaction.
+Each function builds a function that writes. The decorator `in_caller_transaction` executes this function in the
+caller's
+transaction; `as_coroutine` makes a variant for coroutines, with a separate transaction.
 """
 
 from collections.abc import Callable
@@ -53,7 +54,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
+def in_caller_transaction(build: Callable[P, Work[T]]) -> Callable[P, T]:
     """Decorate a builder of writes: the new function executes them in the caller's transaction."""
 
     @wraps(build)
@@ -65,8 +66,8 @@ def within(build: Callable[P, Work[T]]) -> Callable[P, T]:
     return write
 
 
-def alone(function: Callable[P, T]) -> Callable[P, Coro[T]]:
-    """Make a coroutine variant of a function made by `within`, with a separate transaction."""
+def as_coroutine(function: Callable[P, T]) -> Callable[P, Coro[T]]:
+    """Make a coroutine variant of a function, with a separate transaction."""
     build: Callable[P, Work[T]] = unwrap(function)
 
     @wraps(function)
@@ -78,7 +79,7 @@ def alone(function: Callable[P, T]) -> Callable[P, Coro[T]]:
     return write
 
 
-@within
+@in_caller_transaction
 def start(
     workflow: str,
     message: object,
@@ -116,10 +117,10 @@ def start(
     )
 
 
-astart = alone(start)
+astart = as_coroutine(start)
 
 
-@within
+@in_caller_transaction
 def answer(
     interaction: UUID | str,
     value: Given | list[Given],
@@ -166,10 +167,10 @@ def give(
 ) -> Work[AnswerResult]:
     """Build the write of an answer in a user's name; see `answer_in_name`."""
     work = partial(answer_in_name, by=person, answer=checked_answer, over_claims=over_claims)
-    return audit.from_here(work)
+    return audit.with_request_address(work)
 
 
-@within
+@in_caller_transaction
 def send(run: UUID | str, name: str, payload: object = None, *, id: str) -> Work[Outcome]:
     """Send data to a run, which gets it exactly once by `context.wait_for(name)`, now or later.
 
@@ -199,10 +200,10 @@ def send(run: UUID | str, name: str, payload: object = None, *, id: str) -> Work
     return partial(arrivals.send, run_id=read_id(run), name=name, payload=json_payload, sent_id=id)
 
 
-asend = alone(send)
+asend = as_coroutine(send)
 
 
-@within
+@in_caller_transaction
 def cancel(run: UUID | str) -> Work[bool]:
     """Ask a run to stop; return False if it has already ended. The last event confirms the stop.
 
@@ -212,10 +213,10 @@ def cancel(run: UUID | str) -> Work[bool]:
     return partial(messages.stop_run, run_id=read_id(run))
 
 
-acancel = alone(cancel)
+acancel = as_coroutine(cancel)
 
 
-@within
+@in_caller_transaction
 def resume(run: UUID | str, *, by: AbstractBaseUser) -> Work[bool]:
     """Resume a failed or suspended run from its journal, once the cause is fixed.
 
@@ -229,10 +230,10 @@ def resume(run: UUID | str, *, by: AbstractBaseUser) -> Work[bool]:
     return partial(resume_run, run_id=read_id(run), by=Person.of(by).username)
 
 
-aresume = alone(resume)
+aresume = as_coroutine(resume)
 
 
-@within
+@in_caller_transaction
 def fork(
     run: UUID | str, *, position: int, by: AbstractBaseUser, key: str | None = None
 ) -> Work[UUID]:
@@ -260,7 +261,7 @@ def fork(
     return partial(fork_run, run=read_id(run), position=position, by=person.username, key=name)
 
 
-afork = alone(fork)
+afork = as_coroutine(fork)
 
 
 def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage) -> UUID:
@@ -293,7 +294,7 @@ def _check_name(subject: str, text: str) -> None:
         raise Invalid(f"{subject} must have 1 to {MAX_NAME} characters.")
 
 
-@within
+@in_caller_transaction
 def claim(interaction: UUID | str, *, by: AbstractBaseUser) -> Work[ClaimState]:
     """Claim an assigned prompt for a user, so that nobody else can answer it.
 
@@ -303,19 +304,19 @@ def claim(interaction: UUID | str, *, by: AbstractBaseUser) -> Work[ClaimState]:
     return claims.build_change("claim", str(interaction), by=Person.of(by), via=VIA)
 
 
-aclaim = alone(claim)
+aclaim = as_coroutine(claim)
 
 
-@within
+@in_caller_transaction
 def release(interaction: UUID | str, *, by: AbstractBaseUser) -> Work[ClaimState]:
     """Release the user's claim, so that others may answer. Raises NotFound as `claim` does."""
     return claims.build_change("release", str(interaction), by=Person.of(by), via=VIA)
 
 
-arelease = alone(release)
+arelease = as_coroutine(release)
 
 
-@within
+@in_caller_transaction
 def reassign(
     interaction: UUID | str, *, to: To, note: str = "", by: AbstractBaseUser, via: str = VIA
 ) -> Work[bool]:
@@ -340,10 +341,10 @@ def reassign(
     return _change(interaction, change)
 
 
-areassign = alone(reassign)
+areassign = as_coroutine(reassign)
 
 
-@within
+@in_caller_transaction
 def escalate(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> Work[bool]:
     """Add the candidates of a prompt's next escalation now; `by` and `via` as for `reassign`.
 
@@ -356,10 +357,10 @@ def escalate(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -
     return _change(interaction, partial(escalation.escalate, by=Person.of(by), via=via))
 
 
-aescalate = alone(escalate)
+aescalate = as_coroutine(escalate)
 
 
-@within
+@in_caller_transaction
 def expire(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> Work[bool]:
     """Settle a prompt as if its deadline had passed; `by` and `via` as for `reassign`.
 
@@ -373,7 +374,7 @@ def expire(interaction: UUID | str, *, by: AbstractBaseUser, via: str = VIA) -> 
     return _change(interaction, lambda tx, row: settle(tx, row, expiry(row, via, person)))
 
 
-aexpire = alone(expire)
+aexpire = as_coroutine(expire)
 
 
 def _change(
@@ -386,4 +387,4 @@ def _change(
             return change(tx, record)
         raise NotFound("There is no such interaction.")
 
-    return audit.from_here(work)
+    return audit.with_request_address(work)

@@ -46,7 +46,7 @@ class Branches:
         self._before[run], self._versions[run] = before, versions
         self._roots[run] = run
 
-    def before(self, run: UUID) -> UUID | None:
+    def predecessor(self, run: UUID) -> UUID | None:
         """Return the run that this run continues."""
         return self._before[run]
 
@@ -74,7 +74,7 @@ class Branches:
             run = self._before.get(run)
         return runs
 
-    def off(self, branch: Iterable[UUID]) -> set[UUID]:
+    def runs_outside(self, branch: Iterable[UUID]) -> set[UUID]:
         """Return the runs outside the given branch, children included."""
         on = set(branch)
         return {run for run, root in self._roots.items() if root not in on}
@@ -139,7 +139,7 @@ def find_branch_point(
         raise NotFound("There is no such run in this conversation.")
     branches = read_all(conversation)
     if replaces:
-        return BranchPoint(frozenset(branches.up_to(branches.before(run.id))), replaces=run)
+        return BranchPoint(frozenset(branches.up_to(branches.predecessor(run.id))), replaces=run)
     end = branches.end(run.id)
     if end == branches.newest():
         return None

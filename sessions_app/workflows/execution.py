@@ -59,8 +59,8 @@ from sessions_app.workflows.steps import (
     Coro,
     ResultType,
     RunningStep,
-    aside,
     name_of,
+    off_loop,
     outcome,
     result_type,
     running_step,
@@ -330,7 +330,7 @@ class Execution:
         returns = result_type(plain(function.func), call.name)
         entry = self.backend.recall(call)
         if entry is not None and entry.finished:
-            return await aside(partial(self._recorded, entry, call, returns), entry.result)
+            return await off_loop(partial(self._recorded, entry, call, returns), entry.result)
         if title and entry is None and not once:
             self.backend.begin(call, title)
         async with self.backend.working(call):
@@ -343,7 +343,7 @@ class Execution:
                 with running_step.inside():
                     result = await run()
                     dump = partial(returns.dump_result, result, call.position)
-                    stored = await aside(dump, result)
+                    stored = await off_loop(dump, result)
             except ResultRefused as error:
                 await self.backend.finish(call, CallResult.refused(error, title))
                 raise
@@ -355,7 +355,7 @@ class Execution:
                 raise await self._fail(call, failed) from error
             record = replace(outcome(stored, title), attempts=running_step.attempts)
             await self.backend.finish(call, record)
-        return await aside(partial(returns.load, stored), stored)
+        return await off_loop(partial(returns.load, stored), stored)
 
     def _recorded(self, entry: JournalRecord, call: Call, returns: ResultType) -> Any:
         """Return the recorded result of a step, or raise its error."""

@@ -346,7 +346,7 @@ class ResultType:
         return type_of(type(result), self._name).dump(result)
 
 
-async def aside(work: Callable[[], T], value: object) -> T:
+async def off_loop(work: Callable[[], T], value: object) -> T:
     """Do work on a value: in a thread, unless the value is small, to keep the event loop free."""
     return work() if _is_small(value) else await step_threads.call(work)
 

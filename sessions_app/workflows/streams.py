@@ -14,7 +14,14 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import measure, storable
 from sessions_app.workflows.backend import Backend
 from sessions_app.workflows.options import BoundFunction
-from sessions_app.workflows.steps import EACH_VALUE, ResultType, Retry, RunningStep, aside, iterate
+from sessions_app.workflows.steps import (
+    EACH_VALUE,
+    ResultType,
+    Retry,
+    RunningStep,
+    iterate,
+    off_loop,
+)
 
 T = TypeVar("T")
 REASONING = "Reasoning"  # the default title of steps that show reasoning
@@ -187,9 +194,9 @@ class StreamedStep:
         else:
             self._reasoning.end()
         with self._step.inside():
-            stored = await aside(partial(pieces.dump, piece), piece)
+            stored = await off_loop(partial(pieces.dump, piece), piece)
         self._keep(stored, measure(stored, self._limit, each=EACH_VALUE))
-        return _shown(await aside(partial(pieces.load, stored), stored))
+        return _shown(await off_loop(partial(pieces.load, stored), stored))
 
     async def _show_again(self, stored: object, pieces: ResultType) -> object:
         if not isinstance(stored, str):

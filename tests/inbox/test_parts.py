@@ -99,7 +99,7 @@ def test_what_is_due_first_comes_first_and_what_is_never_due_comes_last() -> Non
         Candidate.objects.create(interaction=prompt, **to_whom[position % 2], **place)
     for ways in (inbox_query.of_others(owner.pk), inbox_query.waiting_prompts(boss.pk)):
         for count in (2, 4):
-            prompts = Interaction.objects.in_bulk(ids := inbox_query.first(ways, count))
+            prompts = Interaction.objects.in_bulk(ids := inbox_query.first_prompts(ways, count))
             assert [prompts[id_].position for id_ in ids] == [2, 1, 3, 0][:count]
 
 

@@ -78,7 +78,7 @@ def test_the_inbox_costs_the_same_among_ten_thousand_people(
 def claim_and_vote(*people: User) -> None:
     """Claim one prompt of each for the first of them, have them vote on one, one for four eyes."""
     for one in people:
-        free = inbox_query.first(
+        free = inbox_query.first_prompts(
             inbox_query.waiting_prompts(one.pk, "user", "group", "permission"), 20
         )
         first, second, third, *_ = (Interaction.objects.get(pk=each) for each in free)
@@ -93,7 +93,9 @@ def assert_counts_agree(people: list[User]) -> None:
     """Check that what is counted for many at once is what each one's inbox has."""
     counted = count_waiting([one.pk for one in people])
     for one in people:
-        first_ids = set(inbox_query.first(inbox_query.waiting_prompts(one.pk), pending_counts.CAP))
+        first_ids = set(
+            inbox_query.first_prompts(inbox_query.waiting_prompts(one.pk), pending_counts.CAP)
+        )
         assert counted[one.pk].prompts == len(first_ids)
         assert counted[one.pk].ids == (first_ids if len(first_ids) < pending_counts.CAP else set())
     assert count_waiting([people[1].pk])[people[1].pk] == counted[people[1].pk]

@@ -40,7 +40,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 async def test_checks_of_many_identities_are_batched(world: World) -> None:
-    shared = identities.Looks()
+    shared = identities.IdentityChecks()
     for identity in world.identities:
         assert await shared.held_at(identity) == world.now
     assert world.looked == [{identity} for identity in world.identities]  # nobody twice
@@ -53,7 +53,7 @@ async def test_checks_of_many_identities_are_batched(world: World) -> None:
 
 
 async def test_a_checked_identity_is_trusted_for_a_second(world: World) -> None:
-    shared = identities.Looks()
+    shared = identities.IdentityChecks()
     one, other = world.identities[:2]
     for identity in (one, other):
         await shared.held_at(identity)
@@ -67,7 +67,7 @@ async def test_a_checked_identity_is_trusted_for_a_second(world: World) -> None:
 
 
 async def test_identities_no_longer_in_use_are_not_checked(world: World) -> None:
-    shared = identities.Looks()
+    shared = identities.IdentityChecks()
     one, other = world.identities[:2]
     await shared.held_at(other)
     for _ in range(5):
@@ -77,7 +77,7 @@ async def test_identities_no_longer_in_use_are_not_checked(world: World) -> None
 
 
 async def test_a_failed_check_of_an_identity_is_not_cached(world: World) -> None:
-    shared = identities.Looks()
+    shared = identities.IdentityChecks()
     [one] = world.identities[:1]
     world.failing = True
     with pytest.raises(OperationalError):
@@ -87,7 +87,7 @@ async def test_a_failed_check_of_an_identity_is_not_cached(world: World) -> None
 
 
 async def test_a_cancelled_check_still_serves_other_waiters(world: World) -> None:
-    shared = identities.Looks()
+    shared = identities.IdentityChecks()
     [one] = world.identities[:1]
     first = asyncio.create_task(shared.held_at(one))
     await asyncio.sleep(0)

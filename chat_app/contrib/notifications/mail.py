@@ -93,7 +93,7 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
         return Outcome.NO_ADDRESS
     if preference.mailed_at is not None and preference.mailed_at >= since:
         return Outcome.IN_ANOTHER
-    ids = inbox_query.first(inbox_query.waiting_prompts(user), MOST_SHOWN + 1)
+    ids = inbox_query.first_prompts(inbox_query.waiting_prompts(user), MOST_SHOWN + 1)
     prompts = Interaction.objects.select_related("conversation__owner", "run").in_bulk(ids)
     waiting_prompts = [prompts[id_] for id_ in ids if id_ in prompts]
     if not waiting_prompts:

@@ -56,11 +56,11 @@ def connect() -> None:
         return
     for signal, (event, _title) in EVENTS.items():
         if section.WEBHOOK_URL or signal is not interaction_settled:
-            signal.connect(_put_off, dispatch_uid=event)
+            signal.connect(_store_notices, dispatch_uid=event)
     notice_due.connect(_due, dispatch_uid="attention.due")
 
 
-def _put_off(
+def _store_notices(
     signal: Signal, interaction: Interaction, about: JsonObject | None = None, **_: object
 ) -> None:
     """Store one notice for each recipient, so that each is sent and retried separately."""

@@ -68,7 +68,7 @@ class ShownBranch:
         newest = self.branches.newest()
         end = (selected_run and self.branches.end(selected_run)) or newest
         branch = self.branches.up_to(end)
-        self.off = self.branches.off(branch)
+        self.off_branch = self.branches.runs_outside(branch)
         self.begins = self.branches.beginning(branch) or ""
         self.follows = "" if end == newest else end
         self.selected_run = selected_run if self.follows else None
@@ -248,7 +248,7 @@ def read_transcript(
         after=item_range.after,
         before=item_range.before,
         known_texts=item_range.known_texts,
-        off=branch.off,
+        off_branch=branch.off_branch,
     )
     feedback, statuses = _read_ended_runs(part.rows)
     interactions = _interactions(conversation.id, part.rows)

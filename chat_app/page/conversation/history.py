@@ -82,16 +82,16 @@ def read(
     after: int = 0,
     before: int | None = None,
     known_texts: Mapping[UUID, KnownText] | None = None,
-    off: Collection[UUID] = (),
+    off_branch: Collection[UUID] = (),
 ) -> History:
     """Read the newest rows between two sequences. Blocks: call it in a thread.
 
-    If the beginning of an item is in `known_texts`, only the rest is read. Runs in `off` are not on
-    the branch and are left out.
+    If the beginning of an item is in `known_texts`, only the rest is read. Runs in `off_branch` are
+    not on the branch and are left out.
     """
     events = Event.objects.filter(conversation_id=conversation, sequence__gt=after)
-    if off:
-        events = events.exclude(run_id__in=off)
+    if off_branch:
+        events = events.exclude(run_id__in=off_branch)
     if before is not None:
         events = events.filter(sequence__lt=before)
     max_rows = NEWEST_ROWS if before is None else OLDER_ROWS

@@ -317,12 +317,14 @@ async def _use_tools(
             problem, asked = too_many(asked), asked + 1
         call_id = f"{context.run_id}-{turn}-{number}"
         works.append(
-            _tell(problem) if problem else _use(tools[call.name], arguments, context, call_id)
+            _return_text(problem)
+            if problem
+            else _use(tools[call.name], arguments, context, call_id)
         )
     return await gather_all(context, works)
 
 
-async def _tell(problem: str) -> str:
+async def _return_text(problem: str) -> str:
     return problem
 
 

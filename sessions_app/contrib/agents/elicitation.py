@@ -133,7 +133,7 @@ class _Fields:
 
     def __init__(self, defs: Mapping[str, JsonValue]) -> None:
         self._defs = defs
-        self._left = MAX_PARTS
+        self._parts_left = MAX_PARTS
 
     def read(self, schema: Any, depth: int = 0) -> JsonObject:
         """Return a schema without references, reduced to the protocol's keywords.
@@ -141,8 +141,8 @@ class _Fields:
         Raises:
             ValueError: the schema is invalid, has a broken reference, or exceeds a limit.
         """
-        self._left -= 1
-        if not isinstance(schema, dict) or self._left < 0 or depth > MAX_DEPTH:
+        self._parts_left -= 1
+        if not isinstance(schema, dict) or self._parts_left < 0 or depth > MAX_DEPTH:
             raise ValueError("a field has no JSON schema, or one of too many parts")
         if "$ref" in schema:
             name = str(schema["$ref"]).rpartition("/")[2]

@@ -346,7 +346,7 @@ class _Question:
     """
 
     def __init__(self, answers: Iterable[Sequence[Any]]) -> None:
-        self._left = [(request, answer) for request, answer in answers]
+        self._unused_answers = [(request, answer) for request, answer in answers]
         self.request: JsonObject = {}
         self.known: dict[str, JsonObject] = {}
         self.scope = CancelScope()
@@ -364,10 +364,10 @@ class _Question:
 
     def _take(self, request: JsonObject) -> JsonObject | None:
         """Return the next answer to a question, or None if people have not been asked."""
-        for number, (asked, answer) in enumerate(self._left):
+        for number, (asked, answer) in enumerate(self._unused_answers):
             names = (asked.keys() | request.keys()) - OF_ONE_CALL
             if all(asked.get(name) == request.get(name) for name in names):
-                del self._left[number]
+                del self._unused_answers[number]
                 return dict(answer)
         return None
 

@@ -40,7 +40,7 @@ from sessions_app.workflows import (
     workflow,
 )
 from sessions_app.workflows.context_variables import bind
-from sessions_app.workflows.steps import aside, type_of
+from sessions_app.workflows.steps import off_loop, type_of
 
 NEEDED = (
     "sessions_app.contrib.agents.nat needs the NeMo Agent Toolkit 1.9 (nvidia-nat-core): "
@@ -247,7 +247,7 @@ class HostedConfig:
         The toolkit keeps the result in memory and does not ask again, so that a replay may make
         these calls or not.
         """
-        async with calls.apart("sign in"):
+        async with calls.on_separate_track("sign in"):
             return await authenticate(context, *provider)
 
     async def _input(self, context: Context, manager: "SessionManager") -> Any:
@@ -275,7 +275,7 @@ async def ask_person(
     common: JsonObject = {"text": question_text(content.text), "timeout": content.timeout}
     if content.error:
         common["error"] = content.error
-    await calls.enter()
+    await calls.note_nested_call()
     try:
         match content.input_type:
             case interactive.HumanPromptModelType.TEXT:
@@ -451,7 +451,7 @@ async def _recorded(
 
     async def stored() -> AsyncGenerator[Any, None]:
         async for piece in source():
-            yield await aside(partial(_storable, piece, name), piece)
+            yield await off_loop(partial(_storable, piece, name), piece)
 
     async with aclosing(run.calls.pieces(_described(middleware_context, args), stored)) as pieces:
         async for piece in pieces:

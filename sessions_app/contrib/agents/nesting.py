@@ -28,7 +28,7 @@ from sessions_app.storage.faults import is_fault
 from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.execution import Execution
 from sessions_app.workflows.gathering import FATAL
-from sessions_app.workflows.steps import ResultType, aside, outcome
+from sessions_app.workflows.steps import ResultType, off_loop, outcome
 
 Kind = JournalEntry.Kind
 Pieces = Callable[[], AsyncGenerator[Any, None]]
@@ -94,7 +94,7 @@ class NestedCalls:
         return self._root.inside()
 
     @asynccontextmanager
-    async def apart(self, name: str) -> AsyncIterator[None]:
+    async def on_separate_track(self, name: str) -> AsyncIterator[None]:
         """Give the context's calls in the block a separate track.
 
         A replay that does not make these calls still matches the journal.
@@ -103,7 +103,7 @@ class NestedCalls:
         with frame.inside():
             yield
 
-    async def enter(self) -> None:
+    async def note_nested_call(self) -> None:
         """Note that the current call uses the context, and so no longer counts as a step."""
         await (_frame.get() or self._root).next_path("")
 
@@ -130,7 +130,7 @@ class NestedCalls:
                 raise StepFailed.of(call.name, entry.error)
             for piece in entry.result:
                 read = partial(read_recorded, named_call.load, piece, call)
-                yield await aside(read, piece)
+                yield await off_loop(read, piece)
             return
         if named_call.title and entry is None:
             self._execution.backend.begin(call, named_call.title)
@@ -147,8 +147,8 @@ class NestedCalls:
             await frame.working.enter_async_context(backend.working(call))
             try:
                 async for piece in _inside(frame, source):
-                    stored.append(await aside(partial(pieces.dump, piece), piece))
-                    yield await aside(partial(named_call.load, piece), piece)
+                    stored.append(await off_loop(partial(pieces.dump, piece), piece))
+                    yield await off_loop(partial(named_call.load, piece), piece)
             except Unrecorded as error:
                 has_run = isinstance(error, NotJson) and not (frame.counts or is_recorded)
                 mistake = ResultRefused.at(call.position, error) if has_run else error

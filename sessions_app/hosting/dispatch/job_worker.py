@@ -66,9 +66,9 @@ async def delete_old_jobs() -> None:
 
     A separate connection is used, as the deletion may take longer than `QUERY_PATIENCE`.
     """
-    apart = App(connector=PsycopgConnector(kwargs=connector_params()))
-    async with apart.open_async():
-        await apart.job_manager.delete_old_jobs(
+    separate_app = App(connector=PsycopgConnector(kwargs=connector_params()))
+    async with separate_app.open_async():
+        await separate_app.job_manager.delete_old_jobs(
             FAILED_KEPT, include_failed=True, include_cancelled=True, include_aborted=True
         )
 

@@ -53,7 +53,7 @@ async def leaf(name: str) -> str:
 
 
 async def ask(context: Context, text: str) -> str:
-    await nested[0].enter()
+    await nested[0].note_nested_call()
     return (await context.ask(TextPrompt(text=text))).text
 
 

@@ -241,7 +241,7 @@ async def test_two_senders_at_once_send_one_mail(monkeypatch: pytest.MonkeyPatch
     async with asked_of("boss") as (_, _, [boss]):
         both, waiting = threading.Barrier(2, timeout=20), inbox_query.waiting_prompts
 
-        def seen_by_both(*args: Any) -> list[inbox_query.First]:
+        def seen_by_both(*args: Any) -> list[inbox_query.ReadFirst]:
             both.wait()
             return waiting(*args)
 

@@ -82,7 +82,7 @@ def actions(prompt: Interaction) -> list[tuple[str, str]]:
 
 
 def inbox_of(person: Person) -> list[Any]:
-    return inbox_query.first(inbox_query.waiting_prompts(person.id), 9)
+    return inbox_query.first_prompts(inbox_query.waiting_prompts(person.id), 9)
 
 
 def counts(*persons: Person) -> list[int]:

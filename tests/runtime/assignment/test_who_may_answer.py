@@ -102,7 +102,7 @@ async def test_an_own_question_waits_for_others_while_one_of_them_has_claimed_it
         ann = hosting.person
 
         def places() -> tuple[list[Any], list[Any]]:
-            return inbox_of(ann), inbox_query.first(inbox_query.of_others(ann.id), 9)
+            return inbox_of(ann), inbox_query.first_prompts(inbox_query.of_others(ann.id), 9)
 
         assert await reads.read(places) == ([prompt.pk], [])
         await change("claim", prompt, boss)

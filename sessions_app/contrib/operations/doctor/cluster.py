@@ -77,11 +77,11 @@ def _connections() -> Findings:
 def _clock() -> Findings:
     before = time.time()
     [(database_time,)] = sql.fetch("SELECT EXTRACT(EPOCH FROM clock_timestamp())", ())
-    apart = float(database_time) - (before + time.time()) / 2
-    fact = f"{abs(apart):.3f} s {'behind' if apart > 0 else 'ahead of'} the database's"
-    if abs(apart) > FAR:
+    offset = float(database_time) - (before + time.time()) / 2
+    fact = f"{abs(offset):.3f} s {'behind' if offset > 0 else 'ahead of'} the database's"
+    if abs(offset) > FAR:
         yield Error(fact, "Have NTP set the clocks of all machines.")
-    elif abs(apart) > NEAR:
+    elif abs(offset) > NEAR:
         yield Warning(fact, "Have NTP set the clocks of all machines.")
     else:
         yield Info(fact)
