@@ -18,8 +18,7 @@ from chat_app.api import problems
 from chat_app.api.app import api
 from chat_app.api.health import health, live
 from chat_app.page import brand
-from chat_app.page.conversation import conversation_views
-from chat_app.page.conversation import file_views as given
+from chat_app.page.conversation import conversation_views, file_views
 from chat_app.page.inbox import inbox_views as inbox
 from chat_app.page.settings import preferences
 from sessions_app.storage import atomic_requests
@@ -91,8 +90,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="text",
     ),
     path("c/<name:conversation_id>/messages/", conversation_views.send, name="send"),
-    path("c/<name:conversation_id>/files/", given.upload, name="upload"),
-    path("c/<name:conversation_id>/files/<uuid:file>/", given.file, name="file"),
+    path("c/<name:conversation_id>/files/", file_views.upload, name="upload"),
+    path("c/<name:conversation_id>/files/<uuid:file>/", file_views.file, name="file"),
     path("c/<name:conversation_id>/export.<str:form>", conversation_views.export, name="export"),
     path("inbox/", inbox.show, name="inbox"),
     path("inbox/answers/", inbox.answer_several, name="answer_several"),
@@ -105,7 +104,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("c/<name:conversation_id>/title/", conversation_views.rename, name="rename"),
     path("c/<name:conversation_id>/delete/", conversation_views.delete, name="delete"),
     path("c/<name:conversation_id>/restore/", conversation_views.restore, name="restore"),
-    path("c/<name:conversation_id>/runs/<uuid:run>/feedback/", given.feedback, name="feedback"),
+    path(
+        "c/<name:conversation_id>/runs/<uuid:run>/feedback/", file_views.feedback, name="feedback"
+    ),
     path("c/<name:conversation_id>/stop/", conversation_views.stop, name="stop"),
     path(
         "c/<name:conversation_id>/prompts/<uuid:interaction>/",

@@ -145,14 +145,14 @@ def card(
     interaction: Interaction,
     *other_interactions: Interaction,
     typed_answer: TypedAnswer | None = None,
-    alone: bool = False,
+    is_single: bool = False,
 ) -> Card:
-    """Build the card of a question and the questions asked with it; `alone`: without the others."""
+    """Build the card of a question and the questions asked with it, or `is_single` without them."""
     if typed_answer and typed_answer.interaction != interaction.id:
         typed_answer = None
     view = QuestionView.of(interaction)
     prompt = view.prompt
-    if alone:
+    if is_single:
         prompt = prompt.model_copy(update={"together": None})
     form, parts, error = _contents(prompt, (interaction, *other_interactions), typed_answer)
     return Card(

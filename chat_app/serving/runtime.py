@@ -34,7 +34,7 @@ class WithRuntime:
         self._application = application
         self._starting: asyncio.Task[None] | None = None
         # True once the server has announced its start, or the missing announcement was logged.
-        self._is_told = False
+        self._knows_start = False
         if "daphne.server" in sys.modules:  # Daphne serves, with a Twisted reactor
             self._follow_reactor()
 
@@ -43,13 +43,13 @@ class WithRuntime:
     ) -> None:
         """Serve one connection, once the runtime is up."""
         if scope["type"] == "lifespan":
-            self._is_told = True
+            self._knows_start = True
             await _lifespan(receive, send)
             return
         if self._starting is not None and not self._starting.done():
             await asyncio.shield(self._starting)
-        if not self._is_told:
-            self._is_told = True  # log the error once only
+        if not self._knows_start:
+            self._knows_start = True  # log the error once only
             logger.error(NO_LIFESPAN)
         # Shield the request, because Daphne cancels all requests when it stops. A client could then
         # not read why its socket is closed, and Django's handler would leave tasks behind. After a
@@ -82,7 +82,7 @@ class WithRuntime:
         reactor.addSystemEventTrigger("before", "shutdown", stop)
 
     def _begin(self) -> None:
-        self._is_told = True
+        self._knows_start = True
         self._starting = asyncio.get_running_loop().create_task(_start_or_exit())
 
     async def _stop(self) -> None:

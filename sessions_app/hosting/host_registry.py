@@ -152,7 +152,7 @@ class HostRegistry:
     def stop(self) -> None:
         """Stop all hosts: their runs finish current steps, and leave memory."""
         self.stopping = True
-        self._builds.now("This process stops.")
+        self._builds.cancel_all("This process stops.")
         self._suspects.stop()
         for host in self._hosts.values():
             host.stop()

@@ -86,15 +86,17 @@ class LeasedRun:
             sql.update(Run, {"crashes": 0}, id=self.run.id)
             tx.after_commit.append(self._clear_suspicion)
 
-    def note_wait(self, tx: Transaction, *, alone: bool, wake_at: datetime | None = None) -> None:
+    def note_wait(
+        self, tx: Transaction, *, only_waits: bool, wake_at: datetime | None = None
+    ) -> None:
         """Store that a wait began, and reset the count of crashes, because a wait is progress.
 
         Each of several answers may resume the run, and each execution counts as a crash until the
         run makes progress.
 
-        `alone`: no other call or coroutine of the run is active, so the run only waits.
+        `only_waits`: no other call or coroutine of the run is active, so the run only waits.
         """
-        if not alone:
+        if not only_waits:
             self.reset_crashes(tx)
             return
         columns = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
@@ -151,11 +153,11 @@ def open_interactions(
     leased_run: LeasedRun,
     prompts: list[NewPrompt],
     *,
-    alone: bool,
+    only_waits: bool,
 ) -> None:
     """Insert the interaction and the event of each prompt.
 
-    `alone`: no other call or coroutine of the run is active, so the run only waits for people.
+    `only_waits`: no other call or coroutine of the run is active, so the run only waits for people.
     """
     run = leased_run.check_open(tx)
     leased_run.has_asked = True
@@ -200,7 +202,7 @@ def open_interactions(
             workflow = leased_run.lease.key.workflow
             assign(tx, assignment, AuditedPrompt(interaction_id, run.id, workflow, prompt))
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
-    leased_run.note_wait(tx, alone=alone)
+    leased_run.note_wait(tx, only_waits=only_waits)
 
 
 def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, difference: str) -> None:
@@ -216,27 +218,27 @@ def patch(tx: Transaction, leased_run: LeasedRun, patches: dict[str, int]) -> No
 
 
 def begin_sleep(
-    tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime, alone: bool
+    tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime, only_waits: bool
 ) -> None:
-    """Record a durable sleep with its end. `alone` as in `open_interactions`."""
+    """Record a durable sleep with its end. `only_waits` as in `open_interactions`."""
     run = leased_run.check_open(tx)
     record.begin(tx, run, call, result=sql.Json(until.isoformat()), finished_at=tx.now)
-    leased_run.note_wait(tx, alone=alone, wake_at=until)
+    leased_run.note_wait(tx, only_waits=only_waits, wake_at=until)
 
 
 def begin_wait(
-    tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime | None, alone: bool
+    tx: Transaction, leased_run: LeasedRun, call: Call, *, until: datetime | None, only_waits: bool
 ) -> CallResult | None:
     """Record a wait for data from outside (an arrival), or return data that came before the wait.
 
-    `alone` as in `open_interactions`.
+    `only_waits` as in `open_interactions`.
     """
     run = leased_run.check_open(tx)
     if (arrival := arrivals.consume(tx, run, call)) is not None:
         finish_call(tx, leased_run, call, arrival)
         return arrival
     record.begin(tx, run, call, result=sql.Json(until and until.isoformat()))
-    leased_run.note_wait(tx, alone=alone, wake_at=until)
+    leased_run.note_wait(tx, only_waits=only_waits, wake_at=until)
     return None
 
 
@@ -247,14 +249,14 @@ def begin_child(
     child: NewChild,
     *,
     until: datetime | None,
-    alone: bool,
+    only_waits: bool,
 ) -> None:
-    """Begin a child run, and record that the parent waits. `alone` as in `open_interactions`."""
+    """Begin a child run, and record that the parent waits; see `open_interactions`."""
     run = leased_run.check_open(tx)
     leased_run.has_children = True
     result = sql.Json(child.journal_record(until))
     sequence = record.begin(tx, run, call, child.title, result=result)
-    leased_run.note_wait(tx, alone=alone, wake_at=until)
+    leased_run.note_wait(tx, only_waits=only_waits, wake_at=until)
     child_runs.begin(tx, run, call, child, sequence)
 
 
@@ -272,7 +274,7 @@ def mark_waiting(
         open_waits = JournalEntry.objects.filter(run_id=run.id, kind__in=WAITS, finished_at=None)
         positions = open_waits.values_list("position", flat=True)
         pending |= {wait_id(run.id, position) for position in positions}
-    leased_run.note_wait(tx, alone=waits_for <= pending, wake_at=wake_at)
+    leased_run.note_wait(tx, only_waits=waits_for <= pending, wake_at=wake_at)
 
 
 def mark_awake(tx: Transaction, leased_run: LeasedRun) -> None:

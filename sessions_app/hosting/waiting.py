@@ -131,13 +131,13 @@ class RunWaits:
 
     async def ask(self, interactions: set[UUID], new: list[run_writes.NewPrompt]) -> Answers:
         """Wait for people's answers to all of the interactions; open the `new` ones first."""
-        alone = self._is_alone
+        only_waits = self._only_waits
         with self.asking(interactions) as answers:
             if new:
                 # Do not await this write: no answer can precede it, and a failure ends the run.
                 self._run.output.flush()
-                self._run.record(run_writes.open_interactions, new, alone=alone)
-            return await self._await_without_slot(answers, alone=alone)
+                self._run.record(run_writes.open_interactions, new, only_waits=only_waits)
+            return await self._await_without_slot(answers, only_waits=only_waits)
 
     async def settlement(
         self,
@@ -149,16 +149,18 @@ class RunWaits:
 
         Return None on a timeout.
         """
-        wait, alone = wait_id(self._run.leased_run.run.id, call.position), self._is_alone
+        wait, only_waits = wait_id(self._run.leased_run.run.id, call.position), self._only_waits
         deadline = self.sleeping(call.position, until) if until else nullcontext()
         with self.asking({wait}) as came, deadline:
             if begin is not None:
                 self._run.output.flush()
-                begun = self._run.record(begin, call, until=until, alone=alone)
+                begun = self._run.record(begin, call, until=until, only_waits=only_waits)
                 if (before := await begun) is not None:
                     return before
             seconds = None if until is None else max((until - timezone.now()).total_seconds(), 0)
-            await self._await_without_slot(asyncio.wait([came], timeout=seconds), alone=alone)
+            await self._await_without_slot(
+                asyncio.wait([came], timeout=seconds), only_waits=only_waits
+            )
             if not came.done():
                 return None
             response = came.result()[wait].response or {}
@@ -166,23 +168,25 @@ class RunWaits:
 
     async def sleep(self, call: Call, until: datetime, *, is_recorded: bool) -> None:
         """Sleep until a moment; first record the sleep, unless an earlier execution has done so."""
-        seconds, alone = (until - timezone.now()).total_seconds(), self._is_alone
+        seconds, only_waits = (until - timezone.now()).total_seconds(), self._only_waits
         with self.sleeping(call.position, until):
             if not is_recorded:
                 self._run.output.flush()
-                await self._run.record(run_writes.begin_sleep, call, until=until, alone=alone)
-            await self._await_without_slot(asyncio.sleep(max(seconds, 0)), alone=alone)
+                await self._run.record(
+                    run_writes.begin_sleep, call, until=until, only_waits=only_waits
+                )
+            await self._await_without_slot(asyncio.sleep(max(seconds, 0)), only_waits=only_waits)
 
     @property
-    def _is_alone(self) -> bool:
+    def _only_waits(self) -> bool:
         return self.is_empty and self.slot.busy == 1
 
-    async def _await_without_slot(self, work: Awaitable[T], *, alone: bool) -> T:
+    async def _await_without_slot(self, work: Awaitable[T], *, only_waits: bool) -> T:
         """Await some work, and release the run's concurrency slot meanwhile.
 
-        If no other coroutine of the run works, store that the run only waits. With `alone`, the
-        write that began the wait has already stored this.
+        If no other coroutine of the run works, store that the run only waits. With
+        `only_waits`, the write that began the wait has already stored this.
         """
-        if not alone and self.slot.busy == 1 and not self.has_step:
+        if not only_waits and self.slot.busy == 1 and not self.has_step:
             self.mark_waiting()
         return await self.slot.release_for(work)

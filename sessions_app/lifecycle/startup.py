@@ -45,7 +45,7 @@ class _Runtime:
         if kind == Process.Kind.BOTH:  # in a cluster, periodic jobs of workers do this
             works["maintenance"] = maintain()
         if kind != Process.Kind.WEB:  # processes that host runs also send signals
-            signals = Delivery(alone=kind == Process.Kind.BOTH).main()
+            signals = Delivery(is_single_process=kind == Process.Kind.BOTH).main()
             works |= {"signals": signals, **{name: work() for name, work in beside_hosting.items()}}
         self.tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
 

@@ -100,14 +100,14 @@ class Notifier:
         layer = channel_layer()
         for conversation, new_events in _by_conversation(events).items():
             layer.deliver(group_name(conversation), news_message(conversation, new_events))
-            if not layer.alone:
+            if not layer.is_single_process:
                 conversation_events = self._gathered.get(conversation, []) + new_events
                 # Keep one event more than the maximum, so that `news_message` sees the excess.
                 self._gathered[conversation] = conversation_events[-MAX_EVENTS - 1 :]
                 self._wake.set()
         if any(event.type in ABOUT_PROMPTS for event in events):
             layer.deliver(PROMPTS, PROMPTS_CHANGED)
-            if not layer.alone and self._hint is None:
+            if not layer.is_single_process and self._hint is None:
                 loop = asyncio.get_running_loop()
                 at = max(loop.time() + HINT_AFTER, self._hinted_at + HINT_EVERY)
                 self._hint = loop.call_at(at, self._send_hint)
@@ -121,7 +121,7 @@ class Notifier:
     def _send(self, group: str, message: LayerMessage) -> None:
         layer = channel_layer()
         layer.deliver(group, message)
-        if not layer.alone:
+        if not layer.is_single_process:
             self._messages.append((group, message))
             self._wake.set()
 

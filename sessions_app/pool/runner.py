@@ -39,7 +39,7 @@ class Stop:
         self._reason = ""
         self._under_way: set[asyncio.Timeout] = set()
 
-    def now(self, reason: str) -> None:
+    def cancel_all(self, reason: str) -> None:
         """Cancel all work in `guard`, and refuse new work."""
         if not self._reason:
             self._reason = reason

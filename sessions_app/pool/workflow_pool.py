@@ -131,7 +131,7 @@ class OpenWorkflow:
 
         Returns when the runs no longer use their context and the builder's object.
         """
-        self._stop.now(reason)
+        self._stop.cancel_all(reason)
         try:
             # Ignore errors of workflows' clean-up code: no caller waits for the results any more.
             runners = [runner.stop() for runner in self._runners]

@@ -38,12 +38,13 @@ ERROR_KEPT = 500  # maximum characters of a stored error
 class Delivery:
     """A task that sends pending signals until it is cancelled.
 
-    `alone`: no other process sends signals. Then all signals acquired before the start belong to a
+    `is_single_process`: no other process sends signals. Then all signals acquired before the
+    start belong to a
     dead process, and are due immediately.
     """
 
-    def __init__(self, *, alone: bool) -> None:
-        self._alone = alone
+    def __init__(self, *, is_single_process: bool) -> None:
+        self._is_single_process = is_single_process
         self._woken = asyncio.Event()
 
     async def main(self) -> None:
@@ -67,9 +68,9 @@ class Delivery:
         self._woken.clear()
         if not any(signal.has_listeners() for signal in SIGNALS.values()):
             return
-        if self._alone:
+        if self._is_single_process:
             await writer.write(_make_due_again)
-            self._alone = False
+            self._is_single_process = False
         while await send_due():
             pass
 

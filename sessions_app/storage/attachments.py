@@ -178,7 +178,7 @@ async def delete_unwanted() -> int:
     A file that cannot be deleted is skipped; the deletion ends if a whole batch fails.
     """
     count, stuck = 0, set[UUID]()
-    while rows := await writer.write(partial(_lock_unwanted, but=frozenset(stuck))):
+    while rows := await writer.write(partial(_lock_unwanted, excluded=frozenset(stuck))):
         for id_, path in rows:
             try:
                 await asyncio.to_thread(storages["default"].delete, path)
@@ -293,11 +293,11 @@ def _mark_unwritten(tx: Transaction, row: Attachment) -> None:
     Attachment.objects.filter(pk=row.pk).update(taken_at=tx.now)
 
 
-def _lock_unwanted(tx: Transaction, but: Collection[UUID] = ()) -> list[tuple[UUID, str]]:
+def _lock_unwanted(tx: Transaction, excluded: Collection[UUID] = ()) -> list[tuple[UUID, str]]:
     """Lock some unwanted files and mark them as taken; from now on no message can name them."""
     is_old = Q(taken_at__isnull=False) | Q(created_at__lt=tx.now - UNSENT_KEPT)
     files = Attachment.objects.select_for_update().filter(is_old, run=None)
-    files = files.exclude(pk__in=but)
+    files = files.exclude(pk__in=excluded)
     rows = list(files.values_list("pk", "path")[:FILES_AT_ONCE])
     Attachment.objects.filter(pk__in=[pk for pk, _path in rows]).update(taken_at=tx.now)
     return rows

@@ -244,9 +244,9 @@ def _read_aside(rows: list[EventRecord]) -> list[EventRecord]:
             began = row.payload["state"] == "in_progress"
             parts_by_step.setdefault(row.payload["step_id"], set()).add("begin" if began else "end")
     condition = Q()
-    if alone := [step for step, parts in parts_by_step.items() if len(parts) == 1]:
+    if unpaired_steps := [step for step, parts in parts_by_step.items() if len(parts) == 1]:
         runs = {row.run for row in rows if row.type == Event.Type.STEP}
-        condition |= Q(run_id__in=runs, type=Event.Type.STEP, payload__step_id__in=alone)
+        condition |= Q(run_id__in=runs, type=Event.Type.STEP, payload__step_id__in=unpaired_steps)
     if runs := {row.run for row in rows if row.type in TEXTS}:
         condition |= Q(run_id__in=runs, type=Event.Type.RESTART)
     return read_records(Event.objects.filter(condition)) if condition else []

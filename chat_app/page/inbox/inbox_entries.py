@@ -103,7 +103,7 @@ def _card(entry: InboxEntry, typed_answer: TypedAnswer | None) -> Card | None:
     if not entry.can_answer:
         return None
     prompts = on_card(entry.interaction)
-    return card(*prompts, typed_answer=typed_answer, alone=len(prompts) == 1)
+    return card(*prompts, typed_answer=typed_answer, is_single=len(prompts) == 1)
 
 
 @dataclass(frozen=True, slots=True)

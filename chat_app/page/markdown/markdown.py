@@ -181,8 +181,8 @@ def _enable_cjk(parser: MarkdownIt) -> None:
 
     def length_until_punctuation(_: object, text: str, pos: int) -> int:
         end = pos + int(length_of(text, pos))
-        found = PUNCTUATION.search(text, pos, end)
-        return (found.start() if found else end) - pos
+        match = PUNCTUATION.search(text, pos, end)
+        return (match.start() if match else end) - pos
 
     linkify.add("http:", {"validate": length_until_punctuation})
 

@@ -75,9 +75,9 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
             del where["namespace"]
         if before is not None:
             where["checkpoint__lt"] = get_checkpoint_id(before)
-        found = await reads.read(lambda: list(self._tuples(where, None)))
+        tuples = await reads.read(lambda: list(self._tuples(where, None)))
         by = (filter or {}).items()
-        kept = [one for one in found if all(one.metadata.get(key) == value for key, value in by)]
+        kept = [one for one in tuples if all(one.metadata.get(key) == value for key, value in by)]
         for one in kept[:limit]:
             yield one
 
@@ -155,10 +155,10 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
     def list(self, *args: Any, **options: Any) -> Iterator[CheckpointTuple]:
         """Yield the results of `alist`, for a node that runs in a thread."""
 
-        async def found() -> Sequence[CheckpointTuple]:
+        async def read_all() -> Sequence[CheckpointTuple]:
             return [one async for one in self.alist(*args, **options)]
 
-        yield from self._wait(found())
+        yield from self._wait(read_all())
 
     def put(self, *args: Any, **options: Any) -> RunnableConfig:
         """Store a checkpoint as `aput` does, for a node that runs in a thread."""
@@ -221,14 +221,14 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
             }
             parent = self._config(row.run_id, row.namespace, row.parent) if row.parent else None
             with _nothing_blocked():
-                found = CheckpointTuple(
+                checkpoint_tuple = CheckpointTuple(
                     config=self._config(row.run_id, row.namespace, row.checkpoint),
                     checkpoint=self._load(row.data_form, row.data),
                     metadata=self._load(row.metadata_form, row.metadata),
                     parent_config=parent,
                     pending_writes=[*self._writes(key_columns)],
                 )
-            yield found
+            yield checkpoint_tuple
 
     def _writes(self, where: JsonObject) -> Sequence[tuple[str, str, Any]]:
         """Return (task, channel, value) of each write, in order. Reads the database."""

@@ -265,8 +265,8 @@ class _Superstep:
         """Return the breakpoints where the graph has stopped, except passed ones."""
         if not _has_breakpoints(self.graph) or not state.next:
             return []
-        found = await _find_breakpoints(self.graph, self.graph, state)
-        return [one for one in found if one.id not in self.passed]
+        breakpoints = await _find_breakpoints(self.graph, self.graph, state)
+        return [one for one in breakpoints if one.id not in self.passed]
 
     async def _texts(self, start: Any) -> AsyncGenerator[str, None]:
         """Execute one super-step, and yield the models' text."""
@@ -387,17 +387,17 @@ async def _find_breakpoints(
 ) -> list[Breakpoint]:
     """Return the breakpoints where a graph and its subgraphs, all within `root`, have stopped."""
     description = await _name_breakpoint(root, graph, state)
-    found = []
+    breakpoints = []
     if description:
         checkpoint = state.config["configurable"]["checkpoint_id"]
-        found.append(Breakpoint(checkpoint, description, list(_open_calls(state.values))))
+        breakpoints.append(Breakpoint(checkpoint, description, list(_open_calls(state.values))))
     subgraphs = {name: one for name, one in graph.get_subgraphs() if _has_breakpoints(one)}
     for task in state.tasks:
         subgraph = subgraphs.get(task.name)
         if isinstance(subgraph, Pregel) and isinstance(task.state, dict) and task.result is None:
             inner = await root.aget_state(task.state)
-            found += await _find_breakpoints(root, subgraph, inner)
-    return found
+            breakpoints += await _find_breakpoints(root, subgraph, inner)
+    return breakpoints
 
 
 async def _name_breakpoint(root: AnyGraph, graph: AnyGraph, state: StateSnapshot) -> str:

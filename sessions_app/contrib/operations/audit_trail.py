@@ -48,8 +48,8 @@ def entries(
 
     def select(rows: "QuerySet[Any]", column: str, of: str) -> "QuerySet[Any]":
         wanted = {f"{column}__gte": since, f"{column}__lt": until, of: workflow}
-        given = {lookup: value for lookup, value in wanted.items() if value is not None}
-        return rows.filter(**given)
+        conditions = {lookup: value for lookup, value in wanted.items() if value is not None}
+        return rows.filter(**conditions)
 
     unassigned = Interaction.objects.filter(assignment__isnull=True)
     unassigned = unassigned.select_related("run", "answered_by")

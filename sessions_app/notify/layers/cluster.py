@@ -25,7 +25,7 @@ class ClusterLayer(MemoryLayer):
     Redis: the link is down until Redis works again, and then joins this process's groups again.
     """
 
-    alone = False
+    is_single_process = False
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(**options)

@@ -65,7 +65,7 @@ class ForeignLayer(MemoryLayer):
     of the log.
     """
 
-    alone = False
+    is_single_process = False
 
     def __init__(self, layer: BaseChannelLayer) -> None:
         super().__init__()

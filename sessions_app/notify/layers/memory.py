@@ -21,7 +21,7 @@ class MemoryLayer(InMemoryChannelLayer):
     the last slot holds a LOST marker. Messages are not copied, so receivers must not change them.
     """
 
-    alone = True  # there are no other processes to send to
+    is_single_process = True  # there are no other processes to send to
 
     def _clean_expired(self) -> None:
         """Do nothing: messages never expire."""

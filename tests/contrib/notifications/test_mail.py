@@ -362,7 +362,7 @@ async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing
         soon = timezone.now() + delivery.SENDING_TIME
         # As when it died meanwhile.
         await reads.read(lambda: taken_signals.update(due_at=soon, attempts=1))
-        task = asyncio.create_task(delivery.Delivery(alone=True).main())
+        task = asyncio.create_task(delivery.Delivery(is_single_process=True).main())
         try:
             await until(lambda: not taken_signals.exists())
         finally:

@@ -27,7 +27,7 @@ async def asks(message: Message, context: Context) -> AsyncGenerator[str, None]:
 @asynccontextmanager
 async def deliver_signals() -> Any:
     """Deliver signals as a hosting process does."""
-    task = asyncio.create_task(Delivery(alone=True).main())
+    task = asyncio.create_task(Delivery(is_single_process=True).main())
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -24,7 +24,7 @@ CONVERSATION = uuid4()
 class Layer(MemoryLayer):
     """Keeps what is sent to groups, here and elsewhere; the latter fails on demand."""
 
-    alone = False
+    is_single_process = False
 
     def __init__(self) -> None:
         super().__init__()

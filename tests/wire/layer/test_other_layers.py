@@ -76,7 +76,7 @@ async def test_the_layer_is_the_one_that_hitl_names(settings: Settings) -> None:
     use(settings, "channels.layers.InMemoryChannelLayer")
     assert isinstance(groups.new_layer(), ForeignLayer)
     use(settings, "sessions_app.notify.layers.memory.MemoryLayer")
-    assert groups.new_layer().alone
+    assert groups.new_layer().is_single_process
     set_hitl(settings, CHANNEL_LAYER="chat")
     with pytest.raises(ImproperlyConfigured, match="CHANNEL_LAYER=chat is not among"):
         groups.new_layer()
