@@ -8,9 +8,9 @@ class RunState(Enum):
 
     WORKING = "its code is executed, or waits"
     STOPPING = "a person has stopped it, and its code cleans up"
-    CUT_SHORT = "it was stopped, and its code is thrown out without more clean-up"
+    ABORTED = "it was stopped, and its code is thrown out without more clean-up"
     DRAINING = "its process stops, and its code goes once no step is under way"
-    LEAVING = "its code is thrown out: it goes on later, or elsewhere"
+    EVICTING = "its code is thrown out: it goes on later, or elsewhere"
     OVER_TIME = "its code is thrown out: it has worked for too long"
     OVER_CALLS = "its code is thrown out: it has made too many calls"
     BROKEN = "its code is thrown out: the database has refused a write of it"
@@ -20,7 +20,7 @@ class RunState(Enum):
     FAILING = "it is being stored as failed"
     SUSPENDING = "it is being stored as suspended"
     ENDED = "its end is stored"
-    LEFT = "it is out of memory, and has no end"
+    EVICTED = "it is out of memory, and has no end"
 
 
 class RunEvent(Enum):
@@ -29,7 +29,7 @@ class RunEvent(Enum):
     PARK = "it only waits"
     REPLAY = "a test has it replayed everywhere"
     STOP = "a person stops it"
-    GIVE_UP = "its clean-up cannot begin, or takes too long"
+    ABORT = "its clean-up cannot begin, or takes too long"
     DRAIN = "its process stops"
     STEPS_OVER = "no step of it is under way"
     LOST = "its host has lost the key"
@@ -50,26 +50,26 @@ class RunEvent(Enum):
 # nothing in a state that no row lists with the event.
 TRANSITIONS = """
 WORKING | STOP | STOPPING
-WORKING | PARK REPLAY | LEAVING
+WORKING | PARK REPLAY | EVICTING
 WORKING | TOO_LONG | OVER_TIME
 WORKING | TOO_MANY | OVER_CALLS
 WORKING STOPPING | DRAIN | DRAINING
-DRAINING | STEPS_OVER | LEAVING
-STOPPING | GIVE_UP | CUT_SHORT
-CUT_SHORT | DRAIN | LEAVING
-WORKING STOPPING CUT_SHORT | LOST FAULT | LEAVING
-WORKING STOPPING CUT_SHORT | REFUSED | BROKEN
+DRAINING | STEPS_OVER | EVICTING
+STOPPING | ABORT | ABORTED
+ABORTED | DRAIN | EVICTING
+WORKING STOPPING ABORTED | LOST FAULT | EVICTING
+WORKING STOPPING ABORTED | REFUSED | BROKEN
 WORKING | RETURNED | COMPLETING
 WORKING | RAISED | FAILING
-STOPPING CUT_SHORT | RETURNED RAISED UNWOUND MISMATCHED | CANCELLING
+STOPPING ABORTED | RETURNED RAISED UNWOUND MISMATCHED | CANCELLING
 OVER_TIME BROKEN | RETURNED RAISED UNWOUND | FAILING
 OVER_CALLS | RETURNED RAISED UNWOUND | SUSPENDING
-WORKING DRAINING LEAVING OVER_TIME OVER_CALLS BROKEN | MISMATCHED | SUSPENDING
-DRAINING LEAVING | RETURNED RAISED UNWOUND | LEFT
-BLOCKED | RETURNED RAISED UNWOUND MISMATCHED | LEFT
-WORKING STOPPING CUT_SHORT DRAINING LEAVING OVER_TIME OVER_CALLS BROKEN | BLOCK | BLOCKED
-WORKING STOPPING CUT_SHORT DRAINING LEAVING OVER_TIME OVER_CALLS BROKEN BLOCKED | CUT_OFF | LEFT
-COMPLETING CANCELLING FAILING SUSPENDING | DRAIN LOST | LEAVING
+WORKING DRAINING EVICTING OVER_TIME OVER_CALLS BROKEN | MISMATCHED | SUSPENDING
+DRAINING EVICTING | RETURNED RAISED UNWOUND | EVICTED
+BLOCKED | RETURNED RAISED UNWOUND MISMATCHED | EVICTED
+WORKING STOPPING ABORTED DRAINING EVICTING OVER_TIME OVER_CALLS BROKEN | BLOCK | BLOCKED
+WORKING STOPPING ABORTED DRAINING EVICTING OVER_TIME OVER_CALLS BROKEN BLOCKED | CUT_OFF | EVICTED
+COMPLETING CANCELLING FAILING SUSPENDING | DRAIN LOST | EVICTING
 COMPLETING CANCELLING FAILING SUSPENDING | BLOCK | BLOCKED
 COMPLETING CANCELLING FAILING SUSPENDING BLOCKED | STORED | ENDED
 """
@@ -81,8 +81,8 @@ TABLE = {
 }
 # States in which the workflow code is cancelled unconditionally; further output is ignored.
 CODE_CANCELLED = {
-    RunState.CUT_SHORT,
-    RunState.LEAVING,
+    RunState.ABORTED,
+    RunState.EVICTING,
     RunState.OVER_TIME,
     RunState.OVER_CALLS,
     RunState.BROKEN,

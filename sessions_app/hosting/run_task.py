@@ -65,7 +65,7 @@ class Stopping:
         """Stop the run: calls made from now on are clean-up, which has a time limit."""
         if self._run.runner is None:
             if not self._calls.stop_behind(0, {}).count:  # no call was made: nothing to clean up
-                self._run.apply(RunEvent.GIVE_UP)
+                self._run.apply(RunEvent.ABORT)
             return
         execution = self._run.runner.execution
         stop = self._calls.stop_behind(execution.position, execution.calls)
@@ -109,7 +109,7 @@ class Stopping:
             self._run.task.add_done_callback(lambda _: late.cancel())
 
     def _abort_clean_up(self) -> None:
-        if self._run.apply(RunEvent.GIVE_UP):
+        if self._run.apply(RunEvent.ABORT):
             log.error("run.stop_overdue", run=str(self._run.leased_run.run.id))
 
 
@@ -201,7 +201,7 @@ class RunTask:
 
     def idle_since(self) -> float | None:
         """Return the monotonic time since which the run only waits; None if it also does work."""
-        is_stopped = self.run.state in (RunState.STOPPING, RunState.CUT_SHORT)
+        is_stopped = self.run.state in (RunState.STOPPING, RunState.ABORTED)
         return None if is_stopped else self.waits.idle_since()
 
     async def _drive(self) -> None:
@@ -263,7 +263,7 @@ class RunTask:
             self.run.move(RunEvent.CUT_OFF)
             return
         try:
-            if self.run.state in (RunState.WORKING, RunState.DRAINING, RunState.LEAVING):
+            if self.run.state in (RunState.WORKING, RunState.DRAINING, RunState.EVICTING):
                 self._calls.check_match()  # raise NonDeterminism even if the code caught it
             if self.run.state is RunState.WORKING:
                 self._check_raised(error)

@@ -41,7 +41,7 @@ from sessions_app.workflows import Person
 pytestmark = pytest.mark.formless
 Status, Event = Run.Status, RunEvent
 ENDS = {RunState.COMPLETING, RunState.CANCELLING, RunState.FAILING, RunState.SUSPENDING}
-OVER = {*ENDS, RunState.ENDED, RunState.LEFT}
+OVER = {*ENDS, RunState.ENDED, RunState.EVICTED}
 # Events that take a run out of memory, so that the run never completes there.
 LEAVES = [Event.PARK, Event.DRAIN, Event.LOST, Event.TOO_LONG, Event.TOO_MANY, Event.REPLAY]
 MISMATCH = partial(NonDeterminism, 1, "it differs", recorded_call="step a", new_call="step b")
@@ -53,10 +53,10 @@ def test_code_that_comes_to_its_end_leaves_no_state_as_it_was() -> None:
     without = [(state, event) for state in of_code for event in ends if (state, event) not in TABLE]
     assert without == [(RunState.WORKING, Event.UNWOUND)]
     assert all(
-        TABLE.get((state, event), RunState.LEFT) in OVER for state in of_code for event in ends
+        TABLE.get((state, event), RunState.EVICTED) in OVER for state in of_code for event in ends
     )
-    assert {TABLE[state, Event.CUT_OFF] for state in of_code} == {RunState.LEFT}
-    last = (RunState.ENDED, RunState.LEFT)
+    assert {TABLE[state, Event.CUT_OFF] for state in of_code} == {RunState.EVICTED}
+    last = (RunState.ENDED, RunState.EVICTED)
     assert not [state for state, _ in TABLE if state in last]
 
 
