@@ -186,7 +186,8 @@ class Feed:
                 break
             if event.sequence > self.cursor:
                 await self._pass(event, settled_ids)
-        cut = self.has_unsent and len(events) < self._page  # the log has more: these events were large
+        # The log has more events; these were so large that fewer were read.
+        cut = self.has_unsent and len(events) < self._page
         self._page = max(1, len(events)) if cut else min(EVENTS_PER_READ, self._page * 2)
 
     async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:

@@ -50,7 +50,7 @@ class Alarm:
     """The alarm clock over an event loop, and the handler of its signal.
 
     The states go from `QUIET` over `SUSPECTING` to `ABORTING`, and back to `QUIET` when the loop
-    responds. The event `responded` is set once the loop has responded to the watchdog's last request.
+    responds. The event `responded` is set once the loop has responded to the last request.
     """
 
     def __init__(self, hosts: HostRegistry, limit: float, responded: threading.Event) -> None:

@@ -65,7 +65,7 @@ class HostingOptions:
 class Host:
     """The host of a key; exists while runs or a builder are in memory, and a moment longer.
 
-    `on_selected` is a callback for the moment when the first selected runs have requested their slots.
+    `on_selected` is called once the first selected runs have requested their slots.
     """
 
     def __init__(

@@ -180,7 +180,7 @@ class RecordedCalls(RecordedBackend):
 
     def show_part(self, call: Call, number: int, title: str, payload: str | None) -> None:
         """Store an event that shows a part of a call to people, as a separate step."""
-        self._run.output.put()  # not `settle()`: later text may continue the same piece
+        self._run.output.put()  # not `flush()`: later text may continue the same piece
         self._run.record(run_writes.show_part, call, number=number, title=title, payload=payload)
 
     def note(self, call: Call, record: CallResult) -> None:

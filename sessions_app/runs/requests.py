@@ -1,8 +1,8 @@
 """The requests to runs and their prompts: start, resume, stop, claim, reassign and so on.
 
-Each function builds a function that writes. The decorator `in_caller_transaction` executes this function in the
-caller's
-transaction; `as_coroutine` makes a variant for coroutines, with a separate transaction.
+Each function builds a function that writes. The decorator `in_caller_transaction` executes this
+function in the caller's transaction; `as_coroutine` makes a variant for coroutines, with a separate
+transaction.
 """
 
 from collections.abc import Callable

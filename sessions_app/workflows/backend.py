@@ -227,7 +227,7 @@ class Backend(ABC):
         """Show text to people. `is_repeat`: an earlier execution has already shown the text."""
 
     def take_new_texts(self) -> list[str]:
-        """Return a script's texts since the last call of `untold`; a hosted run returns none."""
+        """Return a script's texts since the last call; a hosted run returns none."""
         return []
 
     def note(self, call: Call, record: CallResult) -> None:
