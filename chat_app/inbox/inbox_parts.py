@@ -1,4 +1,4 @@
-"""The sections (`Part`) of a person's inbox, with search and paging, for page and HTTP API.
+"""The sections (`InboxPart`) of a person's inbox, with search and paging, for page and HTTP API.
 
 Everything here blocks. The database reads only the rows that are shown or searched.
 """

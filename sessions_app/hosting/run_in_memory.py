@@ -40,7 +40,7 @@ class RunInMemory:
         return target is not None
 
     def apply(self, event: RunEvent) -> bool:
-        """Change the state by an event, and cancel the workflow code in the states `THROWN_OUT`.
+        """Change the state by an event; cancel the workflow code in the states `CODE_CANCELLED`.
 
         Finished steps and text are stored; a step that is still running is cancelled.
         """

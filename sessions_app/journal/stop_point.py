@@ -21,8 +21,8 @@ class StopPoint(BaseModel):
     position: int
     calls: dict[str, int] = {}
     cut: set[int] = set()
-    # Tracks in which a call has raised the stop's CancelledError in this execution. `_all_told` is
-    # true once the runtime itself has cancelled all code.
+    # Tracks in which a call has raised the stop's CancelledError in this execution. The next
+    # field is true once the runtime itself has cancelled all code.
     _raised_in: set[str] = PrivateAttr(default_factory=set)
     _raised_everywhere: bool = PrivateAttr(default=False)
 

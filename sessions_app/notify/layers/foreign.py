@@ -31,7 +31,7 @@ class Health:
 
     @property
     def in_pause(self) -> bool:
-        """True during the `PAUSE` seconds after a failed call; messages are dropped meanwhile."""
+        """True during the pause after a failed call; messages are dropped meanwhile."""
         return self._failing and time.monotonic() < self._next
 
     def note_failure(self, error: Exception) -> None:

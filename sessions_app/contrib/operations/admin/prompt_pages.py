@@ -84,7 +84,7 @@ MAX_FILTERED_ROWS = 2_000
 
 
 def _first(condition: Q, *order: OrderBy | str) -> Q:
-    """Return the condition that a prompt is among the first `FIRST` in the given, indexed order."""
+    """Return the condition that a prompt is among the first rows in the given, indexed order."""
     first = Interaction.objects.filter(condition).order_by(*order)
     return Q(pk__in=first.values("pk")[:MAX_FILTERED_ROWS])
 
