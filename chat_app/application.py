@@ -119,7 +119,7 @@ class WithSocket:
         if scope["type"] != "websocket":
             await self._application(scope, receive, send)
             return
-        # Links in frames need the prefix; Django sets it for HTTP.
+        # Links in WebSocket frames need the URL prefix, which Django sets for HTTP requests only.
         set_script_prefix(script_prefix_of(scope))
         if _is_of_chat(request_of(scope).path_info):
             await self._chat(scope, receive, send)

@@ -31,7 +31,7 @@ _templates: dict[type[AnyPrompt], str] = {
     ToolCallPrompt: "chat_app/cards/form.html",
     LinkPrompt: "chat_app/cards/link.html",
     OAuthPrompt: "chat_app/cards/oauth_consent.html",
-    MissingPrompt: "chat_app/cards/form.html",  # an empty card, as nobody can answer
+    MissingPrompt: "chat_app/cards/form.html",  # an empty card: nobody can answer
 }
 
 

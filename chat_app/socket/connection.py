@@ -79,7 +79,7 @@ class Connection:
         """Run tasks concurrently until the connection ends; return the reason of its end."""
         try:
             return await self._until_ended(works)
-        except asyncio.CancelledError:  # Daphne cancels when it stops: tell the client
+        except asyncio.CancelledError:  # Daphne stops, and cancels this task: tell the client
             with suppress(OSError):
                 await self._send({"type": "websocket.close", "code": 1012, "reason": "restarting"})
             raise

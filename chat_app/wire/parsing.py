@@ -222,6 +222,6 @@ def _about_type(type_: object) -> str:
 
 
 def _read_id(frame: JsonObject, name: str) -> str | None:
-    """Return a field if it may be an id, which the error sends back as the client sent it."""
+    """Return a field if it may be an id, which an error message returns to the client unchanged."""
     value = frame.get(name)
     return value if isinstance(value, str) and len(value) <= MAX_NAME else None

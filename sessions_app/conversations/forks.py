@@ -128,7 +128,7 @@ class _Past:
             if entry.call.position not in redone
         ]
         self.positions = {entry.call.position for entry in kept_entries}
-        # Sequence number in the log up to which text is kept, as it precedes the last kept call.
+        # Sequence number of the last kept call in the log; the text before that call is kept, too.
         self.until = max((entry.sequence for entry in kept_entries), default=0)
 
     @property

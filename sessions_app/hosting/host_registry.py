@@ -102,8 +102,9 @@ class HostRegistry:
     ) -> None:
         """Host the key until no run needs a host, or another host has the key.
 
-        `job_check` checks the job: see `take_lease`. `suspect`: wait for a turn; `SuspectsInTurn`.
-        `limits` names limits: a slot of each is reserved until the key's runs request their slots.
+        `job_check`: see `take_lease`. `suspect`: a run of the key was in memory when its process
+        died twice, so keys of this kind are hosted one after another. `limits`: a slot of each
+        limit is reserved until the key's runs request their slots.
         After a database failure the host closes its builder, and a next host continues in this call
         as soon as the database is back.
         """

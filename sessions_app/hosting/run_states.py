@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class RunState(Enum):
-    """A state of a run in memory. In all states listed below `BLOCKED`, workflow code has ended."""
+    """A state of a run in memory. From `COMPLETING` on, workflow code has ended."""
 
     WORKING = "its code is executed, or waits"
     STOPPING = "a person has stopped it, and its code cleans up"

@@ -281,7 +281,7 @@ class RunTask:
             raise mismatch from error
 
     async def _finish(self, event: RunEvent, error: BaseException | None = None) -> None:
-        """Apply the event that ended the workflow code, and store the run's end, if this is one."""
+        """Apply the event that ended the workflow code; store the end of an ended run."""
         returned = event in (RunEvent.RETURNED, RunEvent.RAISED)
         if returned and self._calls.is_unreplayed() and self.run.move(RunEvent.REPLAY):
             self.run.output.put()

@@ -168,7 +168,7 @@ class Execution:
         self._builder = None
 
     def check_own(self, method: str, reason: str) -> None:
-        """Raise Gathered if a coroutine in a `gather` calls this method of the context."""
+        """Raise Gathered if the caller, a method of the context, runs inside of a `gather`."""
         if current_track.get():
             raise Gathered(method, reason)
 

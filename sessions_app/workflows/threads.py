@@ -119,7 +119,7 @@ class StepThreads:
             with self._changed:
                 ends = not self._free_thread(work)
                 del work  # free the step's arguments, as the thread may wait long
-        with suppress(Exception):  # ignore lost connections to other databases
+        with suppress(Exception):  # ignore connections that are already lost
             connections.close_all()
 
     def _next(self) -> _Work | None:

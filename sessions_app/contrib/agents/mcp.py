@@ -363,7 +363,7 @@ class _Question:
         return len(self.known) == len(requests)
 
     def _take(self, request: JsonObject) -> JsonObject | None:
-        """Return the next answer to a question, or None if people have not been asked."""
+        """Return the first unused answer to a request, or None if nobody has answered it yet."""
         for number, (asked, answer) in enumerate(self._unused_answers):
             names = (asked.keys() | request.keys()) - OF_ONE_CALL
             if all(asked.get(name) == request.get(name) for name in names):

@@ -58,7 +58,7 @@ class MemoryLayer(InMemoryChannelLayer):
             message: JsonObject
             _, message = await queue.get()
         except asyncio.CancelledError:
-            if queue.empty():  # remove the channel, or one without groups would stay for ever
+            if queue.empty():  # otherwise a channel without groups would stay for ever
                 self.channels.pop(channel, None)
             raise
         return message

@@ -53,7 +53,7 @@ def main(descriptor: int) -> None:
     which the kernel kills this process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ignore Ctrl-C: it is for the server
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the timer kills the process, even in C code
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the timer kills C code, too
     with suppress(ValueError, OSError):  # go on if a limit is unsupported or already lower
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     connection = Connection(descriptor)

@@ -191,7 +191,8 @@ def _silent() -> Findings:
 
 def _has_ended(name: str) -> bool:
     """Return whether a process has certainly ended; only this machine's processes can be tested."""
-    if not CLUSTER and processes.alive():  # local deployments have one process; another is alive
+    # A local deployment has only one process: if a live one is reported, the named one has ended.
+    if not CLUSTER and processes.alive():
         return True
     host, _, pid = name.rpartition(":")
     if host != socket.gethostname():
