@@ -128,7 +128,7 @@ dev: $(VENV)/test.stamp
 # After a change of what pyproject.toml needs. The first is the lock, of which the next two are
 # parts. Newer versions: make lock ARGS=--upgrade, or ARGS="--upgrade-package django"
 lock: $(VENV)/test.stamp
-	@$(LOCK) pyproject.toml $(EXAMPLE) --extra oauth --extra mcp --extra pydantic-ai --extra langgraph --extra test --group dev -o requirements-dev.txt $(ARGS)
+	@$(LOCK) pyproject.toml $(EXAMPLE) --extra oauth --extra mcp --extra pydantic-ai --extra langgraph --extra test --group dev --group release -o requirements-dev.txt $(ARGS)
 	@$(LOCK) pyproject.toml $(EXAMPLE) --group example -c requirements-dev.txt -o requirements.txt
 	@$(LOCK) --group servers -c requirements-dev.txt -o natproject/cluster/requirements.txt
 	@$(LOCK) pyproject.toml --extra cluster --extra daphne --extra nat --extra test --group nat -o tests/nat/requirements.txt $(ARGS)
