@@ -14,9 +14,9 @@ from tests.support.running_form import CLUSTER
 from tests.support.server import USERS, Server, seed
 
 FOLDER = Path(__file__).parent
-FILE = "postgresql.sql.gz" if CLUSTER else "sqlite.sql.gz"
+FILES = ("sqlite.sql.gz", "postgresql.sql.gz")
+FILE = FILES[CLUSTER]
 VERSIONS = sorted(path.name for path in FOLDER.iterdir() if (path / FILE).is_file())
-
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.released.settings"}
 
 
@@ -27,7 +27,7 @@ def dump(server: Server, path: Path) -> None:
         pg_dump = [postgresql_program("pg_dump"), "--inserts", "--no-owner", "--no-privileges"]
         url = server.store.environment["DATABASE_URL"]
         sql = subprocess.run([*pg_dump, url], check=True, capture_output=True, text=True).stdout
-        # Commands of psql, which another client refuses.
+        # Lines with a backslash are commands of psql, which the server does not know.
         sql = "".join(line for line in sql.splitlines(keepends=True) if not line.startswith("\\"))
     else:
         with closing(sqlite3.connect(server.data_dir / "db.sqlite3")) as database:

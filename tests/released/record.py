@@ -1,7 +1,5 @@
 """`make release-databases`: the databases of the version in pyproject.toml, in both forms, once."""
 
-import tomllib
-
 import pytest
 
 from tests.conftest import NewServer
@@ -11,6 +9,7 @@ from tests.released.workflows import FUNCTIONS
 from tests.support.polling import until
 from tests.support.server import ROOT, Server
 from tests.support.websocket import WsClient
+from tests.versions import PYPROJECT
 
 # The function `run_child` has a second run.
 RUNS = len(FUNCTIONS) + 1
@@ -19,8 +18,7 @@ WAITING = "SELECT 1 FROM sessions_app_run WHERE status = 'waiting'"
 
 @pytest.mark.every_form("each has a database of its own")
 async def test_record(new_server: NewServer) -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    path = FOLDER / version / FILE
+    path = FOLDER / PYPROJECT["project"]["version"] / FILE
     if path.exists():
         pytest.fail(f"{path.relative_to(ROOT)} exists. A recorded database does not change.")
     server = new_server(**SETTINGS)

@@ -5,21 +5,20 @@ lowest Django and the newest.
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.test_install import be_asked_and_answer
-from tests.released.databases import FOLDER
+from tests.released.databases import FILES, FOLDER
 from tests.support.browser import OpenPage
 from tests.support.host_project.project import Project
 from tests.support.host_project.site import Site, serve
 from tests.support.server import ROOT
+from tests.versions import PYPROJECT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DATABASES = ("sqlite.sql.gz", "postgresql.sql.gz")
+PROJECT = PYPROJECT["project"]
 # Django 6 needs a Python that Django 5.2 does not.
 PYTHONS = {
     "5.2": os.environ.get("LOWEST_PYTHON", sys.executable),
@@ -67,7 +66,7 @@ def test_an_index_would_take_both(distributions: dict[str, Path]) -> None:
 
 def test_databases_of_the_version_are_recorded() -> None:
     folder = FOLDER / PROJECT["version"]
-    assert [name for name in DATABASES if not (folder / name).is_file()] == []
+    assert [name for name in FILES if not (folder / name).is_file()] == []
 
 
 def test_the_changelog_has_the_version_and_its_day() -> None:

@@ -93,7 +93,7 @@ FUNCTIONS: dict[str, Callable[[Context], Awaitable[str]]] = {
 
 @workflow(name="released", title="Released")
 async def released(message: Message, context: Context) -> AsyncGenerator[str, None]:
-    """Call the function that the message names, between two texts."""
+    """Call the function that the message names, after a first text."""
     yield "begun "
     yield await FUNCTIONS[message.text](context)
 
