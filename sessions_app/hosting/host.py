@@ -233,7 +233,7 @@ class Host:
             selection = await self._write(select)
         except Fenced:
             self.mark_fenced()
-        except (StorageUnavailable, ConversationGone):  # later, a deleted conversation has no runs
+        except (StorageUnavailable, ConversationGone):  # retry, without the deleted runs
             self._not_before = time.monotonic() + RETRY_AFTER
             self._request_selection()
         else:
