@@ -1,6 +1,7 @@
 # make run: the application. make cluster: the same on PostgreSQL and Redis, as many processes.
 # make test: every check, and all tests but the slow ones. make test ONLY=tests/inbox: all tests of a
-# folder, in both forms. make test-all: everything that CI runs. PYTHON=… names another interpreter.
+# folder, in both forms. make test-all: everything. PYTHON=… names another interpreter.
+# CONTRIBUTING.md has a table of what runs where.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,25 +11,22 @@ PEERS ?= .venv-peers
 # would have all tests run in an event loop that it patches.
 NAT ?= .venv-nat
 TEST_NAT := pytest -p no:nvidia-nat-test tests/nat
-# Of `make test-versions`: the lowest packages on the lowest Python that this machine has, and the
-# newest Django on the newest; where `make test` runs on that one, on the lowest.
-LOWEST ?= .venv-lowest
+# The packages of the tests: the newest Django on the newest Python that this machine has, and the
+# lowest versions that the wheel takes on the lowest Python. A machine with one Python has that one.
 NEWEST ?= .venv-newest
-NO_PYTHON := No other Python from 3.11 on is here. Install one, or name it: LOWEST_PYTHON=… NEWEST_PYTHON=/path/to/python3.13 make test-versions
+LOWEST ?= .venv-lowest
 first_of = $(shell for version in $(1); do \
   for python in python$$version "$$(PYENV_VERSION=$$version pyenv which python 2>/dev/null)"; do \
   "$$python" -c "" 2>/dev/null && echo "$$python" && exit; done; done)
 # The command python3.12 of pyenv fails where no such version is selected.
 override PYTHON := $(or $(call first_of,$(patsubst python%,%,$(PYTHON))),$(PYTHON))
-LOWEST_PYTHON ?= $(call first_of,3.11 3.12 3.13 3.14)
-NEWEST_PYTHON ?= $(call first_of,3.14 3.13 3.12)
-version_of = $(lastword $(shell "$(1)" -V 2>&1))
-OTHER_PYTHON ?= $(if $(filter $(call version_of,$(PYTHON)),$(call version_of,$(NEWEST_PYTHON))),$(LOWEST_PYTHON),$(NEWEST_PYTHON))
-QUICK := -m "not slow"
-# What there shows that the versions fit: the wheel in a project, pages, sockets, hosting.
-SMOKE := $(QUICK) tests/deploy/test_install.py tests/page/test_views.py tests/wire/socket tests/runtime/hosting/test_hosting.py
-SMOKE_CLUSTER := $(QUICK) tests/deploy/test_install.py tests/runtime/hosting/test_hosting.py
-# How runs and questions live, and how a socket shows them. Some of the examples are agents.
+LOWEST_PYTHON ?= $(or $(call first_of,3.11 3.12 3.13 3.14),$(PYTHON))
+NEWEST_PYTHON ?= $(or $(call first_of,3.14 3.13 3.12 3.11),$(PYTHON))
+# The two forms of each change. Each has one value of each axis; `make test-all` has the other pairs.
+LOCAL := $(NEWEST)/bin/python -m
+CLUSTER := env WEB_SERVER=uvicorn $(LOWEST)/bin/python -m tests.services
+FAST := -m "not slow and not other_form"
+# The core, and how a socket shows it. Some of the examples are agents.
 CORE := $(filter-out tests/runtime/examples/,$(dir $(wildcard tests/runtime/*/__init__.py))) \
   tests/wire/socket $(wildcard tests/wire/test_*.py)
 # Tests that wait for servers: more than there are processors only wait for each other.
@@ -39,11 +37,15 @@ unexport PYTHONDONTWRITEBYTECODE
 # asks for extras of another and there are hashes.
 LOCKED := install -qq --disable-pip-version-check --no-deps
 PIP := $(BIN)/pip $(LOCKED)
+# It installs what tests need fifteen times as fast as pip. The package that it brings itself comes by pip.
+export UV_HTTP_TIMEOUT ?= 180
+UV := $(BIN)/uv --quiet
+UV_INSTALL := $(UV) pip install --compile-bytecode --python
 # For the lowest Python that may install it, and all above.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster slow-chaos checks test-nat test-all test-rest test-versions test-lowest test-newest dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture release-check release-databases programs
+.PHONY: run cluster test suite-local suite-cluster slow-local slow-cluster checks test-all other-form local-lowest local-uvicorn cluster-newest test-nat chaos-short dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture release-check release-databases programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -56,31 +58,24 @@ cluster: $(VENV)/cluster.stamp
 test:
 	@$(MAKE) --no-print-directory --jobs 3 suite-local suite-cluster $(if $(ONLY),,checks)
 
-suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster slow-chaos checks: $(VENV)/test.stamp
-suite-local suite-cluster suite-uvicorn suite-core slow-local slow-cluster: programs
+suite-local slow-local local-uvicorn cluster-newest: $(NEWEST)/test.stamp programs
+suite-cluster slow-cluster other-form local-lowest: $(LOWEST)/test.stamp programs
+checks chaos-short: $(VENV)/test.stamp
 
 $(if $(and $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),,none)),$(error There is no $(ONLY)))
-TESTS = $(or $(ONLY),$(QUICK))
-slow-local slow-cluster: TESTS = -m slow
+TESTS = $(or $(ONLY),$(FAST))
+slow-local slow-cluster: TESTS = -m "slow and not other_form"
+other-form: TESTS = -m other_form
+PYTEST = pytest $(SIDE_BY_SIDE) $(TESTS)
 # One of the forms may have none of those that ONLY names.
-NONE_IS_RIGHT = $(if $(ONLY),|| [ $$? = 5 ])
+GO_ON = $(if $(ONLY),|| [ $$? = 5 ])
 
 # The one that shows how far it is.
 suite-local slow-local:
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS) $(NONE_IS_RIGHT)
+	@$(LOCAL) $(PYTEST) $(GO_ON)
 
-suite-cluster slow-cluster:
-	@.ci/quietly --last $(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE) $(TESTS) $(NONE_IS_RIGHT)
-
-suite-uvicorn:
-	@WEB_SERVER=uvicorn .ci/quietly --last $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS)
-
-# With none of the optional applications: the runtime and the socket need none of them.
-suite-core:
-	@CORE_ONLY=1 .ci/quietly --last $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(CORE)
-
-slow-chaos:
-	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --seed 1 --minutes 1.5
+suite-cluster slow-cluster other-form:
+	@.ci/quietly --last $(CLUSTER) $(PYTEST) $(GO_ON)
 
 checks:
 	@$(BIN)/python -m tests.requirements
@@ -95,32 +90,31 @@ checks:
 	@.ci/quietly $(BIN)/python manage.py check
 	@.ci/quietly $(BIN)/python manage.py makemigrations --check --dry-run
 
+# What is beyond a change: ci.yml runs these side by side, at each push and each night.
+test-all:
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory --jobs 1 $(BEYOND)
+BEYOND := slow-local slow-cluster other-form local-lowest local-uvicorn cluster-newest test-nat release-check chaos-short
+
+# The pairs of a form, a web server and versions that no change runs. The runtime and the socket have
+# none of the optional applications in the first.
+local-lowest:
+	@CORE_ONLY=1 .ci/quietly --last $(LOWEST)/bin/python -m $(PYTEST) $(CORE)
+	@.ci/quietly --last $(LOWEST)/bin/python -m $(PYTEST) $(CORE:%=--ignore=%)
+
+local-uvicorn:
+	@WEB_SERVER=uvicorn .ci/quietly --last $(LOCAL) $(PYTEST)
+
+cluster-newest:
+	@.ci/quietly --last $(LOCAL) tests.services $(PYTEST)
+
 test-nat: $(NAT)/test.stamp
 	@.ci/quietly --last $(NAT)/bin/python -m $(TEST_NAT)/test_*.py
 	@.ci/quietly --last $(NAT)/bin/python -m tests.services $(TEST_NAT)/test_killed.py
 
-# What CI runs: `make test`, and then the rest. The slow suites have two workers each and run one
-# after the other: two at once fill two processors many times over, and tests that wait fail. Each
-# leaves a fifth of both processors idle, so one process of other tests runs beside it.
-test-all: test
-	@$(MAKE) --no-print-directory test-rest
-
-test-rest:
-	@$(MAKE) --no-print-directory --jobs 2 slow-local test-lowest
-	@$(MAKE) --no-print-directory --jobs 2 slow-cluster test-nat release-check
-	@$(MAKE) --no-print-directory --jobs 2 test-newest suite-uvicorn slow-chaos
-
-# Some of the tests with the lowest versions that the wheel takes; all but the slow ones with the
-# newest Django: those of the core with none of the optional applications, as in suite-core.
-test-versions: test-lowest test-newest
-
-test-lowest: $(LOWEST)/test.stamp programs
-	@.ci/quietly --last $(LOWEST)/bin/python -m pytest $(SMOKE)
-	@.ci/quietly --last $(LOWEST)/bin/python -m tests.services pytest $(SMOKE_CLUSTER)
-
-test-newest: $(NEWEST)/test.stamp programs
-	@CORE_ONLY=1 .ci/quietly --last $(NEWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(CORE)
-	@.ci/quietly --last $(NEWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(CORE:%=--ignore=%)
+# A minute and a half in each form.
+chaos-short:
+	@.ci/quietly --last $(BIN)/python -m tests.chaos.chaos --seed 1 --minutes 1.5
 
 # What tests and the example agents need.
 dev: $(VENV)/test.stamp
@@ -215,19 +209,25 @@ $(VENV)/cluster.stamp: requirements.txt natproject/cluster/requirements.txt | $(
 	@$(PIP) $(^:%=-r %)
 	@touch $@ $(VENV)/run.stamp
 
-$(VENV)/test.stamp: requirements-dev.txt | $(BIN)/pip
+$(BIN)/uv: requirements-dev.txt | $(BIN)/pip
+	@$(BIN)/pip $(LOCKED) $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $<)
+	@touch $@
+
+$(VENV)/test.stamp: requirements-dev.txt $(BIN)/uv
 	@echo "Installing what tests need into $(VENV) …"
-	@$(PIP) -r requirements-dev.txt
+	@$(UV_INSTALL) $(BIN)/python --no-deps -r $<
 	@touch $@ $(VENV)/run.stamp $(VENV)/cluster.stamp
 
+# The locked packages, and in the place of some the newest or the lowest versions.
+$(NEWEST)/test.stamp: CHOSEN = newest
+$(NEWEST)/test.stamp: CHOSEN_PYTHON = $(NEWEST_PYTHON)
+$(LOWEST)/test.stamp: CHOSEN = lowest
 $(LOWEST)/test.stamp: CHOSEN_PYTHON = $(LOWEST_PYTHON)
-$(NEWEST)/test.stamp: CHOSEN_PYTHON = $(OTHER_PYTHON)
-$(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: pyproject.toml tests/versions.py requirements-dev.txt
-	@[ -n "$(CHOSEN_PYTHON)" ] || { echo "$(NO_PYTHON)"; exit 1; }
-	@echo "Installing into $* what the tests need, in other versions …"
-	@"$(CHOSEN_PYTHON)" -m venv --clear "$*"
-	@"$(CHOSEN_PYTHON)" -m tests.versions $(if $(filter $(NEWEST),$*),newest,lowest) > "$*/requirements.txt"
-	@$*/bin/pip install -qq --disable-pip-version-check -r "$*/requirements.txt"
+$(LOWEST)/test.stamp $(NEWEST)/test.stamp: %/test.stamp: requirements-dev.txt pyproject.toml tests/versions.py $(BIN)/uv
+	@echo "Installing what tests need into $*, with $$("$(CHOSEN_PYTHON)" -V) …"
+	@$(UV) venv --seed --clear --python "$(CHOSEN_PYTHON)" "$*"
+	@$(UV_INSTALL) $*/bin/python --no-deps -r $<
+	@$(BIN)/python -m tests.versions $(CHOSEN) | $(UV_INSTALL) $*/bin/python --upgrade-package django -r -
 	@touch $@
 
 $(NAT)/test.stamp: tests/nat/requirements.txt

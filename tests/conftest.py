@@ -26,7 +26,8 @@ pytest_plugins = [
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-collect_ignore = sorted(running_form.HOSTING) if running_form.UVICORN else []
+in_one_process = running_form.UVICORN and not running_form.CLUSTER
+collect_ignore = sorted(running_form.HOSTING) if in_one_process else []
 # They need packages of an environment of their own, where `make test-nat` runs them.
 if not find_spec("nat"):
     collect_ignore.append("nat")
@@ -43,7 +44,7 @@ def pytest_configure() -> None:
         os.environ["TOX_PARALLEL_ENV"] = mutant  # names the database, as pytest-django reads it
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m "not slow"
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that are not of this form: see the markers in pyproject.toml."""
     left_out = [item for item in items if not running_form.fits(item)]
@@ -51,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
     for item in items:
         if not running_form.is_own(item):
-            item.add_marker("slow")
+            item.add_marker("other_form")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""The selection of applications for a run without the optional ones: `make suite-core`."""
+"""The selection of applications for a run without the optional ones: `make local-lowest`."""
 
 import os
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ DOORS = {"browser", "deploy", "hostile", "http", "inbox", "page", "security"}
 # Folders of tests whose servers host runs and get killed. The web server does not matter here.
 HOSTING = {"runtime", "page"}
 # Tests about SQL of one database, or about several processes. For all others, the form of many
-# processes changes little; in that form they count as slow tests.
+# processes changes little: they get the mark `other_form` there.
 OWN_TO_CLUSTER = (
     "tests/cluster/",
     "tests/runtime/hosting/",
@@ -35,13 +35,15 @@ OWN_TO_CLUSTER = (
 
 
 def fits(item: pytest.Item) -> bool:
-    """Return whether the running form could change the result of the test.
+    """Return whether the running form and the web server could change the result of the test.
 
     One process under Daphne runs all tests, except those that need many processes.
     """
-    if not (CLUSTER or UVICORN):
-        return "cluster_only" not in _marks(item)
-    return _fits_cluster(item) if CLUSTER else _fits_uvicorn(item)
+    if UVICORN and "daphne_only" in _marks(item):
+        return False
+    if CLUSTER:
+        return _fits_cluster(item)
+    return "cluster_only" not in _marks(item) and (not UVICORN or _fits_uvicorn(item))
 
 
 def is_own(item: pytest.Item) -> bool:
@@ -67,10 +69,8 @@ def _fits_cluster(item: pytest.Item) -> bool:
 
 def _fits_uvicorn(item: pytest.Item) -> bool:
     """Return whether the test uses sockets or requests, which depend on the web server."""
-    marks, fixtures = _marks(item), _fixtures(item)
-    if fixtures & BROWSED or marks & {"formless", "daphne_only", "cluster_only"}:
-        return False
-    return bool(fixtures & SERVED)
+    fixtures = _fixtures(item)
+    return bool(fixtures & SERVED) and not fixtures & BROWSED and "formless" not in _marks(item)
 
 
 def _marks(item: pytest.Item) -> set[str]:
