@@ -45,7 +45,7 @@ UV_INSTALL := $(UV) pip install --compile-bytecode --python
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster slow-local slow-cluster checks test-all other-form local-lowest local-uvicorn cluster-newest test-nat chaos-short dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture release-check release-databases programs
+.PHONY: run cluster test suite-local suite-cluster slow-local slow-cluster checks second-try test-all other-form local-lowest local-uvicorn cluster-newest test-nat chaos-short dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture release-check release-databases programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -66,9 +66,10 @@ $(if $(and $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),,none)),$
 TESTS = $(or $(ONLY),$(FAST))
 slow-local slow-cluster: TESTS = -m "slow and not other_form"
 other-form: TESTS = -m other_form
-PYTEST = pytest $(SIDE_BY_SIDE) $(TESTS)
-# One of the forms may have none of those that ONLY names.
-GO_ON = $(if $(ONLY),|| [ $$? = 5 ])
+# Each suite remembers its failed tests in a folder of its own.
+PYTEST = pytest $(SIDE_BY_SIDE) -o cache_dir=.pytest_cache/$@ $(TESTS)
+# One of the forms may have none of those that ONLY names. `.ci/run` goes on to the second try.
+GO_ON = $(if $(ONLY),|| [ $$? = 5 ])$(if $(SECOND_TRY),|| [ $$? = 1 ])
 
 # The one that shows how far it is.
 suite-local slow-local:
@@ -76,6 +77,10 @@ suite-local slow-local:
 
 suite-cluster slow-cluster other-form:
 	@.ci/quietly --last $(CLUSTER) $(PYTEST) $(GO_ON)
+
+# The tests that failed in the suites of `.ci/run`.
+second-try:
+	@$(BIN)/python -m tests.second_try local="$(LOCAL) pytest" cluster="$(CLUSTER) pytest"
 
 checks:
 	@$(BIN)/python -m tests.requirements
