@@ -12,7 +12,7 @@ from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 from sessions_app.signals import SIGNALS
-from tests.support import running_form
+from tests.support import running_form, versions_in_use
 from tests.support.processes import fork_server
 from tests.support.server import USERS, Server, Template
 
@@ -73,6 +73,16 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish() -> None:
     """End what servers were forked from: after all fixtures, whatever their order."""
     fork_server.close()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # after all that others print
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int
+) -> Generator[None]:
+    """Print the form and the versions: in front of the counts, if they come next."""
+    yield
+    counts_follow = exitstatus == pytest.ExitCode.OK and terminalreporter.verbosity == -1
+    terminalreporter.write(versions_in_use.description() + (": " if counts_follow else "\n"))
 
 
 @pytest.fixture(autouse=True)
