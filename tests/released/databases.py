@@ -42,7 +42,8 @@ def load(version: str, data_dir: Path) -> Server:
     store = empty_store(data_dir)
     if CLUSTER:
         with psycopg.connect(store.environment["DATABASE_URL"]) as connection:
-            connection.execute(sql.encode())
+            # pg_dump of PostgreSQL 17 and newer writes a setting that older servers do not know.
+            connection.execute(sql.replace("SET transaction_timeout = 0;\n", "").encode())
     else:
         with closing(sqlite3.connect(data_dir / "db.sqlite3")) as database:
             database.executescript(sql)
