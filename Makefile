@@ -264,3 +264,30 @@ programs:
 	    echo "Or name it: CHROMIUM=/path/to/chromium FIREFOX=/path/to/firefox NGINX=/path/to/nginx make test"; \
 	    exit 1; \
 	  fi; }
+
+# The fast tests of the cluster's form, with the PostgreSQL and the Redis that people run. Those of the
+# wheels are a newer PostgreSQL, and a Redis whose support has ended.
+.PHONY: test-debian debian-programs
+POSTGRESQL_BIN ?= $(patsubst %/initdb,%,$(lastword $(shell ls -v /usr/lib/postgresql/*/bin/initdb 2>/dev/null)))
+REDIS_SERVER ?= redis-server
+
+test-debian: $(VENV)/test.stamp debian-programs
+	@POSTGRESQL_BIN="$(POSTGRESQL_BIN)" REDIS_SERVER="$(REDIS_SERVER)" \
+	  .ci/quietly --last $(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE) $(QUICK)
+
+# Their packages start servers when they are installed: prevented as for nginx, see `programs`, which comes
+# first: there is one apt-get at a time.
+debian-programs: programs
+	@missing=; \
+	[ -n "$(POSTGRESQL_BIN)" ] || missing="postgresql"; \
+	command -v "$(REDIS_SERVER)" >/dev/null || missing="$$missing redis-server"; \
+	[ -z "$$missing" ] || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing for the tests:" $$missing "…"; \
+	    .ci/quietly apt-get update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 .ci/quietly apt-get install -y --no-install-recommends $$missing && \
+	    { [ ! -d /run/systemd/system ] || systemctl --quiet disable --now $$missing; }; \
+	  else \
+	    echo "Tests need what is not here: apt-get install" $$missing; \
+	    echo "Or name it: POSTGRESQL_BIN=/path/to/postgresql/bin REDIS_SERVER=/path/to/redis-server make test-debian"; \
+	    exit 1; \
+	  fi; }
