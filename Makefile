@@ -45,7 +45,7 @@ UV_INSTALL := $(UV) pip install --compile-bytecode --python
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster slow-local slow-cluster checks second-try test-all other-form local-lowest local-uvicorn cluster-newest test-nat chaos-short dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture release-check release-databases programs
+.PHONY: run cluster test suite-local suite-cluster slow-local slow-cluster checks second-try test-all other-form local-lowest local-uvicorn cluster-newest test-nat test-debian chaos-short dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture release-check release-databases programs debian-programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -99,7 +99,7 @@ checks:
 test-all:
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory --jobs 1 $(BEYOND)
-BEYOND := slow-local slow-cluster other-form local-lowest local-uvicorn cluster-newest test-nat release-check chaos-short
+BEYOND := slow-local slow-cluster other-form local-lowest local-uvicorn cluster-newest test-debian test-nat release-check chaos-short
 
 # The pairs of a form, a web server and versions that no change runs. The runtime and the socket have
 # none of the optional applications in the first.
@@ -267,13 +267,11 @@ programs:
 
 # The fast tests of the cluster's form, with the PostgreSQL and the Redis that people run. Those of the
 # wheels are a newer PostgreSQL, and a Redis whose support has ended.
-.PHONY: test-debian debian-programs
 POSTGRESQL_BIN ?= $(patsubst %/initdb,%,$(lastword $(shell ls -v /usr/lib/postgresql/*/bin/initdb 2>/dev/null)))
 REDIS_SERVER ?= redis-server
 
-test-debian: $(VENV)/test.stamp debian-programs
-	@POSTGRESQL_BIN="$(POSTGRESQL_BIN)" REDIS_SERVER="$(REDIS_SERVER)" \
-	  .ci/quietly --last $(BIN)/python -m tests.services pytest $(SIDE_BY_SIDE) $(QUICK)
+test-debian: $(LOWEST)/test.stamp debian-programs
+	@POSTGRESQL_BIN="$(POSTGRESQL_BIN)" REDIS_SERVER="$(REDIS_SERVER)" .ci/quietly --last $(CLUSTER) $(PYTEST)
 
 # Their packages start servers when they are installed: prevented as for nginx, see `programs`, which comes
 # first: there is one apt-get at a time.
