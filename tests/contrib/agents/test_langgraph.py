@@ -32,7 +32,9 @@ from sessions_app.contrib.testing.hosted_run import Answer, HostedRun
 from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.contrib.testing.polling import until, until_true
 from sessions_app.errors import Invalid
+from sessions_app.json_types import JsonObject
 from sessions_app.models import HostLease, Run
+from sessions_app.models.people import Person
 from sessions_app.storage import reads
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -454,6 +456,22 @@ async def test_action_whose_schema_is_none_is_asked_about(sent_to: SentTo, schem
         assert ("Edited arguments are not checked." in prompt.text) == isinstance(schema, dict)
         await run.answer({"decision": "approve", "arguments": {"euro": 40}})
         assert "{'euro': 40}" in await run.result()
+
+
+async def test_action_without_a_schema_is_judged_and_shown_as_the_model_wrote_it(
+    sent_to: SentTo,
+) -> None:
+    written = {"euro": "4", "to": None}
+    judged = []
+
+    def rule(arguments: JsonObject, _owner: Person) -> bool:
+        judged.append(arguments)
+        return True
+
+    host(ask_about(actions({"name": "pay", "args": written})), approvals=Policy(rule))
+    async with sent_to("t_graph", "Go") as (_, run):
+        [prompt] = await run.prompts()
+        assert [*judged, prompt.model_dump()["arguments"]] == [written, written]
 
 
 async def test_approved_arguments_have_the_defaults_of_their_schema_as_people_saw_them(
