@@ -84,6 +84,8 @@ async def test_access_may_be_written_otherwise(
         ("token_url", "words/token/"),
         ("metadata_url", "bomb/"),
         ("token_url", "bomb/"),
+        ("metadata_url", "moved/.well-known/oauth-authorization-server"),
+        ("token_url", "moved/long/token/"),
     ],
 )
 async def test_a_provider_that_answers_otherwise_than_oauth_connects_nothing(

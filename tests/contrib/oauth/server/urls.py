@@ -51,6 +51,11 @@ def send_bomb(request: HttpRequest) -> HttpResponse:
     return HttpResponse(BOMB, headers=headers)
 
 
+def lead_elsewhere(request: HttpRequest, to: str) -> HttpResponse:
+    """Redirect to another address of the server, with the method and the body as they are."""
+    return HttpResponse(status=307, headers={"Location": f"/{to}"})
+
+
 class Notes(ScopedProtectedResourceView):  # type: ignore[misc] # as above
     """The API: what a token of the scope `read` is for."""
 
@@ -78,5 +83,6 @@ urlpatterns = [
     path("<oddity>/token/", OddTokens.as_view()),
     path("list/", list_of_nothing),
     path("bomb/", send_bomb),
+    path("moved/<path:to>", lead_elsewhere),
     path("", include("oauth2_provider.urls")),
 ]
