@@ -3,8 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,14 @@ from tests.conftest import NewServer
 from tests.http.client import CSRF, Stream
 from tests.support.browser import Console
 from tests.support.nginx import NAME, SETTINGS, URL, Nginx, documented, nginx
+from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.server import HOST, Server, free_port
 
 pytestmark = pytest.mark.slow
 MIB = 1024 * 1024
 OpenSite = Callable[..., Page]
+SILENT = f"POST /sign-in/ HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 9\r\n\r\n{{"
 
 
 @pytest.fixture
@@ -158,3 +160,26 @@ def test_limits_count_the_address_of_the_client(proxy: Nginx, server: Server) ->
         with ask(proxy, "/sign-in/", wrong, **form, **forged) as answer:
             assert answer.status == 200
     assert re.findall(r"sign_in.failed .*address=(\S+)", server.web.log) == addresses
+
+
+@pytest.mark.timeout(300)
+def test_a_request_that_is_slow_or_falls_silent_is_dropped(proxy: Nginx) -> None:
+    with closing(proxy.connect()) as slow, closing(proxy.connect()) as silent:
+        slow.sock.sendall(b"GET / HTTP/1.1\r\nX-A: ")
+        silent.sock.sendall(SILENT.encode())
+
+        def send_slowly() -> bool:
+            slow.sock.sendall(b"a")
+            return is_dropped(slow)
+
+        until(send_slowly, 90)  # after a minute
+        until(lambda: is_dropped(silent), 90)
+
+
+def is_dropped(connection: HTTPConnection) -> bool:
+    """Return whether the server has answered that it waited too long, or has hung up."""
+    connection.sock.settimeout(0.5)
+    try:
+        return b" 408 " in (answer := connection.sock.recv(100)) or not answer
+    except TimeoutError:
+        return False
