@@ -1,10 +1,13 @@
 """A workflow asks its person for consent; the way to the provider and back answers it."""
 
 import asyncio
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import F
+from django.utils import timezone
 from pytest_django import Settings
 
 from chat_app.contrib.oauth.models import OAuthGrant, OAuthRequest
@@ -152,10 +155,18 @@ async def test_an_address_works_once(run: HostedRun, ann: Browser) -> None:
     assert (page.status, "used before" in page.text) == (400, True)
 
 
-async def test_an_address_works_for_an_hour(run: HostedRun, ann: Browser) -> None:
+@pytest.mark.parametrize(("minutes", "status"), [(59, 200), (61, 400)])
+async def test_an_address_works_for_an_hour(
+    run: HostedRun, ann: Browser, minutes: int, status: int
+) -> None:
     address = await elsewhere(await ann.leave(run))
-    await OAuthRequest.objects.aupdate(expires_at="2026-01-01T00:00Z")
-    assert (await ann.come_back(address)).status == 400
+    await OAuthRequest.objects.aupdate(expires_at=F("expires_at") - timedelta(minutes=minutes))
+    assert (await ann.come_back(address)).status == status
+
+
+async def test_an_expired_address_is_deleted_with_the_next(run: HostedRun, ann: Browser) -> None:
+    await ann.leave(run)
+    await OAuthRequest.objects.aupdate(expires_at=timezone.now())
     await ann.leave(run)
     assert await OAuthRequest.objects.acount() == 1  # the old one is gone
 
