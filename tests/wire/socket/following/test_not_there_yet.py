@@ -1,6 +1,7 @@
 """A socket on a conversation that another tab begins."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -9,13 +10,11 @@ from pytest_django import Settings
 
 from chat_app import consumers, rates
 from chat_app.feed.selectors import find_conversation, read_opening
-from chat_app.feed.sweeper import sweeper
 from chat_app.rates import submit
 from chat_app.socket import subscriptions
 from sessions_app.conversations import messages
 from sessions_app.errors import StorageUnavailable
 from tests.support.hitl import set_hitl
-from tests.support.polling import until
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,23 +67,29 @@ async def test_the_later_of_two_first_messages_gets_the_beginning(
 async def test_a_beginning_that_two_tasks_find_at_once_is_sent_once(
     ann: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = asyncio.get_running_loop()
+    found, let_go = threading.Event(), threading.Event()
 
     def find(*names: Any) -> Any:
-        [follower] = sweeper._followers
-        lock: Any = getattr(follower, "_follow_lock")  # noqa: B009 - of a socket's follower only
-        monkeypatch.setattr(subscriptions, "find_conversation", find_conversation)
-        loop.call_soon_threadsafe(follower.wake)
-        until(lambda: lock._waiters)
-        return find_conversation(*names)
+        conversation = find_conversation(*names)
+        if conversation and not found.is_set():
+            found.set()
+            let_go.wait(10)
+        return conversation
 
-    async with LocalSocket(ann, conversation_id="c") as late:
+    monkeypatch.setattr(subscriptions, "find_conversation", find)
+    late = LocalSocket(ann, conversation_id="c", waiting="true")
+    async with LocalSocket(ann) as other, late:
+        await late.until(lambda frame: frame.get("waiting") == 0)
         await late.until_settled()
         await messages.submit(
             owner=ann.pk, conversation_id="c", message=messages.IncomingMessage("m1", 'echo("one")')
         )
-        monkeypatch.setattr(subscriptions, "find_conversation", find)
         await late.say('echo("two")', id="m2")
+        assert await asyncio.to_thread(found.wait, 10)
+        # The task that sends this count looks for the conversation next.
+        await other.say_until_prompt("ask()", conversation_id="elsewhere")
+        await late.until(lambda frame: frame.get("waiting") == 1)
+        let_go.set()
         last = await end_of(late, "m2")
         assert late.sequences() == list(range(1, last + 1))
 
