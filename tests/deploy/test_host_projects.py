@@ -49,7 +49,6 @@ def lines() -> list[object]:
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("line", lines())
 def test_a_project_with(line: Line, serving: Served) -> None:
     if line.refused:
