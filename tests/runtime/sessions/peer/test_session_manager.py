@@ -102,7 +102,7 @@ async def test_the_record_of_a_builder_has_times() -> None:
     info = PerUserBuilderInfo(
         builder=None, workflow=None, semaphore=nullcontext(), last_activity=at, lock=asyncio.Lock()
     )
-    assert abs(info.last_activity - at) < timedelta(seconds=1)
+    assert abs(info.last_activity - at) < timedelta(minutes=1)
 
 
 async def test_clean_up_closes_idle_builders_that_are_not_in_use() -> None:
