@@ -140,21 +140,26 @@ async def test_ten_wait_and_an_eleventh_gets_its_answer_under_a_limit_of_eight()
 
 
 at_once = [0, 0]
+busy_gates: list[asyncio.Semaphore] = []
 
 
 @workflow(name="t_busy", title="Busy")
 async def busy(message: Message, context: Context) -> AsyncGenerator[str, None]:
     at_once[0] += 1
     at_once[1] = max(at_once)
-    await asyncio.sleep(0.1)  # long enough for the next runs to begin, if they may
+    await busy_gates[0].acquire()
     at_once[0] -= 1
     yield "done"
 
 
 async def test_working_runs_keep_the_limit() -> None:
     at_once[:] = [0, 0]
+    busy_gates[:] = [asyncio.Semaphore(0)]
     async with Hosting("t_busy", max_concurrency=3, max_concurrency_per_user=3) as hosting:
         runs = [await hosting.submit(conversation=f"c{n}") for n in range(9)]
+        for most in (3, 3, 3, 3, 3, 3, 3, 2, 1):
+            await until_true(lambda most=most: at_once[0] >= most)  # type: ignore[misc]
+            busy_gates[0].release()
         for run in runs:
             await hosting.until_ended(run)
         assert at_once[1] == 3

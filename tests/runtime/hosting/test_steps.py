@@ -181,8 +181,9 @@ async def test_steps_side_by_side_all_end_before_their_process_stops() -> None:
 
 
 async def test_the_time_of_a_step_begins_when_it_has_a_thread() -> None:
-    async def many(context: Context) -> str:  # sixteen steps run at the same time
-        results = await context.gather(*(context.step(blocks, 0.5, timeout=1) for _ in range(64)))
+    # Sixteen steps run at the same time: the last begin after 1.5 s, and end after 2 s.
+    async def many(context: Context) -> str:
+        results = await context.gather(*(context.step(blocks, 0.5, timeout=1.9) for _ in range(64)))
         return str(len(results))
 
     async with host_code(many) as hosting:

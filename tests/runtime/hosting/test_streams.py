@@ -295,10 +295,11 @@ async def test_the_tries_of_a_stream_share_its_timeout() -> None:
 async def test_a_workflow_that_is_faster_than_the_database_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gate, piece = threading.Event(), "x" * 10_000
+    appending, gate, piece = threading.Event(), threading.Event(), "x" * 10_000
     append = run_writes.append_text
 
     def wait_and_append(tx: Transaction, leased: LeasedRun, text: str) -> int:
+        appending.set()
         gate.wait(10)
         return append(tx, leased, text)
 
@@ -309,8 +310,9 @@ async def test_a_workflow_that_is_faster_than_the_database_waits_for_it(
 
     monkeypatch.setattr(run_writes, "append_text", wait_and_append)
     async with running(hosting_of(fast)) as (hosting, run):
-        await until_true(lambda: calls)
-        await asyncio.sleep(0.5)
+        await until_true(lambda: appending.is_set())
+        for _ in range(1000):  # turns of the event loop, in which the workflow could go on
+            await asyncio.sleep(0)
         yielded_count = len(calls)
         gate.set()
         assert yielded_count < 2 * HIGH_WATER / len(piece)

@@ -15,11 +15,13 @@ from sessions_app import runs
 from sessions_app.contrib.replay.history_replay import replay_history
 from sessions_app.contrib.testing.hosted_run import HostedRun
 from sessions_app.conversations import messages
+from sessions_app.hosting.run_task import RunTask
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, TextPrompt
 from tests.runtime.replay.deployed import Body, deploy, executed, host_code, other, work
 from tests.support.hosting import Hosting, django_user, make_user, problem, until, until_true
+from tests.support.running_form import CLUSTER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,8 +88,14 @@ async def test_an_answered_coroutine_goes_on_while_another_waits() -> None:
         assert "after" not in executed
 
 
-async def test_a_working_coroutine_keeps_the_run_from_being_parked() -> None:
-    gates[:] = [asyncio.Event()]
+async def test_a_working_coroutine_keeps_the_run_from_being_parked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gates[:], idle_times, idle_since = [asyncio.Event()], list[float | None](), RunTask.idle_since
+
+    def look(task: RunTask) -> float | None:
+        idle_times.append(idle_since(task))
+        return idle_times[-1]
 
     async def works(context: Context) -> str:
         await gates[0].wait()  # stands for a model's answer
@@ -99,7 +107,9 @@ async def test_a_working_coroutine_keeps_the_run_from_being_parked() -> None:
     async with send_to_hosted(code) as (_, run):
         pending_prompts = Interaction.objects.filter(run_id=run.id, status="pending")
         await until(pending_prompts.exists)
-        await asyncio.sleep(0.2)  # time in which the run could be parked
+        monkeypatch.setattr(RunTask, "idle_since", look)
+        await until_true(lambda: len(idle_times) > 5)  # the host looks for what it may park
+        assert not any(idle_times)
         gates[0].set()
         assert sorted(one.text for one in await run.prompts()) == ["a?", "b?"]
 
@@ -413,7 +423,6 @@ async def test_a_stop_cleans_up_every_coroutine_once(
         )
         await until(lambda: finished_steps.count() == 2)
         await until(lambda: Run.objects.get(pk=run.id).interactions.exists())
-        await asyncio.sleep(0.05)
         await messages.stop(owner=hosted.user, conversation_id=await conversation(run))
         await until_true(lambda: {"a closed", "b closed"} <= set(executed))
         if crashes:
@@ -445,10 +454,10 @@ async def test_a_working_coroutine_keeps_the_place_of_its_run() -> None:
     async with hosting(code, park_after=60, max_concurrency=1) as hosted:
         await hosted.submit("go", conversation="c1")
         await until_true(lambda: "held" in executed)
-        second = await hosted.submit("go", conversation="c2")
-        await until(Run.objects.filter(pk=second).exists)
-        for _ in range(20):
-            await asyncio.sleep(0.01)
+        await hosted.submit("go", conversation="c2")
+        await until(Interaction.objects.exists)  # the first waits, but for the coroutine
+        # The second waits for the place; of a cluster, a full worker does not fetch it.
+        await until_true(lambda: CLUSTER or any(host.awaits_slots for host in hosted.hosts))
         assert executed.count("held") == 1
         gates[0].set()
         await until_true(lambda: executed.count("held") == 2)
