@@ -1,24 +1,26 @@
 """A socket ends with the identity that it was opened by, whoever ended that and however."""
 
 import asyncio
-import time
 from collections.abc import Callable
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 import pytest
+import time_machine
 from asgiref.sync import sync_to_async
 from django.conf import settings as project
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
+from django.utils import timezone
 from pytest_django import Settings
 
 from chat_app.identity import revocation
 from chat_app.identity.jwt_tokens import LEEWAY
 from chat_app.models import ApiKey
+from tests.conftest import NewServer
 from tests.support.hitl import set_hitl
 from tests.support.received_frames import Frame
-from tests.support.server import Server
 from tests.support.websocket import WsClient
 from tests.wire.identity.tokens import token
 from tests.wire.local_socket import LocalSocket, content
@@ -26,7 +28,10 @@ from tests.wire.local_socket import LocalSocket, content
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_writer")]
 
 
-async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Server) -> None:
+async def test_signing_out_closes_the_sockets_of_the_session_at_once(
+    new_server: NewServer,
+) -> None:
+    server = new_server(SWEEP_SECONDS="30")  # every third looks at who has signed out
     async with (
         WsClient(server, "c") as one,
         WsClient(server, "d") as two,
@@ -36,8 +41,8 @@ async def test_signing_out_closes_the_sockets_of_the_session_at_once(server: Ser
             await client.send({"type": "ping_message"})
             await client.until("pong_message")
         await asyncio.to_thread(server.sign_out, "ann")
-        assert await one.until_closed(timeout=8) == 4401
-        assert await two.until_closed(timeout=8) == 4401
+        assert await one.until_closed() == 4401
+        assert await two.until_closed() == 4401
         await other.send({"type": "ping_message"})
         await other.until("pong_message")
 
@@ -117,14 +122,14 @@ async def test_nothing_is_done_for_an_identity_that_has_ended(ann: User, message
 @pytest.mark.usefixtures("ann", "tokens")
 async def test_a_token_that_expires_ends_its_socket_and_no_other(settings: Settings) -> None:
     set_hitl(settings, SWEEP_SECONDS=0.05)
-    about_to_expire = token(exp=int(time.time()) + 2 - LEEWAY)
-    headers = {"authorization": f"Bearer {about_to_expire}"}
+    headers = {"authorization": f"Bearer {token()}"}  # for a minute
     async with (
         LocalSocket(AnonymousUser()) as nobody_yet,
         LocalSocket(AnonymousUser(), headers=headers) as socket,
     ):
         await socket.until_settled()
-        assert await socket.until_closed() == 4401
+        with time_machine.travel(timezone.now() + timedelta(seconds=60 + LEEWAY), tick=True):
+            assert await socket.until_closed() == 4401
         assert nobody_yet.close_code is None
 
 

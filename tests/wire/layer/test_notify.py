@@ -77,7 +77,6 @@ async def publish(*batches: list[EventRecord]) -> None:
     await own.start()
     for batch in batches:
         await asyncio.to_thread(commit, own, *batch)
-    await asyncio.sleep(0.01)
     await own.stop()
 
 
@@ -119,7 +118,7 @@ async def test_news_for_other_processes_is_merged(layer: Layer) -> None:
     await notifier.start()
     for number in range(1, 6):
         commit(notifier, event(number))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     await notifier.stop()
     assert [message["news"].sequence for _, message in layer.heard] == [1, 2, 3, 4, 5]
     assert layer.sequences == [5]
