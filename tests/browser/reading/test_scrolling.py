@@ -13,7 +13,20 @@ pytestmark = [
 ]
 
 PLACE = "each => each.getBoundingClientRect().top"
+FRAMES = """() => new Promise(
+  (done) => requestAnimationFrame(() => requestAnimationFrame(done)))"""
 AT_END = "each => each.scrollHeight - each.scrollTop - each.clientHeight < 2"
+# Waits for ten frames in a row in which nothing scrolls.
+AT_REST = """() => new Promise((rest) => {
+  const box = document.getElementById("scroller");
+  let frames = 0, place = -1;
+  const look = () => {
+    frames = box.scrollTop === place ? frames + 1 : 0;
+    place = box.scrollTop;
+    frames < 10 ? requestAnimationFrame(look) : rest();
+  };
+  look();
+})"""
 SEEN = """() => {
   const top = document.getElementById("scroller").getBoundingClientRect().top;
   return [...document.querySelectorAll("#items > *")].find(
@@ -44,7 +57,14 @@ def scroll_up(page: Page, by: int) -> None:
     before = scroller(page).evaluate("each => each.scrollTop")
     page.mouse.wheel(0, -by)
     until(lambda: scroller(page).evaluate("each => each.scrollTop") < before)
-    page.wait_for_timeout(300)
+    page.evaluate(AT_REST)
+
+
+def grow(page: Page) -> None:
+    """Wait until more text has come."""
+    height = scroller(page).evaluate("each => each.scrollHeight")
+    grown = "(each, height) => each.scrollHeight > height + 300"
+    until(lambda: scroller(page).evaluate(grown, height))
 
 
 def assert_in_order(page: Page, count: int) -> None:
@@ -63,20 +83,14 @@ def test_new_text_is_announced_to_a_reader_above_without_scrolling(page: Page) -
     until(lambda: scroller(page).evaluate("each => each.scrollTop > 900"))
     scroll_up(page, 600)
     expect(newer).to_be_visible()
-    (seen, top), height = (
-        page.evaluate(MIDDLE),
-        scroller(page).evaluate("each => each.scrollHeight"),
-    )
-    until(
-        lambda: scroller(page).evaluate(
-            "(each, height) => each.scrollHeight > height + 300", height
-        ),
-    )
+    seen, top = page.evaluate(MIDDLE)
+    grow(page)
     assert page.evaluate(MIDDLE) == [seen, pytest.approx(top, abs=2)]  # parts of a pixel add up
     newer.click()
     expect(newer).not_to_be_visible()
     expect(scroller(page)).to_be_focused()
-    page.wait_for_timeout(500)
+    until(lambda: scroller(page).evaluate(AT_END))
+    grow(page)
     until(lambda: scroller(page).evaluate(AT_END))
     state(page, "completed")
     until(lambda: scroller(page).evaluate(AT_END))
@@ -118,11 +132,11 @@ def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Pag
         count = items.count()
         for place in (900, 40):  # as a person scrolls: not all at once
             scroller(page).evaluate("(each, place) => { each.scrollTop = place; }", place)
-            page.wait_for_timeout(100)
+            page.evaluate(FRAMES)
         visible_item = page.locator(f"#{page.evaluate(SEEN)}")
         place = visible_item.evaluate(PLACE)
         until(lambda count=count: items.count() > count)  # type: ignore[misc] # a default
-        page.wait_for_timeout(200)
+        page.evaluate(AT_REST)
         assert items.count() - count <= 100
         moves.append(abs(visible_item.evaluate(PLACE) - place))
     assert len(moves) > 1
