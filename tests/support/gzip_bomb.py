@@ -8,10 +8,13 @@ from contextlib import contextmanager
 
 
 def bomb(megabytes: int) -> bytes:
-    """Return so many megabytes of spaces, compressed by gzip."""
+    """Return so many megabytes of spaces, compressed by gzip, without the checksum at their end."""
     compressor = zlib.compressobj(9, wbits=31)
-    pieces = [compressor.compress(b" " * 2**20) for _ in range(megabytes)]
-    return b"".join([*pieces, compressor.flush()])
+    # After a full flush the same megabyte makes the same bytes.
+    first, other = (
+        compressor.compress(b" " * 2**20) + compressor.flush(zlib.Z_FULL_FLUSH) for _ in range(2)
+    )
+    return first + other * (megabytes - 1)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The dialects of servers that speak OpenAI's chat completions: real HTTP, the real client."""
 
-import gzip
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
@@ -25,6 +24,7 @@ from tests.runtime.examples.model_endpoint import (
     text,
     thought,
 )
+from tests.support.gzip_bomb import bomb
 from tests.support.hosting import SentTo
 
 STOP = choice({}, "stop")
@@ -255,7 +255,7 @@ async def test_answer_that_was_cut_before_its_first_piece_is_asked_for_again(
     assert Hosted.done == []
 
 
-BOMB = gzip.compress(bytes(64 * MAX_ANSWER))
+BOMB = bomb(64 * MAX_ANSWER // 2**20)
 
 
 @pytest.mark.parametrize(
