@@ -3,6 +3,8 @@
 import asyncio
 import math
 from collections.abc import Iterator
+from importlib import import_module
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -40,6 +42,14 @@ async def until_refused(subject: str) -> TooMany:
             await asyncio.sleep(0.01)
 
 
+@pytest.fixture
+def _standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep buckets from filling while a test runs."""
+    module = import_module("chat_app.rates.rate_limits")
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+
+
+@pytest.mark.usefixtures("_standing_clock")
 @pytest.mark.parametrize("amount", [1, 3, 7, 300])
 def test_a_rate_allows_a_burst_and_then_one_by_one(
     settings: Settings, subject: str, amount: int
@@ -67,6 +77,7 @@ def test_a_refusal_by_one_limit_counts_for_no_other(settings: Settings, subject:
 
 
 @pytest.mark.formless
+@pytest.mark.usefixtures("_standing_clock")
 def test_an_amount_counts_as_so_many(subject: str) -> None:
     rate_limits.take((RATE, subject), amount=2)
     with pytest.raises(TooMany) as error_info:
