@@ -166,6 +166,13 @@ bench: $(VENV)/test.stamp $(PEERS)/peers.stamp
 bench-quick: $(VENV)/test.stamp $(PEERS)/peers.stamp
 	@PEERS=$(PEERS) $(BIN)/python -m bench $(ARGS)
 
+# What a message, a prompt, a step and a streamed piece cost: make cost BESIDE=main, and make cost
+# ARGS=--write, which writes the figures that the test compares with.
+.PHONY: cost
+cost: $(VENV)/test.stamp
+	@WEB_SERVER=daphne $(BIN)/python -m tests.cost $(BESIDE:%=--beside %) $(ARGS)
+	@WEB_SERVER=uvicorn $(BIN)/python -m tests.services tests.cost $(BESIDE:%=--beside %) $(ARGS)
+
 # Everything goes wrong, three minutes in the cluster and three in one process:
 # make chaos ARGS="--form local --seed 7 --minutes 1 --users 20"
 chaos: $(VENV)/test.stamp

@@ -13,7 +13,7 @@ TESTS = Path(__file__).parents[1]
 CLUSTER = bool(os.environ.get("DATABASE_URL"))
 UVICORN = os.environ.get("WEB_SERVER") == "uvicorn"
 # Names of fixtures that start a server, and of fixtures that open a page in a browser.
-SERVED = {"server", "new_server", "shared", "attacked", "backend"}
+SERVED = {"server", "new_server", "shared", "attacked", "backend", "counted"}
 BROWSED = {"page", "open_page"}
 # Folders of tests about a web process. For these tests, it does not matter where runs are hosted,
 # so their servers run as one process, except where a test says why not.

@@ -1,9 +1,12 @@
 """The processes of a server, each of which can be killed, frozen and restarted separately."""
 
 import signal
+import subprocess
 from pathlib import Path
 
 from tests.support.processes.fork_server import Forked
+
+Process = Forked | subprocess.Popen[bytes]
 
 
 class Child:
@@ -12,10 +15,10 @@ class Child:
     def __init__(self, log: Path, *arguments: str) -> None:
         self._log = log
         self._arguments = arguments
-        self._process: Forked | None = None
+        self._process: Process | None = None
 
     @property
-    def process(self) -> Forked:
+    def process(self) -> Process:
         """Return the running process."""
         assert self._process is not None, f"{self._log.stem} is not running"
         return self._process
