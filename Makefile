@@ -45,7 +45,7 @@ UV_INSTALL := $(UV) pip install --compile-bytecode --python
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster slow-local slow-cluster checks second-try test-all other-form local-lowest local-uvicorn cluster-newest test-nat test-debian chaos-short dev lock format messages planted mutants coverage bench bench-quick chaos soak fuzz screenshots picture release-check release-databases programs debian-programs
+.PHONY: run cluster test suite-local suite-cluster slow-local slow-cluster checks second-try test-all other-form local-lowest local-uvicorn cluster-newest test-nat test-debian chaos-short dev lock format messages planted mutants coverage bench bench-quick cost chaos soak fuzz screenshots picture release-check release-databases programs debian-programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -168,10 +168,9 @@ bench-quick: $(VENV)/test.stamp $(PEERS)/peers.stamp
 
 # What a message, a prompt, a step and a streamed piece cost: make cost BESIDE=main, and make cost
 # ARGS=--write, which writes the figures that the test compares with.
-.PHONY: cost
-cost: $(VENV)/test.stamp
-	@WEB_SERVER=daphne $(BIN)/python -m tests.cost $(BESIDE:%=--beside %) $(ARGS)
-	@WEB_SERVER=uvicorn $(BIN)/python -m tests.services tests.cost $(BESIDE:%=--beside %) $(ARGS)
+cost: $(NEWEST)/test.stamp $(LOWEST)/test.stamp
+	@$(LOCAL) tests.cost $(BESIDE:%=--beside %) $(ARGS)
+	@$(CLUSTER) tests.cost $(BESIDE:%=--beside %) $(ARGS)
 
 # Everything goes wrong, three minutes in the cluster and three in one process:
 # make chaos ARGS="--form local --seed 7 --minutes 1 --users 20"
