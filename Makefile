@@ -40,7 +40,7 @@ PIP := $(BIN)/pip $(LOCKED)
 # It installs what tests need fifteen times as fast as pip. The package that it brings itself comes by pip.
 export UV_HTTP_TIMEOUT ?= 180
 UV := $(BIN)/uv --quiet
-UV_INSTALL := $(UV) pip install --compile-bytecode --python
+UV_INSTALL := $(UV) pip install --python
 # For the lowest Python that may install it, and all above.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
