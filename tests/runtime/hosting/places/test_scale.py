@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 assert probe  # the import declares the workflow
 
-COUNT = 10_000
+COUNT = 2_000
 
 
 def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: object) -> None:
@@ -46,7 +46,7 @@ def park(owner: int, count: int, prompt: TextPrompt | BinaryPrompt, **fields: ob
 
 
 @pytest.mark.slow
-async def test_ten_thousand_parked_runs_take_no_host_and_one_answer_wakes_one() -> None:
+async def test_two_thousand_parked_runs_take_no_host_and_one_answer_wakes_one() -> None:
     async with Hosting("probe", max_concurrency=2) as hosting:
         await reads.read(park, hosting.user, COUNT, TextPrompt(text="prompt-1"))
         await hosting.restart()
