@@ -173,7 +173,7 @@ def test_operators_see_all_columns_and_the_whole_title(open_page: OpenPage, serv
         assert table.evaluate(right) <= form.evaluate(right), name
     admin.get_by_role("link", name="Give ann 20 days off?").click()
     admin.set_viewport_size({"width": 768, "height": 800})
-    title, tools = (admin.locator(each) for each in ("#content > h1", ".object-tools"))
+    title, tools = (admin.locator(each) for each in ("#content h1", ".object-tools"))
     expect(tools).to_be_visible()
     bottom, top = (f"each => each.getBoundingClientRect().{edge}" for edge in ("bottom", "top"))
     assert title.evaluate(bottom) <= tools.evaluate(top)
