@@ -8,6 +8,7 @@ count depends on how fast or busy the machine is.
 Counted are, in all processes of the server and all of their threads:
 
 - `statements`: SQL statements, BEGIN and COMMIT included.
+- `queries`: calls of the database's driver, which show the folders that statements come from.
 - `commits`: COMMIT statements, and writing statements outside of a transaction.
 - `thread changes`: work put into the queue of another thread (executors, the writer), and calls
   handed to an event loop by another thread.

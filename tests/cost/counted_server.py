@@ -84,7 +84,8 @@ class CountedServer:
                 for (kind, function, file), count in counts_of_thread.items():
                     is_by_time = kind == "calls" and BY_TIME.search(file)
                     if not is_by_time and not file.startswith(str(HOOK)):
-                        counts[kind, f"{who} {self._folder(file)} {function}".strip()] += count
+                        folders = " < ".join(map(self._folder, file.split(" < ")))
+                        counts[kind, f"{who} {folders} {function}".strip()] += count
             self._statements += _count_statements(statements)
         if self._log is not None:
             self._statements += _count_statements(self._log.new_statements())

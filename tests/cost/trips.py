@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from tests.cost.counted_server import PAUSE, CountedClient, CountedServer, Counts, until_quiet
 
 METRICS = (
-    "statements", "commits", "thread changes", "JSON parses", "JSON dumps", "bytes", "calls",
+    *("statements", "queries", "commits", "thread changes"),
+    *("JSON parses", "JSON dumps", "bytes", "calls"),
 )  # fmt: skip
 # All but these are the same each time. Of these a trip may differ by this share from the figure.
 INEXACT = ("bytes", "calls")

@@ -25,6 +25,9 @@ from typing import Any
 
 # What is counted beside all calls, by the function's qualified name, in Python or in C.
 KINDS = {
+    "Cursor.execute": "queries",
+    "AsyncCursor.execute": "queries",
+    "Connection.execute": "queries",
     "SimpleQueue.put": "thread changes",
     "BaseEventLoop.call_soon_threadsafe": "thread changes",
     "JSONDecoder.decode": "JSON parses",
@@ -42,7 +45,8 @@ PAUSE = float(os.environ["COST_PAUSE"])
 LONG, FOREVER = 2.0, 1e9
 # Seconds of this wait at most, as the other thread may wait for this one.
 PATIENCE = 1.0
-# The kind, the function, and the file that has it or caused it.
+SEPARATOR = " < "  # between two files
+# The kind, the function, and the file that has it or the files that caused it.
 Key = tuple[str, str, str]
 
 counts_of_threads: list[tuple[str, dict[Key, int]]] = []
@@ -77,19 +81,21 @@ def count_thread(frame: FrameType, event: str, argument: Any) -> None:
             if event != "c_call":
                 return
         if name in KINDS:
-            counts[KINDS[name], name, find_caller(frame)] += 1
+            counts[KINDS[name], name, find_callers(frame)] += 1
 
     sys.setprofile(count)
     count(frame, event, argument)
 
 
-def find_caller(frame: FrameType | None) -> str:
-    """Return the file of the innermost function that is not a library's."""
-    while frame is not None:
-        if is_own(frame.f_code.co_filename):
-            return frame.f_code.co_filename
+def find_callers(frame: FrameType | None) -> str:
+    """Return the file of the project's innermost function, and that of its caller elsewhere."""
+    files: list[str] = []
+    while frame is not None and len(files) < 2:
+        file = frame.f_code.co_filename
+        if is_own(file) and (not files or os.path.dirname(file) != os.path.dirname(files[0])):
+            files.append(file)
         frame = frame.f_back
-    return "a library"
+    return SEPARATOR.join(files) or "a library"
 
 
 def is_own(file: str) -> bool:
