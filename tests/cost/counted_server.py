@@ -27,7 +27,15 @@ HOOK = Path(__file__).with_name("hook")
 # Seconds that a step takes, and between the pieces of a stream: the process is idle meanwhile.
 # Nobody else waits for just this long.
 PAUSE = 0.123
-WORKFLOWS = "tests/support/processes/workflows.yaml"
+# What another commit must have: its settings with the probe, and messages to it that are calls.
+WORKFLOWS, SEED = (
+    "tests/support/processes/workflows.yaml",
+    "tests.support.database.migrate_and_seed",
+)
+NEEDED = (
+    *(WORKFLOWS, f"{SEED.replace('.', '/')}.py"),
+    *("tests/support/settings.py", "tests/support/calls.py"),
+)
 # Calls that depend on time: an event loop turns once or several times for the same work, and weak
 # references are removed when the collector runs.
 BY_TIME = re.compile(
@@ -163,12 +171,12 @@ def make_template(directory: Path, root: Path) -> Template:
     Raises:
         SystemExit: the checkout has its files elsewhere.
     """
-    for name in (WORKFLOWS, "tests/support/database/migrate_and_seed.py"):
+    for name in NEEDED:
         if not (root / name).exists():
             raise SystemExit(f"That commit has no {name}, so it cannot be counted from here.")
     store = empty_store(directory)
-    command = [sys.executable, "-m", "tests.support.database.migrate_and_seed"]
-    env = environment(directory, **store.environment, **_settings(root))
+    command = [sys.executable, "-m", SEED]
+    env = environment(directory, **store.environment)
     cookies = subprocess.check_output(command, cwd=root, env=env, input='["ann"]', text=True)
     return Template(store, json.loads(cookies))
 
@@ -187,7 +195,6 @@ def start_counted(
             "PYTHONHASHSEED": "0",
             "MAX_BLOCKING": "0",  # no watchdog, which looks ten times a second
             "WORKFLOWS_FILE": str(root / WORKFLOWS),
-            **_settings(root),
         }
         if CLUSTER:
             url = server.store.environment["DATABASE_URL"]
@@ -200,13 +207,6 @@ def start_counted(
             yield CountedServer(server, cost_dir, root)
         finally:
             server.drop()
-
-
-def _settings(root: Path) -> dict[str, str]:
-    """Return the variables that offer the probe, also of a commit before its settings module."""
-    if (root / "tests/support/settings.py").exists():
-        return {}
-    return {"DJANGO_SETTINGS_MODULE": "natproject.settings", "PROBE_WORKFLOW": "1"}
 
 
 def _connect(path: Path) -> "Connection[Any, Any] | None":
