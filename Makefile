@@ -68,8 +68,9 @@ slow-local slow-cluster: TESTS = -m "slow and not other_form"
 other-form: TESTS = -m other_form
 # Each suite remembers its failed tests in a folder of its own.
 PYTEST = pytest $(SIDE_BY_SIDE) -o cache_dir=.pytest_cache/$@ $(TESTS)
-# One of the forms may have none of those that ONLY names. `.ci/run` goes on to the second try.
-GO_ON = $(if $(ONLY),|| [ $$? = 5 ])$(if $(SECOND_TRY),|| [ $$? = 1 ])
+# One of the forms may have none of those that ONLY names. `.ci/run` goes on to the second try, if
+# pytest has named the tests that failed: whatever else ends with 1 fails at once.
+GO_ON = $(if $(ONLY),|| [ $$? = 5 ])$(if $(SECOND_TRY),|| { [ $$? = 1 ] && [ -s .pytest_cache/$@/v/cache/lastfailed ]; })
 
 # The one that shows how far it is.
 suite-local slow-local:
