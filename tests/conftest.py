@@ -44,6 +44,19 @@ def pytest_configure() -> None:
         os.environ["TOX_PARALLEL_ENV"] = mutant  # names the database, as pytest-django reads it
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files that have no test of a suite: to import them takes longer than to run it.
+
+    A mark stands in the file of its tests.
+    """
+    suite: str = config.option.markexpr
+    if not collection_path.match("test_*.py"):
+        return None
+    text = collection_path.read_text()
+    other_form = "not other_form" in suite and not running_form.may_be_own(collection_path, text)
+    return other_form or (suite.startswith("slow") and "mark.slow" not in text) or None
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that are not of this form: see the markers in pyproject.toml."""

@@ -32,6 +32,7 @@ OWN_TO_CLUSTER = (
     "tests/wire/layer/",
     "tests/wire/socket/following/",
 )
+OWN_MARKS = {"cluster_only", "every_form"}
 
 
 def fits(item: pytest.Item) -> bool:
@@ -50,9 +51,16 @@ def is_own(item: pytest.Item) -> bool:
     """Return whether the test is about something that only this form has."""
     if not CLUSTER:
         return True
-    return item.nodeid.startswith(OWN_TO_CLUSTER) or bool(
-        _marks(item) & {"cluster_only", "every_form"}
-    )
+    return _in_own_folder(item.path) or bool(_marks(item) & OWN_MARKS)
+
+
+def may_be_own(path: Path, text: str) -> bool:
+    """Return whether a file with this text may have tests that are this form's own."""
+    return not CLUSTER or _in_own_folder(path) or any(mark in text for mark in OWN_MARKS)
+
+
+def _in_own_folder(path: Path) -> bool:
+    return str(path.relative_to(TESTS.parent)).startswith(OWN_TO_CLUSTER)
 
 
 def _fits_cluster(item: pytest.Item) -> bool:
