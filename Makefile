@@ -25,7 +25,7 @@ NEWEST_PYTHON ?= $(or $(call first_of,3.14 3.13 3.12 3.11),$(PYTHON))
 # The two forms of each change. Each has one value of each axis; `make test-all` has the other pairs.
 LOCAL := $(NEWEST)/bin/python -m
 CLUSTER := env WEB_SERVER=uvicorn $(LOWEST)/bin/python -m tests.services
-FAST := -m "not slow and not other_form"
+FAST := -m "not slow and not other_form and not beyond"
 # The core, and how a socket shows it. Some of the examples are agents.
 CORE := $(filter-out tests/runtime/examples/,$(dir $(wildcard tests/runtime/*/__init__.py))) \
   tests/wire/socket $(wildcard tests/wire/test_*.py)
@@ -45,7 +45,7 @@ UV_INSTALL := $(UV) pip install --python
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --annotation-style line
 EXAMPLE := --extra cluster --extra daphne --extra openai
 
-.PHONY: run cluster test suite-local suite-cluster slow-local slow-cluster checks second-try test-all other-form local-lowest local-uvicorn cluster-newest test-nat test-debian chaos-short dev lock format messages planted mutants coverage bench bench-quick cost chaos soak fuzz screenshots picture release-check release-databases programs debian-programs
+.PHONY: run cluster test suite-local suite-cluster slow slow-local slow-cluster beyond checks second-try test-all other-form local-lowest local-uvicorn cluster-newest test-nat test-debian chaos-short dev lock format messages planted mutants coverage bench bench-quick cost chaos soak fuzz screenshots picture release-check release-databases programs debian-programs
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -58,14 +58,15 @@ cluster: $(VENV)/cluster.stamp
 test:
 	@$(MAKE) --no-print-directory --jobs 3 suite-local suite-cluster $(if $(ONLY),,checks)
 
-suite-local slow-local local-uvicorn cluster-newest: $(NEWEST)/test.stamp programs
-suite-cluster slow-cluster other-form local-lowest: $(LOWEST)/test.stamp programs
+suite-local slow-local beyond local-uvicorn cluster-newest: $(NEWEST)/test.stamp programs
+suite-cluster slow-cluster beyond other-form local-lowest: $(LOWEST)/test.stamp programs
 checks chaos-short: $(VENV)/test.stamp
 
 $(if $(and $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),,none)),$(error There is no $(ONLY)))
 TESTS = $(or $(ONLY),$(FAST))
-slow-local slow-cluster: TESTS = -m "slow and not other_form"
-other-form: TESTS = -m other_form
+slow-local slow-cluster: TESTS = -m "slow and not other_form and not beyond"
+other-form: TESTS = -m "other_form and not beyond"
+beyond: TESTS = -m beyond
 # Each suite remembers its failed tests in a folder of its own.
 PYTEST = pytest $(SIDE_BY_SIDE) -o cache_dir=.pytest_cache/$@ $(TESTS)
 # One of the forms may have none of those that ONLY names. `.ci/run` goes on to the second try, if
@@ -78,6 +79,15 @@ suite-local slow-local:
 
 suite-cluster slow-cluster other-form:
 	@.ci/quietly --last $(CLUSTER) $(PYTEST) $(GO_ON)
+
+# Those that `make test` leaves out, of both forms.
+slow:
+	@$(MAKE) --no-print-directory --jobs 2 slow-local slow-cluster
+
+# Those whose guarantee a change goes without: each says it.
+beyond:
+	@.ci/quietly --last $(LOCAL) $(PYTEST)
+	@.ci/quietly --last $(CLUSTER) $(PYTEST)
 
 # The tests that failed in the suites of `.ci/run`.
 second-try:
@@ -100,7 +110,7 @@ checks:
 test-all:
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory --jobs 1 $(BEYOND)
-BEYOND := slow-local slow-cluster other-form local-lowest local-uvicorn cluster-newest test-debian test-nat release-check chaos-short
+BEYOND := slow-local slow-cluster beyond other-form local-lowest local-uvicorn cluster-newest test-debian test-nat release-check chaos-short
 
 # The pairs of a form, a web server and versions that no change runs. The runtime and the socket have
 # none of the optional applications in the first.

@@ -34,6 +34,7 @@ def first_sentences() -> Iterator[tuple[str, str]]:
                 yield place, re.split(r"(?<=[.:;!?])\s", text, maxsplit=1)[0]
 
 
+@pytest.mark.slow
 def test_first_sentences_are_short_and_say_what_a_thing_is_or_does() -> None:
     sentences = list(first_sentences())
     assert sentences

@@ -48,6 +48,7 @@ def imported(path: Path) -> list[str]:
     return [*names, *modules]
 
 
+@pytest.mark.slow
 def test_only_their_own_tests_import_optional_applications() -> None:
     others = [
         path

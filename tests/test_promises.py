@@ -28,6 +28,11 @@ def rows(section: str) -> list[tuple[str, str, str]]:
 def runs(path: Path) -> Iterator[tuple[str, str]]:
     """Yield each test of a file, and the earliest run that has it."""
     module = ast.parse(path.read_text()).body
+    later = [
+        ast.unparse(node.targets[0])
+        for node in module
+        if isinstance(node, ast.Assign) and "pytest.mark.beyond" in ast.unparse(node.value)
+    ]
     of_all = [
         mark
         for node in module
@@ -36,8 +41,11 @@ def runs(path: Path) -> Iterator[tuple[str, str]]:
     ]
     for node in module:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            marks = map(ast.unparse, [*of_all, *node.decorator_list])
-            yield node.name, ".ci/run" if "pytest.mark.slow" in marks else "make test"
+            marks = [*map(ast.unparse, [*of_all, *node.decorator_list])]
+            if any(mark.startswith("pytest.mark.beyond") or mark in later for mark in marks):
+                yield node.name, "make test-all"
+            else:
+                yield node.name, ".ci/run" if "pytest.mark.slow" in marks else "make test"
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -67,6 +67,7 @@ def found(path: Path) -> Iterator[str]:
             yield f"{place}:{getattr(node, 'lineno', 0)}"
 
 
+@pytest.mark.slow
 def test_nothing_but_the_view_of_a_question_takes_its_row_apart() -> None:
     paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     others = [path for path in paths if not path.is_relative_to(ROOT / "sessions_app/migrations")]
@@ -83,6 +84,7 @@ def tags_that_read_a_row(template: str) -> list[str]:
     return [tag for tag in TAG.findall(template) if READS_ROW.search(tag)]
 
 
+@pytest.mark.slow
 def test_no_template_takes_a_row_apart() -> None:
     templates = [
         path

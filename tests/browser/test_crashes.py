@@ -27,6 +27,7 @@ def answer(page: Page, text: str) -> None:
     card(page).get_by_role("button", name="Answer").click()
 
 
+@pytest.mark.slow
 def test_a_pending_question_outlives_the_server_in_two_tabs_and_one_answer_settles_both(
     page: Page, server: Server
 ) -> None:

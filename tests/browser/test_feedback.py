@@ -23,6 +23,7 @@ def page(open_page: OpenPage) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_feedback_is_given_changed_and_withdrawn_without_a_reload(
     page: Page, server: Server
 ) -> None:

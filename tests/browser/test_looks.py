@@ -69,6 +69,7 @@ def test_texts_fit_on_one_line_of_the_smallest_screen(open_page: OpenPage) -> No
     assert text.evaluate(style) == "nowrap"
 
 
+@pytest.mark.slow
 def test_nothing_that_is_written_runs(page: Page, server: Server) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -102,6 +103,7 @@ def reload_until(page: Page, selector: str) -> None:
     until(look, every=0.1)
 
 
+@pytest.mark.slow
 def test_everything_works_without_the_script(open_page: OpenPage, server: Server) -> None:
     page = open_page("/c/", java_script_enabled=False)
     page.locator("input[name=workflow][value=probe]").check()
@@ -121,6 +123,7 @@ def test_everything_works_without_the_script(open_page: OpenPage, server: Server
     expect(page.locator("#state")).to_contain_text("Stopped")
 
 
+@pytest.mark.slow
 def test_the_keyboard_leads_to_the_question_and_to_help(page: Page) -> None:
     begin(page, "approve(count=1)", cards=1)
     expect(page.locator("#text")).to_be_focused()

@@ -98,6 +98,7 @@ def test_a_page_that_is_open_says_at_once_whose_the_browser_is(
         expect(page.locator("#text")).to_have_value("")
 
 
+@pytest.mark.slow
 def test_an_answer_is_not_given_by_the_other(open_page: OpenPage, server: Server) -> None:
     make_group(server, people=("ann", "ben"))
     send_question(server)

@@ -15,6 +15,7 @@ pytestmark = [
     pytest.mark.timeout(300),  # axe looks at each page twice
 ]
 
+ADMIN_LOOKS = pytest.mark.beyond("the admin looks right to everyone on each screen")
 WORD = "w" * 300
 ADMIN = "/admin/sessions_app"
 LISTS = (
@@ -112,6 +113,7 @@ def open_first_row(page: Page, model: str) -> None:
     page.wait_for_url("**/change/**")
 
 
+@ADMIN_LOOKS
 def test_the_admin_lists(admin: Page) -> None:
     assert_looks_right(admin, "ltr")
     admin.goto(f"{ADMIN}/interaction/answers/")
@@ -133,6 +135,7 @@ def test_the_admin_lists(admin: Page) -> None:
     assert "Type" in cell.evaluate("each => getComputedStyle(each, '::before').content")
 
 
+@ADMIN_LOOKS
 def test_the_admin_pages_of_a_row(admin: Page, console: Console) -> None:
     console.allow("Applying inline style")  # axe's, for the sheet that Django's forms.css imports
     for model in LISTS:
@@ -148,6 +151,7 @@ def test_the_admin_pages_of_a_row(admin: Page, console: Console) -> None:
             assert_accessible(admin)
 
 
+@ADMIN_LOOKS
 def test_the_admin_forms(admin: Page, console: Console) -> None:
     console.allow("Applying inline style")  # axe's, for the sheet that Django's forms.css imports
     admin.goto(f"{ADMIN}/interaction/")

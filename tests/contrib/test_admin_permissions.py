@@ -126,6 +126,7 @@ def all_rows() -> list[Any]:
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", doors.table("Permissions in the admin"), ids=lambda row: row[0])
 def test_pages_and_actions_are_for_whom_the_document_says(
     rows: dict[str, Model], row: list[str]

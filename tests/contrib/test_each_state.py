@@ -270,6 +270,7 @@ async def peer(scene: Scene) -> str:
 PLACES = (transcript, prompt_page, api, hook, mailed, admin, peer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 async def test_each_place_tells_of_a_question_in_each_state(state: str, settings: Any) -> None:
     set_hitl(settings, MAIL="now")

@@ -51,6 +51,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_project_without_them_has_nothing_of_them(tmp_path: Path) -> None:
     process = run("-c", PROGRAM, *NAMES, env=environment(Line("", NONE), tmp_path))
     assert process.returncode == 0, process.stderr

@@ -47,6 +47,7 @@ async def damaged(server: Server, tmp_path: Path) -> AsyncIterator[Server]:
     damaged.drop()
 
 
+@pytest.mark.slow
 async def test_health_says_that_the_database_is_damaged(damaged: Server) -> None:
     for child in damaged.children:
         child.start(damaged.environment)

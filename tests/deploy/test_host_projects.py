@@ -42,10 +42,12 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Served:
     return serving
 
 
+UNUSUAL = pytest.mark.beyond("the package works in projects with unusual settings")
+
+
 def lines() -> list[object]:
     return [
-        pytest.param(line, id=line.name, marks=() if line.always else pytest.mark.slow)
-        for line in LINES
+        pytest.param(line, id=line.name, marks=() if line.always else UNUSUAL) for line in LINES
     ]
 
 

@@ -19,7 +19,7 @@ from tests.support.host_project.site import HEALTH, Site, serve
 from tests.support.processes.environment import ROOT
 from tests.support.server import health
 
-pytestmark = pytest.mark.every_form(reason="its project has workers there")
+pytestmark = pytest.mark.every_form(reason="its project has workers there", at_each_change=False)
 
 # The second one is served with settings of its own, the others with none at all.
 CHOSEN = '{"BASE_TEMPLATE": "host.html", "SIGN_OUT_URL": "logout"}'
@@ -94,6 +94,7 @@ def test_the_project_has_nothing_to_complain_of(project: Project) -> None:
     assert "No changes" in project.run("manage.py", "makemigrations", "--check", "--dry-run")
 
 
+@pytest.mark.slow
 def test_checks_name_what_a_project_forgot_to_install(project: Project, tmp_path: Path) -> None:
     with pytest.raises(AssertionError) as failure:
         project.run(
@@ -108,6 +109,7 @@ def test_checks_name_what_a_project_forgot_to_install(project: Project, tmp_path
         assert "asgi.py" in answer
 
 
+@pytest.mark.slow
 def test_the_package_needs_no_daphne(project: Project, wheel: Path) -> None:
     project.run("-c", files.WITHOUT_DAPHNE)
     needed = [one for one in required(wheel) if one.marker is None]
@@ -130,6 +132,7 @@ def test_the_wheel_describes_itself_for_who_installs_it(wheel: Path) -> None:
     assert {"Framework :: Django", "Typing :: Typed"} <= {*metadata.get_all("Classifier", [])}
 
 
+@pytest.mark.slow
 def test_the_documents_name_the_pythons_of_the_classifiers(wheel: Path) -> None:
     # The Makefile tests the lowest and the newest of them.
     classifiers = read_metadata(wheel).get_all("Classifier", [])
@@ -143,6 +146,7 @@ def test_type_checkers_read_the_types_of_both_packages(wheel: Path) -> None:
     assert {"chat_app/py.typed", "sessions_app/py.typed"} <= {*zipfile.ZipFile(wheel).namelist()}
 
 
+@pytest.mark.slow
 def test_type_checkers_know_workflows_and_find_mistakes_in_them(project: Project) -> None:
     with pytest.raises(AssertionError) as failure:
         project.run("-m", "mypy", "--strict", "typed.py")
@@ -167,7 +171,15 @@ def read_metadata(wheel: Path) -> Message:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server", SERVERS, indirect=True)
+@pytest.mark.parametrize(
+    "server",
+    [
+        "daphne",
+        "uvicorn",
+        pytest.param("runserver", marks=pytest.mark.beyond("the chat works under runserver")),
+    ],
+    indirect=True,
+)
 def test_a_person_signs_in_is_asked_and_answers(
     server: Site, open_page: OpenPage, project: Project
 ) -> None:
@@ -224,12 +236,14 @@ def test_the_project_tests_its_workflow_with_the_plugin_of_the_wheel(project: Pr
     assert "Traceback" not in str(error_info.value)
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_ends_a_command_with_a_sentence(project: Project) -> None:
     with pytest.raises(AssertionError, match=r"^HITL has no setting 'PARK'\.") as error_info:
         project.run("manage.py", "check", HITL='{"PARK": 1}')
     assert "Traceback" not in str(error_info.value)
 
 
+@pytest.mark.slow
 def test_users_of_any_model_answer_and_are_found_in_the_admin(project: Project) -> None:
     project.run("manage.py", "shell", "-c", files.ANSWER_AND_LOOK)
 

@@ -29,6 +29,7 @@ from tests.support.websocket import WsClient
 
 # It brings its own PostgreSQL and Redis.
 pytestmark = [pytest.mark.slow, pytest.mark.formless, pytest.mark.timeout(240)]
+RESTARTS = pytest.mark.beyond("a developer's cluster starts its processes again")
 
 
 def three_free_ports() -> int:
@@ -134,6 +135,7 @@ async def ask(cluster: MadeCluster, name: str, first: int, second: int) -> None:
                 assert client.text() == f"from {second}"
 
 
+@RESTARTS
 async def test_any_process_may_die(cluster: MadeCluster) -> None:
     first, second = cluster.port + 1, cluster.port + 2
     await asyncio.to_thread(cluster.says, "(Stop: )")
@@ -157,6 +159,7 @@ async def until_recovered(cluster: MadeCluster) -> None:
     pytest.fail("it does not recover")
 
 
+@RESTARTS
 async def test_all_are_restarted_one_by_one_and_nothing_is_lost(cluster: MadeCluster) -> None:
     await asyncio.to_thread(cluster.says, "(Stop: )")
     name = f"at {time.monotonic()}"

@@ -19,7 +19,10 @@ from tests.support.nginx import NAME, URL, Nginx, documented, nginx
 from tests.support.processes.environment import HOST, ROOT
 from tests.support.server import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.formless]
+pytestmark = [
+    pytest.mark.beyond("a project has a path or the sign-in of a proxy before it"),
+    pytest.mark.formless,
+]
 AT_ROOT = text(TLS, 'CHAT_PATH = ""', f'HITL["PUBLIC_URL"] = "{URL}"')
 BELOW_PATH = text(TLS, 'CHAT_PATH = ""', f'HITL["PUBLIC_URL"] = "{URL}/chat"')
 NAMED_PATH = text(BELOW_PATH, 'FORCE_SCRIPT_NAME = "/chat"')

@@ -177,6 +177,7 @@ def test_static_files_come_without_debug(shared: Server) -> None:
     assert "synchronous iterator" not in shared.log
 
 
+@pytest.mark.slow
 def test_the_admin_works_under_that_policy(open_page: OpenPage, console: Console) -> None:
     console.allow("favicon.ico")  # Django's admin names no icon
     page = open_page("/admin/auth/user/", user="admin")
@@ -201,6 +202,7 @@ def test_mails_and_webhooks_have_the_address_that_is_named(tmp_path: Path, url: 
     assert process.stdout.strip() == url
 
 
+@pytest.mark.slow
 def test_an_ipv6_host_stands_in_brackets_wherever_it_is_part_of_an_address(tmp_path: Path) -> None:
     code = (
         "from django.conf import settings as s;"

@@ -73,6 +73,7 @@ def test_a_line_that_cannot_be_written_fails_nothing(
     assert [run["status"] for run in runs] == ["failed", "completed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thread", ["writer", "watchdog"])
 async def test_a_process_ends_with_a_thread_that_it_needs(
     new_server: NewServer, thread: str

@@ -61,6 +61,7 @@ def answer(person: Visitor, page: Page, value: str) -> Page:
     return person.post(url, {**fields, "value": value}, referer=page.url)
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_card_of_its_type_of_prompt(person: Visitor) -> None:
     page = asked(person, "card")
     assert "How was the bicycle?" in page.text
@@ -126,6 +127,7 @@ def test_its_page_is_linked(person: Visitor, page: str) -> None:
     assert "From nine to five." in person.get(link).text
 
 
+@pytest.mark.slow
 def test_doctor_makes_its_checks(site: Site) -> None:
     process = run("-m", "django", "doctor", "--json", env=environment(LINE, site.data))
     findings = json.loads(process.stdout[process.stdout.index("{") :])["findings"]

@@ -48,6 +48,7 @@ def take(prompt: FormPrompt[Any], value: Any) -> None:
     prompt.respond(again, by="", at=None, is_default=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_any_text_may_be_proposed(form: type[Any]) -> None:
     for text in texts().values():

@@ -119,6 +119,7 @@ def is_ended(frame: dict[str, Any]) -> bool:
     return frame["content"].get("status") in ("completed", "failed", "suspended")
 
 
+@pytest.mark.slow
 @pytest.mark.daphne_only(reason="uvicorn drops a message that a broken frame follows, unanswered")
 async def test_frames_may_be_anything(attacked: Server) -> None:
     thrown = frames()

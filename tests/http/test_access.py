@@ -104,6 +104,7 @@ def test_an_api_key_needs_no_csrf_token(shared: Server, header: str) -> None:
     assert owners(shared, f"by {header}") == ["ben"]
 
 
+@pytest.mark.slow
 def test_a_guest_whom_a_question_is_for_looks_up_nobody(with_guests: Server) -> None:
     token = "a-guest-who-is-asked-something"
     guest = Http(with_guests, None, session=token)

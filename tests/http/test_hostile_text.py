@@ -74,6 +74,7 @@ async def test_a_nul_in_a_socket_message_is_no_failure(shared: Server) -> None:
         assert client.text() == "hello"
 
 
+@pytest.mark.slow
 async def test_unstorable_text_of_a_workflow_is_replaced_or_named(
     shared: Server,
 ) -> None:

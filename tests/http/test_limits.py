@@ -45,6 +45,7 @@ def test_streams_and_messages_have_limits(new_server: NewServer) -> None:
     assert len(server.rows(runs)) == 5
 
 
+@pytest.mark.slow
 async def test_sockets_take_no_places_of_requests(new_server: NewServer) -> None:
     server = new_server(STREAMS_PER_USER="2", STREAMS_PER_ADDRESS="2")
     async with AsyncExitStack() as sockets:

@@ -77,6 +77,7 @@ def test_a_prompt_in_its_stream_is_in_the_extra_fields(shared: Server, openai: O
     assert text == "yes"
 
 
+@pytest.mark.slow
 def test_the_tokens_that_a_workflow_reports_are_its_usage_also_after_a_crash(
     new_server: NewServer,
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_visible_page_and_the_settings_suppress_notifications(page: Page, serv
     assert [each[0] for each in notifications(hidden, visible_page)] == [third]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/c/", "/inbox/"])
 def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) -> None:
     switch_on(page)

@@ -87,6 +87,7 @@ def seen_texts(page: Page) -> list[str]:
     return [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == TEXT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [True, False])
 def test_several_prompts_are_approved_at_once(
     open_page: OpenPage, server: Server, script: bool

@@ -100,6 +100,7 @@ def test_a_claim_on_what_waits_no_longer_is_refused(
     assert "This question is no longer waiting for you." in ben.get("/inbox/", cookie=cookie).text
 
 
+@pytest.mark.slow
 def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(server: Server) -> None:
     make_group(server)
     prompt = ask_managers(server)
@@ -182,6 +183,7 @@ def test_a_background_refresh_leaves_messages_for_the_next_page(
     assert "1 answered." in ben.get("/inbox/", cookie=cookie).text
 
 
+@pytest.mark.slow
 def test_a_prompt_for_other_people_is_404_everywhere(
     server: Server, inbox_prompt: dict[str, Any]
 ) -> None:

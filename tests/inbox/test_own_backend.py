@@ -118,6 +118,7 @@ async def test_only_active_users_that_the_backend_permits_are_answerers(
             assert await reads.read(answerers, audience) == answerer_ids
 
 
+@pytest.mark.slow
 async def test_each_door_opens_to_whom_the_backend_permits_and_who_is_active(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:

@@ -67,6 +67,7 @@ def test_the_parts_are_one_row_in_the_longest_words(open_page: OpenPage, server:
     assert parts.evaluate("each => each.scrollWidth <= each.clientWidth")
 
 
+@pytest.mark.slow
 def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
     inbox: Page, server: Server
 ) -> None:
@@ -122,6 +123,7 @@ def test_ten_of_thirty_questions_are_answered_by_keys(inbox: Page, server: Serve
     assert len(until(lambda: server.rows(sql))) == 10
 
 
+@pytest.mark.slow
 def test_a_title_has_the_width_of_its_row_beside_what_happens_without_an_answer(
     inbox: Page, open_page: OpenPage
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_question_is_handed_on_with_a_note_in_four_taps(phone: Page, server: S
     assert tap.count == 4
 
 
+@pytest.mark.slow
 def test_back_leads_from_a_question_to_the_same_place_in_the_list(
     phone: Page, server: Server
 ) -> None:
@@ -119,6 +120,7 @@ def test_back_leads_from_a_question_to_the_same_place_in_the_list(
     assert_looks_right(phone, "ltr")
 
 
+@pytest.mark.slow
 def test_a_row_shows_two_details_the_deadline_and_the_own_claim(
     phone: Page, server: Server
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_row_shows_two_details_the_deadline_and_the_own_claim(
     expect(row.locator(".mine")).to_have_text("Claimed by you")
 
 
+@pytest.mark.slow
 def test_what_takes_another_answer_cannot_be_selected_beside_others(
     phone: Page, open_page: OpenPage, server: Server
 ) -> None:

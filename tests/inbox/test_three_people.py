@@ -11,7 +11,8 @@ from tests.inbox.people import leave_groups, make_group, name_user
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
-pytestmark = pytest.mark.every_form(reason="what one does, others hear through another process")
+HEARD = pytest.mark.every_form(reason="what one does, others hear through another process")
+SEEN = pytest.mark.every_form(reason="others hear through another process", at_each_change=False)
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 320, "height": 640},
@@ -42,6 +43,7 @@ def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
     return page
 
 
+@HEARD
 @pytest.mark.slow
 def test_a_claimed_or_answered_prompt_leaves_other_inboxes_without_a_page_request(
     page: Page, ben: Page, other: Page, console: Console
@@ -75,6 +77,7 @@ def test_a_claimed_or_answered_prompt_leaves_other_inboxes_without_a_page_reques
     expect(page.locator(".question .via")).to_have_text("from the inbox")
 
 
+@SEEN
 @pytest.mark.slow
 def test_a_late_answer_names_the_faster_person(
     page: Page, ben: Page, open_page: OpenPage, console: Console
@@ -95,6 +98,7 @@ def test_a_late_answer_names_the_faster_person(
     expect(slow.locator(".stale .given")).to_have_text("mine")
 
 
+@SEEN
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "button"),
@@ -131,6 +135,8 @@ def without_waiting(client: WebSocketRoute) -> None:
     server.on_message(forward)
 
 
+@SEEN
+@pytest.mark.slow
 def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
     page: Page, ben: Page, open_page: OpenPage, server: Server
 ) -> None:
@@ -167,6 +173,7 @@ def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
     expect(page.locator("#items .text")).to_have_text("no.")
 
 
+@SEEN
 @pytest.mark.slow
 def test_four_eyes_exclude_the_asker_in_the_inbox(page: Page, ben: Page, server: Server) -> None:
     make_group(server, "both", ("ann", "ben"))
@@ -184,6 +191,8 @@ def test_four_eyes_exclude_the_asker_in_the_inbox(page: Page, ben: Page, server:
     expect(mine.locator(".outcome")).to_contain_text("ben, from the inbox")
 
 
+@HEARD
+@pytest.mark.slow
 def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     begin(page, 'ask_others(to="managers", votes=2)')
     card(ben).get_by_role("button", name="Approve").click()
@@ -206,6 +215,7 @@ def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     expect(ben.locator("#history")).to_contain_text("Voted: ben")
 
 
+@SEEN
 @pytest.mark.slow
 def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
     page: Page, ben: Page
@@ -234,6 +244,7 @@ def test_the_owner_among_others_is_told_what_came_of_an_answer_in_the_chat(
     expect(page.locator("#items .text")).to_have_text("yes.")
 
 
+@SEEN
 @pytest.mark.slow
 def test_without_the_script_a_vote_is_said_to_count(page: Page, open_page: OpenPage) -> None:
     begin(page, 'ask_others(to="@ann,managers", votes=2)', cards=1)
@@ -242,6 +253,7 @@ def test_without_the_script_a_vote_is_said_to_count(page: Page, open_page: OpenP
     expect(plain.locator(".notice")).to_have_text("Your vote counts")
 
 
+@HEARD
 @pytest.mark.slow
 def test_the_permission_goes_while_the_card_is_open(
     page: Page, ben: Page, server: Server, console: Console
@@ -263,6 +275,7 @@ def test_the_permission_goes_while_the_card_is_open(
     state(page, "waiting")
 
 
+@HEARD
 @pytest.mark.slow
 def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     page: Page, ben: Page, open_page: OpenPage, server: Server
@@ -287,6 +300,7 @@ def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     expect(ben.locator(".entry")).to_have_count(0)
 
 
+@SEEN
 @pytest.mark.slow
 def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server: Server) -> None:
     begin(page, 'ask_others(to="managers", kind="text")')
@@ -299,6 +313,8 @@ def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server:
     expect(card(ben).locator("textarea")).to_have_value("typed")
 
 
+@SEEN
+@pytest.mark.slow
 def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> None:
     begin(page, 'ask_others(to="managers")', until="waiting")
     plain = open_page("/inbox/", user="ben", java_script_enabled=False)

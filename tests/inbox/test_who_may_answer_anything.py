@@ -33,6 +33,7 @@ def listed(user: User, part: InboxPart) -> set[Any]:
     return {one.pk for one in read_inbox(user.pk, InboxPartQuery(part)).prompts}
 
 
+@pytest.mark.slow
 @with_any_people
 def test_all_agree_who_may_answer(people: list[Somebody], questions: list[Question]) -> None:
     with transaction.atomic():

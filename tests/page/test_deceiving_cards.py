@@ -249,6 +249,7 @@ def test_line_of_hidden_characters_is_kept_in_step(page: Page) -> None:
     expect(line).to_have_text('Exactly: "<b>\'"&U+3164"')
 
 
+@pytest.mark.slow
 @pytest.mark.formless
 def test_browser_and_server_mark_the_same_characters(page: Page) -> None:
     """Compare them with the browser's list of Unicode's properties, too."""

@@ -39,6 +39,7 @@ async def html(client: AsyncClient, path: str) -> str:
     return response.content.decode()
 
 
+@pytest.mark.slow
 async def test_every_path_of_the_page_has_the_prefix_and_leads_to_no_missing_app(
     client: AsyncClient, log: StoredLog, run: Run
 ) -> None:
@@ -62,6 +63,7 @@ async def test_forms_lead_back_under_the_prefix(client: AsyncClient) -> None:
     assert signed_out["Location"] == "/accounts/login/?next=/assistant/c/new/"
 
 
+@pytest.mark.slow
 async def test_the_api_and_its_document_have_the_prefix(client: AsyncClient) -> None:
     document = (await client.get("/assistant/openapi.json")).json()
     assert document["paths"]

@@ -171,6 +171,7 @@ def test_a_call_is_edited_without_script(page: Page, open_page: OpenPage) -> Non
     expect(page.locator("#items .text")).to_have_text("approve 1")
 
 
+@pytest.mark.slow
 def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
     begin(page, 'prompt(kind="tool_call")')
     form = card(page)
@@ -196,6 +197,7 @@ def test_arguments_of_a_tool_call_are_edited_and_approved(page: Page) -> None:
     expect(question.locator("del")).to_have_text(["200"])
 
 
+@pytest.mark.slow
 def test_tool_call_is_rejected_with_a_reason_whatever_its_fields_have(page: Page) -> None:
     begin(page, 'prompt(kind="tool_call")')
     edit(card(page))
@@ -241,6 +243,7 @@ def receipt(name: str = "taxi.csv", content: bytes = b"1,2") -> Any:
     return {"name": name, "mimeType": "text/csv", "buffer": content}
 
 
+@pytest.mark.slow
 def test_a_file_is_given_in_a_form_and_read_by_the_workflow(page: Page) -> None:
     begin(page, 'prompt(kind="receipt")')
     form = card(page)

@@ -128,6 +128,7 @@ async def send(client: AsyncClient, fields: dict[str, Any]) -> str:
     return str(response.content.decode())
 
 
+@pytest.mark.slow
 async def test_all_of_a_question_are_listed_and_then_answered_across_pages(
     client: AsyncClient, ann: User
 ) -> None:
@@ -168,6 +169,7 @@ async def test_all_of_a_question_in_a_search_are_those_that_were_found(
     assert review.count('name="prompt"') == 2
 
 
+@pytest.mark.slow
 async def test_a_page_of_which_all_was_answered_shows_the_one_before(
     client: AsyncClient, ann: User
 ) -> None:

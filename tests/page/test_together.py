@@ -49,6 +49,7 @@ def fill(form: Locator) -> None:
     form.get_by_label("Days").fill("2")
 
 
+@pytest.mark.slow
 def test_one_button_answers_all_or_none(page: Page, server: Server) -> None:
     page.set_viewport_size({"width": 320, "height": 640})
     begin(page, "ask_together()")

@@ -44,6 +44,7 @@ def test_each_recorded_run_is_answered_here() -> None:
     assert {*OWN_PROMPTS, *ASSIGNED_PROMPTS, *OTHERS} == {*FUNCTIONS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_PROMPTS)
 async def test_a_prompt_of_the_owner_is_answered(server: Server, name: str) -> None:
     answers, text = OWN_PROMPTS[name]
@@ -77,6 +78,7 @@ async def test_a_callback_of_the_old_version_arrives(server: Server) -> None:
         await until_said(client, "paid 20")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_pages_show_the_conversation(server: Server, name: str) -> None:
     page = server.get(f"/c/{name}/", "ann")

@@ -97,6 +97,7 @@ def scene(new_server: NewServer) -> Scene:
     return set_the_scene(new_server(GUESTS="true", MAIL="off", **site))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # a thousand requests, of everybody at each door
 def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
     scene: Scene,
@@ -135,6 +136,7 @@ def test_each_door_opens_to_whom_the_document_says_and_shows_nothing_of_others(
     assert scene.http("key of ann").get(scene.stop["status_url"]).json()["prompt"]
 
 
+@pytest.mark.slow
 def test_a_cursor_into_another_users_log_is_404(scene: Scene) -> None:
     for path in ("/generate/stream", "/chat/stream", "/v1/chat/completions"):
         body = BODY | {"stream": True}
@@ -144,6 +146,7 @@ def test_a_cursor_into_another_users_log_is_404(scene: Scene) -> None:
             assert (answer.status, SECRET in answer.text) == (404, False), person
 
 
+@pytest.mark.slow
 def test_a_conversation_of_the_same_name_opens_no_door_to_anothers(scene: Scene) -> None:
     ben = scene.http("other")
     ben.post("/generate", {"input_message": 'echo("his")'}, conversation_id=CONVERSATION)
@@ -163,6 +166,7 @@ def test_a_conversation_of_the_same_name_opens_no_door_to_anothers(scene: Scene)
     assert scene.hers() == before
 
 
+@pytest.mark.slow
 async def test_a_socket_on_one_of_the_same_name_reaches_nothing_of_anothers(scene: Scene) -> None:
     before = await asyncio.to_thread(scene.hers)
     run = scene.names["run"]
@@ -195,6 +199,7 @@ def frames(scene: Scene) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 async def test_no_message_of_a_socket_reaches_what_is_anothers(scene: Scene) -> None:
     before = await asyncio.to_thread(scene.hers)
     for person in scene.people.keys() - OWNER:

@@ -27,6 +27,7 @@ def admin() -> User:
     return User.objects.create_superuser("admin")
 
 
+@pytest.mark.slow
 def test_no_address_takes_a_post_without_a_csrf_token(admin: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin)

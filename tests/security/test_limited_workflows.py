@@ -99,6 +99,7 @@ def test_a_form_of_the_page_is_refused(server: Server) -> None:
     assert STARTER in Http(server, MANAGER, workflow=None).get("/c/new/").text
 
 
+@pytest.mark.slow
 def test_former_members_finish_their_runs_and_start_no_others(server: Server) -> None:
     person = Http(server, LEAVING, workflow="expense_approval")
     stop = person.generate("Taxi, 20 EUR", conversation_id="c").json()

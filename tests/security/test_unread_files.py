@@ -56,6 +56,7 @@ def test_an_unread_export_costs_little_memory_and_is_complete(
     assert answer.count(b"x") > 59 * 64 * 1024
 
 
+@pytest.mark.slow
 def test_a_user_has_so_many_exports_at_once(new_server: NewServer) -> None:
     server = new_server(STREAMS_PER_USER="2")
     fill_log(server, events=160, size=64 * 1024)  # the kernel may take 4 MiB of an export

@@ -51,7 +51,11 @@ def is_own(item: pytest.Item) -> bool:
     """Return whether the test is about something that only this form has."""
     if not CLUSTER:
         return True
-    return _in_own_folder(item.path) or bool(_marks(item) & OWN_MARKS)
+    return _in_own_folder(item.path) or any(
+        mark.kwargs.get("at_each_change", True)
+        for mark in item.iter_markers()
+        if mark.name in OWN_MARKS
+    )
 
 
 def may_be_own(path: Path, text: str) -> bool:

@@ -185,6 +185,7 @@ async def by_code(prompt: Interaction, by: Any) -> list[str]:
     return taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROMPTS)
 async def test_no_door_takes_an_answer_that_does_not_say_yes_or_no(
     name: str, hosting: Hosting, client: AsyncClient

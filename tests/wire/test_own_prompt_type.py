@@ -153,6 +153,7 @@ async def test_code_answers_it_and_its_history_is_replayed(
 GONE = "cannot read questions of the kind “t_rating”"
 
 
+@pytest.mark.slow
 async def test_a_prompt_whose_type_is_gone_is_read_and_not_answered(
     hosting: Hosting, ann: User, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

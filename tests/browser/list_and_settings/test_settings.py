@@ -44,6 +44,7 @@ def test_theme_and_size_are_chosen_and_hold_against_the_system(open_page: OpenPa
     assert_look(page, DARK, "16px")
 
 
+@pytest.mark.slow
 def test_the_enter_key_breaks_the_line_where_that_is_chosen(open_page: OpenPage) -> None:
     page = open_page("/c/")
     until_connected(page)

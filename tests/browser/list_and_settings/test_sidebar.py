@@ -67,6 +67,7 @@ TEXT_BOX = """each => {
 }"""
 
 
+@pytest.mark.slow
 def test_titles_are_plain_text_begin_in_one_line_and_take_the_room_of_a_menu_that_is_hidden(
     open_page: OpenPage, server: Server
 ) -> None:
@@ -89,6 +90,7 @@ def test_titles_are_plain_text_begin_in_one_line_and_take_the_room_of_a_menu_tha
     assert titles.first.evaluate(TEXT_BOX)[1] <= left < boxes[0][1]
 
 
+@pytest.mark.slow
 def test_of_many_conversations_that_need_the_person_five_are_shown_until_all_are_wanted(
     open_page: OpenPage, server: Server
 ) -> None:
@@ -149,6 +151,7 @@ def open_rename_field(page: Page, title: str) -> Locator:
     return field
 
 
+@pytest.mark.slow
 def test_an_open_menu_stays_open_while_the_list_changes(open_page: OpenPage) -> None:
     page = open_page("/c/")
     begin(page, 'echo("plum")', until="completed")
@@ -159,6 +162,7 @@ def test_an_open_menu_stays_open_while_the_list_changes(open_page: OpenPage) -> 
     expect(row_of(page, "plum").locator("details")).to_have_attribute("open", "")
 
 
+@pytest.mark.slow
 def test_a_title_is_changed_in_its_row_by_keys_or_left_as_it_is(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")
@@ -181,6 +185,7 @@ def test_a_title_is_changed_in_its_row_by_keys_or_left_as_it_is(open_page: OpenP
     expect(page.locator("#title")).to_have_text("Plums")
 
 
+@pytest.mark.slow
 def test_other_tabs_follow_a_new_title(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")

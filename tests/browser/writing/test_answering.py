@@ -43,6 +43,7 @@ def until_answering(page: Page, question: str) -> None:
     expect(field(page)).to_have_accessible_name(f"Answering: {question}")
 
 
+@pytest.mark.slow
 def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     page: Page, server: Server
 ) -> None:

@@ -19,6 +19,7 @@ from tests.support.browser import Console
 from tests.support.server import Server
 
 
+@pytest.mark.slow
 def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server) -> None:
     begin(page, "ask()")
     expect(card(page).locator("h2")).to_have_text("prompt-1")
@@ -39,6 +40,7 @@ def test_a_question_survives_a_reload_and_is_answered(page: Page, server: Server
     assert page.locator("#items").inner_text() == before
 
 
+@pytest.mark.slow
 def test_an_answered_question_folds_to_a_row_that_says_so_with_its_note(page: Page) -> None:
     begin(page, "approve(count=2)")
     buttons = card(page).get_by_role("button")
@@ -176,6 +178,7 @@ def test_questions_open_at_once_are_answered_in_any_order(page: Page) -> None:
     state(page, "completed")
 
 
+@pytest.mark.slow
 def test_every_type_of_prompt_can_be_answered(page: Page) -> None:
     begin(page, "Dinner with a customer", workflow="expense_approval", cards=1)
     expect(page.locator("#text")).to_have_attribute("placeholder", "84.50")  # as its card's

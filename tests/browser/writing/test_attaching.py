@@ -47,6 +47,7 @@ def until_uploaded(page: Page, count: int) -> None:
     expect(page.locator("#files [name=file_ids]:enabled")).to_have_count(count)
 
 
+@pytest.mark.slow
 def test_chosen_files_are_sent_shown_and_can_be_saved(page: Page, server: Server) -> None:
     choose(page, file(), file("dot.png", PNG))
     until_uploaded(page, 2)

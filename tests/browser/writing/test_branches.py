@@ -49,6 +49,7 @@ def three_messages(page: Page) -> None:
     expect(page.locator("#items .text")).to_have_count(3)
 
 
+@pytest.mark.slow
 def test_an_edited_message_takes_the_place_of_what_followed_which_can_be_gone_on_with(
     page: Page,
 ) -> None:

@@ -130,6 +130,7 @@ def test_an_answer_whose_acknowledgement_was_lost_is_sent_again_as_one_that_was_
     assert outcomes == ["accepted", "duplicate"]
 
 
+@pytest.mark.slow
 def test_enter_sends_but_for_the_end_of_a_line_or_of_a_composition(page: Page) -> None:
     begin(page, 'echo("hi")', until="completed")
     field = page.locator("#text")
@@ -190,6 +191,7 @@ def test_a_stopped_run_shows_a_note_and_no_stop_button(page: Page, server: Serve
     assert_page_is_log(page, server)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_seen_to_be_stopping_and_can_be_tried_again(page: Page) -> None:
     begin(page, "undo(count=1, seconds=3)", cards=1)
     page.get_by_role("button", name="Stop").click()

@@ -56,6 +56,7 @@ async def test_tools_of_one_answer_are_used_and_the_model_reads_their_results(
     assert results() == ['{"a":1,"b":1}', "It is ordered."]
 
 
+@pytest.mark.slow
 async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
     sent_to: SentTo,
 ) -> None:

@@ -62,6 +62,7 @@ def host(graph: Any) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "place", "before"),
     [
@@ -115,6 +116,7 @@ def within_function(subgraph: Any) -> Any:
     return sequence("look", ("sub", call))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nest", [within, within_function, lambda one: within(within(one))])
 @pytest.mark.parametrize(
     ("options", "places"),
@@ -140,6 +142,7 @@ async def test_breakpoint_of_a_subgraph_asks(
     assert Done.effects.count("pay") == Done.effects.count("add") == 1
 
 
+@pytest.mark.slow
 async def test_breakpoint_beside_an_interrupt_is_not_passed_by_its_answer(sent_to: SentTo) -> None:
     host(parallel(("ask", ask), ("sub", sequence("pay", interrupt_before=["pay"]))))
     async with sent_to("t_graph", "Go") as (_, run):
@@ -164,6 +167,7 @@ async def test_breakpoint_asks_though_its_record_was_cut_off(
         assert "pay" not in Done.effects
 
 
+@pytest.mark.slow
 async def test_answer_that_a_crash_cut_off_is_not_asked_for_again_at_a_breakpoint(
     sent_to: SentTo,
 ) -> None:

@@ -74,6 +74,7 @@ async def approved(server: Server, client: WsClient, **answer: Any) -> str:
         return reader.text()
 
 
+@pytest.mark.slow
 async def test_kill_at_a_prompt_repeats_nothing(server: Server) -> None:
     killed_socket = await killed_at(server, "agent(delay=0.001, seconds=0)", PROMPT)
     assert await approved(server, killed_socket) == TEXT

@@ -173,6 +173,7 @@ async def test_texts_of_several_models_stand_apart(sent_to: SentTo) -> None:
         assert await run.result() == "Well\ufffd.\n\nYes.\n\nNo.\n\nThe end."
 
 
+@pytest.mark.slow
 async def test_interrupts_of_one_node_are_asked_one_after_another(
     sent_to: SentTo,
 ) -> None:
@@ -208,6 +209,7 @@ def test_older_version_of_the_package_is_refused(monkeypatch: pytest.MonkeyPatch
         import_module("sessions_app.contrib.agents.langgraph")
 
 
+@pytest.mark.slow
 async def test_interrupts_of_parallel_nodes_are_answered_in_any_order(
     sent_to: SentTo,
 ) -> None:
@@ -534,6 +536,7 @@ def stored_rows() -> list[int]:
     return [model.objects.count() for model in (GraphCheckpoint, GraphWrite)]
 
 
+@pytest.mark.slow
 async def test_text_of_a_super_step_stays_though_its_record_was_cut_off(
     sent_to: SentTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

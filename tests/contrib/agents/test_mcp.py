@@ -139,6 +139,7 @@ async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done
     assert results() == ["paid", "It rains in Rome."]
 
 
+@pytest.mark.slow
 async def test_failures_and_pictures_become_words(
     host_workflow: NewHosting, host: Host, done: Done
 ) -> None:
@@ -157,6 +158,7 @@ async def test_failures_and_pictures_become_words(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "options"),
     [(tool_call("sky_die"), {}), (tool_call("sky_sleep", seconds=60), {"timeout": 2})],

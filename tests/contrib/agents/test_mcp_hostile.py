@@ -204,6 +204,7 @@ async def test_tool_whose_schema_cannot_be_used_is_left_out(
     assert results() == ["Done.", "There is no tool 'odd_bad'. There are: odd_go."]
 
 
+@pytest.mark.slow
 async def test_list_of_tools_without_an_end_is_not_read_to_it(
     host_workflow: NewHosting, raw: RawServer
 ) -> None:
@@ -239,6 +240,7 @@ UNUSABLE = {"type": "object", "properties": {"x": {"type": "text"}}}
 TOO_MANY = "The server asks 101 questions at once, and at most 100 can be asked."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "told"),
     [

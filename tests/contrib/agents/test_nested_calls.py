@@ -62,6 +62,7 @@ async def resume(hosted: Hosting, run: HostedRun) -> None:
     assert await runs.aresume(run.id, by=by)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["ab", "ba"])
 async def test_calls_at_once_are_answered_in_any_order_over_crashes(order: str) -> None:
     async def code(context: Context) -> str:
@@ -174,6 +175,7 @@ async def test_call_around_others_runs_again_when_its_result_could_not_be_stored
     assert executed == ["done"]
 
 
+@pytest.mark.slow
 async def test_stop_ends_a_call_that_asks() -> None:
     async def code(context: Context) -> str:
         async def wait() -> str:

@@ -204,6 +204,7 @@ async def test_messages_that_are_too_long_are_left_out(
     assert 1 < len(questions) < 4
 
 
+@pytest.mark.slow
 async def test_three_approvals_are_decided_in_any_order_over_two_restarts(
     sent_to: SentTo,
 ) -> None:
@@ -255,6 +256,7 @@ def test_agent_whose_toolset_has_no_id_is_refused_when_it_is_declared() -> None:
         pydantic_ai_workflow(nameless, name="t_nameless", title="Nameless")
 
 
+@pytest.mark.slow
 async def test_tool_of_an_mcp_server_is_called_once(sent_to: SentTo, tmp_path: Path) -> None:
     log = tmp_path / "calls"
     module = "tests.contrib.agents.mcp_server"

@@ -398,6 +398,7 @@ SCHEMAS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(arguments=st.dictionaries(NAMES, JSON, max_size=4), data=st.data())
 def test_page_that_edits_nothing_approves_what_the_agent_wrote(
     arguments: dict[str, Any], data: st.DataObject

@@ -27,6 +27,7 @@ def _site(settings: Any) -> None:
     set_hitl(settings, MAIL="now", PUBLIC_URL="https://chat.example.org")
 
 
+@pytest.mark.slow
 @with_any_people
 def test_who_may_answer_is_mailed(people: list[Somebody], questions: list[Question]) -> None:
     with transaction.atomic():

@@ -20,6 +20,7 @@ async def _connected(hosting: Hosting, ann: Browser) -> None:
     assert await run.result() == "octo"
 
 
+@pytest.mark.slow
 async def test_the_page_lists_what_a_person_has_connected(ann: Browser, ben: Browser) -> None:
     assert "Connected accounts" in await text_of(ann.client, "settings")
     page = await text_of(ann.client, "accounts")

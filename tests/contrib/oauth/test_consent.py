@@ -48,6 +48,7 @@ async def test_a_kept_consent_is_not_asked_for_again(hosting: Hosting, ann: Brow
     assert await run.asked() == []
 
 
+@pytest.mark.slow
 async def test_more_access_is_asked_for_with_what_there_was(hosting: Hosting, ann: Browser) -> None:
     await ann.consent(await hosting.send("read"))
     await ann.consent(await hosting.send("write"))
@@ -79,6 +80,7 @@ async def test_access_may_be_written_otherwise(
     assert await run.result() == "octo"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "path"),
     [
@@ -196,6 +198,7 @@ async def test_another_issuer_connects_nothing(
     assert len(await run.prompts()) == 1
 
 
+@pytest.mark.slow
 async def test_the_code_of_another_way_is_refused(hosting: Hosting, ann: Browser) -> None:
     """PKCE: the provider compares the code with the verifier, which no browser has."""
     first, second = await hosting.send("read"), await hosting.send("read write")

@@ -15,6 +15,7 @@ from tests.support.hitl import set_hitl
 from tests.support.hosting import Hosting, make_user
 
 
+@pytest.mark.slow
 async def test_the_example_lists_issues(
     provider: Provider,
     settings: Settings,

@@ -30,7 +30,9 @@ def go_and_agree(server: Server, link: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)  # four starts
-@pytest.mark.every_form("a worker hosts the run there, and a web process takes the person back")
+@pytest.mark.every_form(
+    "a worker hosts the run there, and a web process takes the person back", at_each_change=False
+)
 def test_nothing_is_lost_by_a_server_that_dies_meanwhile(server: Server) -> None:
     http = Http(server, "ann", workflow="notes")
     stop: dict[str, Any] = http.generate("read").json()
@@ -74,6 +76,7 @@ def test_the_card_closes_when_the_person_is_back_in_another_tab(
     expect(other.get_by_text("No connected accounts.")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_plain_client_gets_the_prompt_in_its_form(server: Server) -> None:
     async with WsClient(server, "plain", extended=None, workflow="notes") as client:
         prompt = await client.message_until_prompt("read")

@@ -34,6 +34,7 @@ async def token(hosting: Hosting, ann: Browser) -> AccessToken:
     return AccessToken(grant.pk, grant.user_id, "notes")
 
 
+@pytest.mark.slow
 async def test_no_token_is_in_the_database_or_a_log(
     token: AccessToken, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -63,6 +64,7 @@ async def test_tokens_are_refreshed_once_by_all_who_need_them(
     assert provider.call_api(await token.read()).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "refreshing_until"),
     [(30, None), (-30, PAST)],
@@ -77,6 +79,7 @@ async def test_a_token_is_refreshed(
     assert await token.read() != first
 
 
+@pytest.mark.slow
 async def test_tokens_that_live_for_a_moment_are_used_all_the_same(
     token: AccessToken, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +99,7 @@ async def test_a_token_that_cannot_be_refreshed_is_used_to_its_end(token: Access
         await token.read()
 
 
+@pytest.mark.slow
 async def test_a_refresh_that_another_process_took_over_leaves_what_that_stored(
     token: AccessToken, provider: Provider
 ) -> None:
@@ -110,6 +114,7 @@ async def test_a_refresh_that_another_process_took_over_leaves_what_that_stored(
     assert provider.valid_tokens() != []
 
 
+@pytest.mark.slow
 async def test_new_tokens_are_stored_for_who_is_stopped_meanwhile(
     token: AccessToken, provider: Provider
 ) -> None:
@@ -122,6 +127,7 @@ async def test_new_tokens_are_stored_for_who_is_stopped_meanwhile(
     assert provider.call_api(await token.read()).status_code == 200
 
 
+@pytest.mark.slow
 async def test_where_the_provider_took_it_back_the_person_is_asked_anew(
     hosting: Hosting, ann: Browser, token: AccessToken, provider: Provider
 ) -> None:
@@ -151,6 +157,7 @@ async def test_a_provider_that_is_away_costs_no_consent(
     assert await token.read()
 
 
+@pytest.mark.slow
 async def test_a_new_secret_key_reads_the_tokens_of_the_old_one(
     hosting: Hosting, token: AccessToken, settings: Settings
 ) -> None:
@@ -163,6 +170,7 @@ async def test_a_new_secret_key_reads_the_tokens_of_the_old_one(
     assert len(await (await hosting.send("read")).prompts()) == 1
 
 
+@pytest.mark.slow
 async def test_tokens_are_of_one_person(hosting: Hosting, ann: Browser, token: AccessToken) -> None:
     eve = await User.objects.acreate(username="eve")
     with pytest.raises(ConsentGone):

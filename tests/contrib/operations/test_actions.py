@@ -117,6 +117,7 @@ async def test_expire_brings_the_declared_outcome_early() -> None:
         assert (await reads.read(Interaction.objects.get)).answered_via == "admin"
 
 
+@pytest.mark.slow
 async def test_a_run_that_cannot_be_resumed_keeps_no_other_back() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run, _ = await hosting.submit_until_prompt("ask()")
@@ -231,6 +232,7 @@ async def test_keys_of_a_dead_process_are_free_after_the_next_start() -> None:
         assert lease.metrics == {}
 
 
+@pytest.mark.slow
 async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("ask()")
@@ -256,6 +258,7 @@ async def test_a_run_is_forked_from_a_position_that_is_chosen() -> None:
         assert "Fork one at a time." in await boss.act("run", "fork", run, fork)
 
 
+@pytest.mark.slow
 async def test_an_operator_sends_an_awaited_message_once() -> None:
     async with host_and_operate(Hosting("probe")) as (hosting, boss):
         run = await hosting.submit("wait_for(count=2)")

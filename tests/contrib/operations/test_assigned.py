@@ -79,6 +79,7 @@ async def test_the_audit_is_read_in_sentences() -> None:
         assert (await sentences(boss, list_page, column=3))[-1] == expected_sentences[-1]
 
 
+@pytest.mark.slow
 async def test_prompts_are_reassigned_several_at_once() -> None:
     asks(to=group("managers"), four_eyes=True)
     async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):

@@ -42,6 +42,7 @@ def make_late(prompt: Interaction) -> None:
     Interaction.objects.filter(pk=prompt.pk).update(due_at=due_at)
 
 
+@pytest.mark.slow
 def test_each_tile_links_a_list_of_as_many_rows(admin_client: Client, log: StoredLog) -> None:
     ask_group(log, "Is it fine?", "managers", "ben")
     make_late(ask_group(log, "And that?", "chiefs", "cleo"))

@@ -41,6 +41,7 @@ async def test_nobody_can_answer_once_all_whom_the_backend_permits_are_inactive(
             assert await reads.read(nobody) == is_stuck
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @with_any_people
 def test_the_filter_has_the_prompts_that_nobody_may_answer(

@@ -84,6 +84,7 @@ def page(client: Client, model: str, row: Any = None) -> str:
     return response.content.decode()
 
 
+@pytest.mark.slow
 def test_a_run_shows_prompts_journal_and_events_in_order(admin_client: Client, run: Run) -> None:
     text = page(admin_client, "run", run)
     assert "It stopped." in text
@@ -117,6 +118,7 @@ def test_a_page_is_titled_by_words(
         assert not re.search(rf"<(h\d|title|a)\b[^>]*>[^<]*{row.pk}", text)
 
 
+@pytest.mark.slow
 def test_a_page_leaves_out_what_is_empty(admin_client: Client, run: Run) -> None:
     labels = re.compile("<dt>(.*?)</dt>")
     names = labels.findall(page(admin_client, "run", run))
@@ -128,6 +130,7 @@ def test_a_page_leaves_out_what_is_empty(admin_client: Client, run: Run) -> None
     assert "Finished at" in names
 
 
+@pytest.mark.slow
 def test_all_events_of_a_run_are_a_link_away(admin_client: Client, run: Run) -> None:
     link = f"/admin/sessions_app/event/?run__id__exact={run.pk}"
     assert link in page(admin_client, "run", run)
@@ -259,6 +262,7 @@ def figures(client: Client) -> str:
     return " ".join(strip_tags(overview.partition("</section>")[0]).split())
 
 
+@pytest.mark.slow
 def test_the_first_page_says_how_the_deployment_stands(admin_client: Client, run: Run) -> None:
     operator_rows.process("web:1", "web")
     operator_rows.process("worker:3", "worker", silent=60)

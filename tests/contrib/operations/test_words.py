@@ -86,6 +86,7 @@ def test_pending_prompts_are_ordered_by_deadline(admin_client: Client, log: Stor
     assert "3 questions waiting, 1 expires within the hour" in first
 
 
+@pytest.mark.slow
 def test_actions_are_offered_where_they_apply(admin_client: Client, log: StoredLog) -> None:
     interaction = ask(log)
     run = interaction.run
@@ -203,6 +204,7 @@ def labels(client: Client, path: str, language: str) -> list[str]:
     return [" ".join(unescape(text).replace(":", "").split()) for text in texts]
 
 
+@pytest.mark.slow
 def test_pages_are_german_where_people_want_that(admin_client: Client, log: StoredLog) -> None:
     prompt = ask(log)
     rows = {"run": prompt.run, "interaction": prompt, "conversation": log.conversation}

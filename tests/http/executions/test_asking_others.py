@@ -81,6 +81,7 @@ def _asked_and_answered(server: Server, path: str, text: str) -> Json:
     return stop
 
 
+@pytest.mark.slow
 def test_a_request_that_waits_no_longer_gives_its_place_back(new_server: NewServer) -> None:
     http = Http(new_server(STREAMS_PER_USER="1"))
     for _ in range(2):

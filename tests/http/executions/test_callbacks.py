@@ -52,6 +52,7 @@ def test_each_url_counts_once(shared: Server) -> None:
         assert site.rest() == ' {"eur": 20} null'
 
 
+@pytest.mark.slow
 def test_a_url_is_the_same_after_the_death_of_its_process(server: Server) -> None:
     with waiting_run(server, user_message_id="m1") as site:
         server.kill()
@@ -82,6 +83,7 @@ def test_a_forged_url_leads_nowhere(shared: Server) -> None:
     assert Http(shared, None, workflow=None).get(site.paths[0]).status == 405
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "reason"), [("eur=20", "not JSON"), ("1e999", "is infinite")])
 def test_a_body_that_is_no_json_is_refused_and_may_be_sent_again(
     shared: Server, body: str, reason: str

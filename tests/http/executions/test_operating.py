@@ -19,6 +19,7 @@ RESUMED = """
 """
 
 
+@pytest.mark.slow
 def test_an_operator_resumes_a_run_that_failed(shared: Server) -> None:
     ann, admin = Http(shared), Http(shared, "admin")
     response = ann.generate("fail()")
@@ -36,6 +37,7 @@ def test_resuming_an_active_or_unknown_run_is_refused(shared: Server) -> None:
     assert admin.post(f"/executions/{uuid4()}/resume", "").status == 404
 
 
+@pytest.mark.slow
 def test_an_operator_forks_a_run_and_its_owner_answers_anew(shared: Server) -> None:
     ann, admin = Http(shared), Http(shared, "admin")
     first = {"conversation_id": "forked", "user_message_id": "m1"}
@@ -58,6 +60,7 @@ def test_an_operator_forks_a_run_and_its_owner_answers_anew(shared: Server) -> N
     assert "Started again by admin" in ann.get("/c/forked/").text
 
 
+@pytest.mark.slow
 def test_staff_who_may_only_look_at_runs_do_nothing_to_them(server: Server) -> None:
     server.execute("UPDATE auth_user SET is_staff = ? WHERE username = 'ben'", True)
     server.execute(PERMIT, "ben", "view_run")

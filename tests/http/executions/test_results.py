@@ -287,6 +287,7 @@ def test_only_the_named_execution_is_stopped(shared: Server) -> None:
     _until(http, runs[0], "completed")
 
 
+@pytest.mark.slow
 def test_a_workflow_that_takes_one_message_at_a_time_is_busy(new_server: NewServer) -> None:
     workflows = "default: probe\nworkflows: {probe: {second_message: reject}}\n"
     http = Http(new_server(workflows=workflows))

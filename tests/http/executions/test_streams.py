@@ -89,6 +89,7 @@ def test_a_stream_that_stops_at_a_prompt_stays_open_for_what_follows(
     assert "continue|continue" in rest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ids", [{"user_message_id": "m1"}, {}])
 def test_a_stream_goes_on_after_the_last_event_id(
     new_server: NewServer, ids: dict[str, str]
@@ -184,12 +185,14 @@ def test_two_runs_of_a_conversation_stay_apart(shared: Server) -> None:
             assert stop["execution_id"] == stream.headers["execution-id"]
 
 
+@pytest.mark.slow
 def test_what_others_do_keeps_no_run_from_its_reader(shared: Server) -> None:
     """A child writes more events than a feed runs ahead of its reader."""
     said = "".join(f"s{number} " for number in range(1, 151))
     assert Http(shared).generate('run_child("step(count=150)")').json() == {"value": said}
 
 
+@pytest.mark.slow
 async def test_a_socket_sees_the_run_and_answers_it(shared: Server) -> None:
     http = Http(shared)
     async with WsClient(shared, "seen") as socket:
@@ -203,6 +206,7 @@ async def test_a_socket_sees_the_run_and_answers_it(shared: Server) -> None:
     assert late.json()["answered_via"] == "websocket"
 
 
+@pytest.mark.slow
 def test_a_stopping_server_announces_its_end_in_streams(new_server: NewServer) -> None:
     server = new_server()
     http = Http(server)
@@ -217,6 +221,7 @@ def test_a_stopping_server_announces_its_end_in_streams(new_server: NewServer) -
     assert "restarts" in last.json()["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_stream_ends_with_the_session(server: Server) -> None:
     http = Http(server)
     with http.stream("/chat/stream", chat("stream(tokens=10000, delay=0.01)")) as stream:
@@ -234,6 +239,7 @@ def _next(stream: Any, name: str | None = None) -> Event:
     raise AssertionError("the stream has ended")
 
 
+@pytest.mark.slow
 def test_a_suspension_that_is_over_ends_no_stream(server: Server) -> None:
     http = Http(server)
     with http.stream("/chat/stream", chat("step(count=1)"), user_message_id="m1") as stream:
@@ -246,6 +252,7 @@ def test_a_suspension_that_is_over_ends_no_stream(server: Server) -> None:
     assert chunk_text([event for event in events if event.data]) == whole
 
 
+@pytest.mark.slow
 def test_a_run_that_is_suspended_ends_what_waits_for_it_with_the_reason(server: Server) -> None:
     http = Http(server)
     assert http.generate('echo("1")', user_message_id="m1").status == 200

@@ -46,6 +46,7 @@ async def prompt(client: AsyncClient, ann: User) -> Interaction:
     return interaction
 
 
+@pytest.mark.slow
 async def test_the_open_page_confirms_the_deletion_and_offers_undo(
     client: AsyncClient, ann: User
 ) -> None:
@@ -80,6 +81,7 @@ async def test_the_page_of_a_deleted_conversation_shows_only_the_deletion(
     assert (items.status_code, items.content) == (204, b"")
 
 
+@pytest.mark.slow
 async def test_a_deleted_conversation_is_in_no_list_search_or_count(
     client: AsyncClient, prompt: Interaction
 ) -> None:

@@ -57,6 +57,7 @@ async def test_the_page_shows_each_kind_of_detail_in_its_form(
     assert [each for each in shown if each not in words(card)] == []
 
 
+@pytest.mark.slow
 def test_the_admin_shows_details_as_the_page_does(
     admin_client: Client, log: StoredLog, run: Run
 ) -> None:
@@ -111,6 +112,7 @@ def texts(value: Any) -> Iterator[str]:
         yield value
 
 
+@pytest.mark.slow
 @given(values)
 def test_details_are_escaped_and_shown_whole(value: Any) -> None:
     html_text = html({"Detail": value})

@@ -293,6 +293,7 @@ def test_the_newest_code_has_colours_and_much_of_it_costs_no_more(
     assert has_colours == [False] * 3 + [True] * 2
 
 
+@pytest.mark.slow
 def test_earlier_items_come_in_larger_parts(log: StoredLog, run: Run) -> None:
     for number in range(300):
         log.step(run, f"look {number}")
@@ -313,6 +314,7 @@ def test_a_question_settled_late_hides_nothing_between(log: StoredLog, ann: User
     assert messages == {"asks", *(f"m{number}" for number in range(30))}
 
 
+@pytest.mark.slow
 def test_a_page_of_many_events_is_as_cheap_as_one_of_few(
     log: StoredLog, django_assert_max_num_queries: Any
 ) -> None:

@@ -136,6 +136,7 @@ async def test_showing_an_assigned_prompt_is_recorded_once_for_each_person() -> 
         assert await reads.read(actions, plain) == []
 
 
+@pytest.mark.slow
 async def test_pages_record_whom_they_show_a_prompt() -> None:
     async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
         _, prompt, everybody = scene

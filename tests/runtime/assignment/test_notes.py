@@ -54,6 +54,7 @@ async def test_an_option_that_needs_a_note_is_not_chosen_without() -> None:
         assert line == "refuse – too dear"
 
 
+@pytest.mark.slow
 async def test_the_deadline_answers_without_a_note() -> None:
     prompt = BinaryPrompt(text="Pay it?", options=OPTIONS, timeout=60, default="refuse")
     assert prompt.default_answer() == {"value": "refuse"}
@@ -74,6 +75,7 @@ async def test_votes_with_different_notes_agree() -> None:
         assert entry.detail["response"]["note"] == "well"
 
 
+@pytest.mark.slow
 async def test_a_note_is_written_by_the_form_and_read_in_the_history() -> None:
     async with Hosting("t_assigned") as hosting:
         await reads.read(people, "boss", to="managers")

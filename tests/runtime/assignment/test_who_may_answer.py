@@ -244,6 +244,7 @@ async def test_concurrent_rounds_escalate_a_prompt_once_and_drop_its_claim() -> 
 DIRECTORS, EVE = group("directors"), user("eve")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("escalate", "is_group_gone", "names", "answerer"),
     [

@@ -122,6 +122,7 @@ async def test_the_tests_in_the_document_pass(
 EDITED: Answer = {"decision": "approve", "arguments": {"order": 17, "euro": 20}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "name", "answer", "expected_output"),
     [
@@ -175,6 +176,7 @@ async def test_a_payment_is_waited_for_as_the_document_says() -> None:
         assert "20 € have come" in (await runs.aresult(run, timeout=30)).text
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 async def test_a_purchase_takes_two_approvals() -> None:
     load_named("purchase")

@@ -19,6 +19,7 @@ from tests.support.hosting import Hosting, until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow
 async def test_a_reassignment_is_the_callers_to_roll_back() -> None:
     asks()
     async with Hosting("t_assigned") as hosting:

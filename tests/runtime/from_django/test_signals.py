@@ -127,6 +127,7 @@ async def test_an_answer_that_is_rolled_back_was_never_given_and_sends_no_signal
     assert [name for name, _ in received_signals] == ["interaction_opened"]
 
 
+@pytest.mark.slow
 async def test_a_receiver_that_raises_is_called_again(
     received_signals: list[tuple[str, Any]],
 ) -> None:

@@ -86,6 +86,7 @@ def assert_four_steps(server: Server, text: str) -> None:
     assert_gap_free(server)
 
 
+@pytest.mark.slow
 async def test_a_pending_prompt_is_there_after_a_kill_and_goes_on(server: Server) -> None:
     killed_socket = await killed_at(server, "approve(count=2)", "system_interaction_message")
     [first] = killed_socket.of_type("system_interaction_message")
@@ -126,6 +127,7 @@ async def test_an_answer_that_was_stored_is_used_after_the_kill(server: Server) 
         assert client.text() == "continue|cancel"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 60])
 async def test_a_stream_that_was_cut_loses_and_doubles_no_chunk(server: Server, after: int) -> None:
     killed_socket = await killed_at(server, "stream(tokens=120, delay=0.004)", after)
@@ -150,6 +152,7 @@ async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Ser
     assert_four_steps(server, killed_socket.text() + client.text())
 
 
+@pytest.mark.slow
 async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> None:
     killed_socket = await killed_at(server, "stream_model(tokens=40, delay=0.025)", 5)
     whole = "".join(f"2:{n} " for n in range(40))
@@ -169,6 +172,7 @@ async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> Non
     assert_gap_free(server)
 
 
+@pytest.mark.slow
 async def test_clean_up_that_was_cut_loses_and_doubles_no_step(server: Server) -> None:
     async with socket(server, "c") as killed_socket:
         await killed_socket.message_until_prompt("undo(count=4, seconds=1)")
@@ -182,6 +186,7 @@ async def test_clean_up_that_was_cut_loses_and_doubles_no_step(server: Server) -
     assert_four_steps(server, killed_socket.text() + client.text())
 
 
+@pytest.mark.slow
 async def test_a_deadline_that_passed_while_it_was_down_is_settled(server: Server) -> None:
     killed_socket = await killed_at(server, 'prompt(kind="text")', "system_interaction_message")
     server.kill()

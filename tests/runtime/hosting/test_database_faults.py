@@ -100,6 +100,7 @@ async def test_code_that_meets_a_fault_is_done_again(place: str) -> None:
     assert calls[place] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["step", "transactional"])
 async def test_a_run_with_repeated_database_faults_is_suspended_and_can_be_resumed(
     place: str, monkeypatch: pytest.MonkeyPatch
@@ -163,6 +164,7 @@ async def make_nothing(options: BaseModel) -> str:
 workflow(name="t_no_builder", title="Not built", shared_builder=make_nothing)(with_builder)
 
 
+@pytest.mark.slow
 async def test_a_run_that_cannot_be_refused_while_the_database_is_away_is_refused_later() -> None:
     gate.update(begun=asyncio.Event(), end=asyncio.Event())
     async with running("t_no_builder") as (hosting, run):
@@ -185,6 +187,7 @@ async def long_step(message: Message, context: Context) -> str:
     return await context.step(work)
 
 
+@pytest.mark.slow
 async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
     gate.update(begun=asyncio.Event(), end=asyncio.Event())
     async with running("t_long_step") as (hosting, run):
@@ -195,6 +198,7 @@ async def test_a_step_outlives_a_database_that_is_gone_while_it_works() -> None:
         assert await hosting.result(run) == "its result"
 
 
+@pytest.mark.slow
 async def test_a_failed_write_is_reported_by_the_health_of_the_process() -> None:
     """A nearly full disk still accepts something as small as a health report."""
     assert processes.stores_writes()

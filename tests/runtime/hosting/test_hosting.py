@@ -281,6 +281,7 @@ def writes(leased_run: LeasedRun) -> dict[str, Work[Any]]:
     }
 
 
+@pytest.mark.slow
 async def test_a_replaced_host_writes_nothing_more() -> None:
     async with asking("t_ask", "one") as (hosting, run, prompt):
         row = await hosting.until_status(run, "waiting")
@@ -455,6 +456,7 @@ async def writes_on(message: Message, context: Context) -> AsyncGenerator[str, N
         await asyncio.sleep(3600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "expected_text"),
     [
@@ -545,6 +547,7 @@ async def paced(message: Message, context: Context) -> AsyncGenerator[str, None]
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() -> None:
     async with running("t_paced") as (hosting, run):
         await until(lambda: output(run).startswith("0 1 2 "))
@@ -554,6 +557,7 @@ async def test_a_database_that_is_away_for_a_while_costs_no_run_and_no_text() ->
         assert await hosting.result(run) == "".join(f"{number} " for number in range(40))
 
 
+@pytest.mark.slow
 async def test_an_outage_is_no_crash_of_the_runs_that_it_interrupts() -> None:
     def begun() -> int:
         return Event.objects.filter(run=run, type="run", payload__status="running").count()

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db
 KEY, OTHER_KEY = (HostKey.of_user(name, "none") for name in ("ann", "ben"))
 
 
+@pytest.mark.slow
 def test_a_host_that_ends_in_good_order_takes_one_crash_off_its_runs_alone() -> None:
     log = StoredLog(User.objects.create_user("ann"))
     runs = [log.begin(crashes=crashes) for crashes in (0, 1, 2, 1)]

@@ -293,6 +293,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_in_memory_keeps_its_rules_whatever_comes() -> None:
     # Skip shrinking, that is, the search for a shorter example: it takes minutes.
     run_state_machine_as_test(

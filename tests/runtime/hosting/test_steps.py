@@ -41,6 +41,7 @@ async def stutters() -> AsyncIterator[str]:
     await asyncio.sleep(600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [waits, blocks])
 async def test_a_step_that_takes_long_is_tried_again(step: Callable[..., Any]) -> None:
     async def impatient(context: Context) -> str:
@@ -137,6 +138,7 @@ async def test_a_workflow_that_would_end_the_process_fails() -> None:
         assert problem(run)["message"] == "The workflow raised SystemExit."
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_over_is_not_kept_by_its_own_functions() -> None:
     kept: list[weakref.ref[Any]] = []
 
@@ -180,6 +182,7 @@ async def test_steps_side_by_side_all_end_before_their_process_stops() -> None:
     assert begun == ["first", "second"]
 
 
+@pytest.mark.slow
 async def test_the_time_of_a_step_begins_when_it_has_a_thread() -> None:
     # Sixteen steps run at the same time: the last begin after 1.5 s, and end after 2 s.
     async def many(context: Context) -> str:

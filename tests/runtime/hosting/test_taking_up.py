@@ -39,6 +39,7 @@ async def taken(message: Message, context: Context) -> str:
     return message.text
 
 
+@pytest.mark.slow
 async def test_each_message_is_executed_once_in_any_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host may be selecting runs, executing another run, or releasing its key."""
     monkeypatch.setattr(host, "LINGER", 0.002)
@@ -166,6 +167,7 @@ async def test_work_that_comes_as_a_host_begins_or_ends_has_another_begin(
         await until_true(lambda: served == ["key", "key"])
 
 
+@pytest.mark.slow
 async def test_a_message_behind_many_others_reads_none_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_child_is_run_once_whenever_the_processes_are_killed(new_server: NewSe
     assert effects(server) == 20
 
 
+@pytest.mark.slow
 def test_an_answer_to_a_parked_child_resumes_child_and_parent(new_server: NewServer) -> None:
     server = new_server()
     with program(server) as run_command:

@@ -161,6 +161,7 @@ async def test_a_restart_lets_a_step_end_first(host_workflow: NewHosting) -> Non
     assert executed == ["a"]
 
 
+@pytest.mark.slow
 async def test_the_clock_brings_what_falls_due_in_its_order(host_workflow: NewHosting) -> None:
     async with host_workflow("t_kit_days") as hosting:
         run = await hosting.send("go")
@@ -173,6 +174,7 @@ async def test_the_clock_brings_what_falls_due_in_its_order(host_workflow: NewHo
         assert await run.result() == "1 2 3 no 4"
 
 
+@pytest.mark.slow
 async def test_clock_names_a_deadline_that_cannot_be_settled(host_workflow: NewHosting) -> None:
     async with host_workflow("t_kit_days") as hosting:
         run = await hosting.send("go")

@@ -83,6 +83,7 @@ async def test_an_error_of_the_code_is_mended_and_the_answers_stay() -> None:
             await runs.aresume(uuid4(), by=by)
 
 
+@pytest.mark.slow
 async def test_a_stopped_run_whose_clean_up_failed_goes_on_with_it() -> None:
     async def cleans_up(context: Context) -> str:
         try:
@@ -101,6 +102,7 @@ async def test_a_stopped_run_whose_clean_up_failed_goes_on_with_it() -> None:
         assert not await Interaction.objects.filter(status="pending").aexists()
 
 
+@pytest.mark.slow
 async def test_the_step_that_failed_last_is_done_again_and_no_other() -> None:
     async def caught_and_not(context: Context) -> str:
         try:
@@ -236,6 +238,7 @@ async def test_text_goes_on_where_it_failed(then: list[str], restarts: int) -> N
         assert "".join(texts) == f"Hello. {''.join(then)}Done."
 
 
+@pytest.mark.slow
 async def test_withdrawn_text_stays_withdrawn_through_resumptions() -> None:
     def gone() -> list[str]:
         folded = Event.objects.filter(run=run.id, payload__has_key="taken_back")

@@ -154,6 +154,7 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> None
         RuntimeConfig.load(path)
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_the_start_with_a_sentence_instead_of_a_traceback(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD + "    colour: red\n")
     env = {**os.environ, "WORKFLOWS_FILE": str(path), "DATA_DIR": str(tmp_path)}

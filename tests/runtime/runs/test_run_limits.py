@@ -38,6 +38,7 @@ async def test_a_run_that_works_too_long_frees_its_slot(settings: Settings, work
         assert (await hosting.until_ended(behind)).status == Run.Status.COMPLETED
 
 
+@pytest.mark.slow
 async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: Settings) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=1.5)
     async with running(Hosting("probe", max_concurrency=1), "approve(count=3)") as (hosting, run):

@@ -158,6 +158,7 @@ def test_half_of_the_threads_of_steps_are_kept_for_others_who_may_come() -> None
     asyncio.run(scene())
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.sampled_from(USERS), st.integers(0, 3), st.booleans()), min_size=1, max_size=12

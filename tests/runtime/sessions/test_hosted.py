@@ -156,6 +156,7 @@ async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversa
         assert events == [Event.Type.USER_MESSAGE, Event.Type.RUN, Event.Type.INTERACTION]
 
 
+@pytest.mark.slow
 async def test_nothing_is_kept_in_memory_after_a_run_ended() -> None:
     async with Hosting("t_context") as hosting:
         row, _ = await asked(hosting, METADATA, park=False)

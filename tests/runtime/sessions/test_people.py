@@ -186,6 +186,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_a_plain_script_needs_no_server_and_no_database(tmp_path: Path) -> None:
     environment = {
         "PYTHONPATH": str(ROOT),

@@ -30,6 +30,7 @@ async def test_an_answer_with_no_prompt_pending(
         assert await client.result() == "Ada"
 
 
+@pytest.mark.slow
 async def test_two_tabs_see_the_same_and_one_of_their_answers_counts(client: Conforming) -> None:
     async with Conforming(client.server, client.conversation_id) as tab:
         prompt = await client.message_until_prompt("ask()")

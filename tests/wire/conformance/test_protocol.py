@@ -115,6 +115,7 @@ field_names = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(
     st.text(max_size=200)
     | json_values.map(json.dumps)

@@ -28,6 +28,7 @@ from tests.wire.local_socket import LocalSocket, content
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_writer")]
 
 
+@pytest.mark.slow
 async def test_signing_out_closes_the_sockets_of_the_session_at_once(
     new_server: NewServer,
 ) -> None:

@@ -227,6 +227,7 @@ async def test_a_listener_that_does_not_read_is_told_of_lost_messages(redis: Red
         assert messages[-1] == memory.LOST
 
 
+@pytest.mark.slow
 async def test_without_redis_nobody_waits_and_all_comes_back(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis, "g") as other:
         await one.hears(other)
@@ -243,6 +244,7 @@ async def test_without_redis_nobody_waits_and_all_comes_back(redis: Redis) -> No
             await one.hears(other, group)
 
 
+@pytest.mark.slow
 async def test_a_redis_that_is_back_at_once_is_heard_again(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis, "g") as other:
         for _ in range(3):
@@ -252,6 +254,7 @@ async def test_a_redis_that_is_back_at_once_is_heard_again(redis: Redis) -> None
             await other.hears(one)
 
 
+@pytest.mark.slow
 async def test_a_frozen_redis_holds_each_up_once_and_not_for_long(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis, "g") as other:
         await one.hears(other)
@@ -267,6 +270,7 @@ async def test_a_frozen_redis_holds_each_up_once_and_not_for_long(redis: Redis) 
         await one.hears(other)
 
 
+@pytest.mark.slow
 async def test_messages_stuck_in_a_frozen_redis_are_dropped_with_its_connections(
     redis: Redis,
 ) -> None:
@@ -297,6 +301,7 @@ async def test_a_redis_that_is_frozen_for_a_moment_costs_nothing(redis: Redis) -
         assert await one.heard() == "a"
 
 
+@pytest.mark.slow
 async def test_a_subscription_that_redis_lost_is_restored(redis: Redis) -> None:
     async with process(redis, "g") as one, process(redis) as other:
         await one.hears(other)

@@ -71,6 +71,7 @@ async def test_no_output_of_the_previous_answer_joins_the_next(
             assert socket.text() == "two done "
 
 
+@pytest.mark.slow
 async def test_the_answer_before_goes_on_if_no_message_follows(go_on: asyncio.Event) -> None:
     async with live_hosting("t_outage") as hosting:
         ann = await leave(hosting, "slow one", "one ")

@@ -76,6 +76,7 @@ async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first
     assert "system_interaction_message" not in {frame["type"] for frame in ui.answer_frames}
 
 
+@pytest.mark.slow
 async def test_messages_in_parallel_end_together(backend: Server) -> None:
     async with new_tab(backend, workflow="probe_per_user") as ui:
         await ui.say("stream(tokens=3, delay=1)")

@@ -23,6 +23,7 @@ KEPT_CURSOR = """
 """
 
 
+@pytest.mark.slow
 async def test_a_stream_goes_on_where_it_was_and_a_copied_tab_has_all(
     ui: PeerUi, backend: Server
 ) -> None:

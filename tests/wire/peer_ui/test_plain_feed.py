@@ -102,6 +102,7 @@ async def test_restarted_text_is_marked_as_restarted(schema_type: str) -> None:
             assert socket.text() == expected_text
 
 
+@pytest.mark.slow
 async def test_repeated_output_is_marked_and_whole_for_new_clients(log: LiveLog) -> None:
     await store_message(log)
     await log.write("so ", "far ")
@@ -114,6 +115,7 @@ async def test_repeated_output_is_marked_and_whole_for_new_clients(log: LiveLog)
         assert socket.text() == "on"
 
 
+@pytest.mark.slow
 async def test_output_before_a_host_took_the_run_up_again_comes_too(log: LiveLog) -> None:
     await store_message(log)
     await log.write("so ", "far ")
@@ -175,6 +177,7 @@ async def test_an_end_and_the_next_message_in_one_read_withhold_the_end(log: Liv
         assert {frame["status"] for frame in socket.frames} == {"in_progress"}
 
 
+@pytest.mark.slow
 async def test_a_notification_that_could_not_be_settled_is_sent_again(
     log: LiveLog,
     monkeypatch: pytest.MonkeyPatch,
@@ -272,6 +275,7 @@ async def test_nobody_looks_for_another_prompt_where_none_waits(
     assert not looks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copy_stays", [False, True])
 async def test_a_tab_that_was_away_misses_nothing_whatever_its_copy_does(
     log: LiveLog, copy_stays: bool

@@ -121,6 +121,7 @@ async def test_a_notification_goes_on_by_itself(ui: PeerUi, backend: Server) -> 
     assert (row["status"], row["answered_via"]) == ("answered", "websocket")
 
 
+@pytest.mark.slow
 async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(backend: Server) -> None:
     async with new_tab(backend) as ui, ui.copied_tab() as copy:
         await ui.say("ask_two()")
@@ -135,6 +136,7 @@ async def test_a_prompt_that_was_answered_in_another_tab_does_not_stay(backend: 
         assert "notification" not in str(ui.of_type("system_interaction_message"))
 
 
+@pytest.mark.slow
 async def test_a_late_answer_is_told_the_accepted_one(backend: Server) -> None:
     async with new_tab(backend) as ui, ui.copied_tab() as copy:
         await ui.say("ask()")

@@ -121,6 +121,7 @@ async def test_a_reassigned_prompt_the_client_may_still_answer_stays(
         assert (await socket.until(PROMPTS))["content"]["text"] == "two?"
 
 
+@pytest.mark.slow
 async def test_others_that_change_hands_leave_the_one_that_is_shown(
     people: dict[str, Any],
 ) -> None:

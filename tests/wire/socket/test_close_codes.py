@@ -48,6 +48,7 @@ def connect(server: Server) -> socket.socket:
     return client
 
 
+@pytest.mark.slow
 @pytest.mark.daphne_only(reason="uvicorn waits for 10 s")
 async def test_a_client_has_time_to_read_why_it_is_closed(server: Server) -> None:
     with connect(server) as client:
@@ -55,6 +56,7 @@ async def test_a_client_has_time_to_read_why_it_is_closed(server: Server) -> Non
         await asyncio.to_thread(hears_of_it, client, 4401)
 
 
+@pytest.mark.slow
 @pytest.mark.daphne_only(reason="uvicorn closes its connections before it tells the application")
 async def test_a_client_has_time_to_read_that_the_server_stops(server: Server) -> None:
     with connect(server) as client:
@@ -63,6 +65,7 @@ async def test_a_client_has_time_to_read_that_the_server_stops(server: Server) -
         await stopping
 
 
+@pytest.mark.slow
 async def test_a_server_that_stops_says_1012_and_clients_come_back(server: Server) -> None:
     async with (
         WsClient(server, "c", workflow="probe") as busy,

@@ -116,6 +116,7 @@ async def test_the_statements_of_an_answer_are_counted(
     }
 
 
+@pytest.mark.slow
 async def test_no_statement_is_planned_anew(
     socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

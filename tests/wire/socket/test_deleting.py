@@ -18,6 +18,7 @@ def is_deleted(frame: Frame) -> bool:
     return bool(frame["type"] == "error_message" and "was deleted" in str(frame))
 
 
+@pytest.mark.slow
 async def test_followers_are_told_of_the_deletion_and_the_run_stops(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c", waiting="true") as page:
         prompt = await page.say_until_prompt("ask()")
@@ -57,6 +58,7 @@ async def test_a_socket_goes_on_once_the_conversation_is_restored(ann: Any) -> N
         assert await reads.read(Run.objects.count) == 2
 
 
+@pytest.mark.slow
 async def test_followers_are_told_of_a_permanent_deletion(ann: Any) -> None:
     async with LocalSocket(ann, conversation_id="c") as page:
         await page.say_until_prompt("ask()")

@@ -39,6 +39,7 @@ async def test_a_page_is_refused_in_its_language() -> None:
                 assert error["content"]["message"].startswith(expected_text)
 
 
+@pytest.mark.slow
 async def test_a_workflow_speaks_the_language_of_the_site() -> None:
     """A run is executed again by others, after a restart: what it says depends on no browser."""
     async with Hosting("t_language"):

@@ -35,6 +35,7 @@ async def test_a_flood_does_not_disturb_the_neighbours(server: Server) -> None:
         assert disturbed < 10 + 10 * calm  # as the machine may stand still by itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [MOST_VALUES // 2 - 20, 60_000], ids=["most", "too many"])
 async def test_large_frames_of_one_user_delay_nobody_else(server: Server, count: int) -> None:
     padding = "x" * (470_000 // count - 8)
@@ -106,6 +107,7 @@ def pour(stream: socket.socket) -> None:
             stream.sendall(frame * 100)
 
 
+@pytest.mark.slow
 async def test_output_of_any_size_arrives(server: Server) -> None:
     text = "".join(f"{number:<1000}" for number in range(12_000))
     async with WsClient(server, "c", workflow="probe") as client:
@@ -123,6 +125,7 @@ async def test_what_a_socket_sent_before_does_not_count_against_a_message(server
             await client.until_ended("completed")
 
 
+@pytest.mark.slow
 def test_readers_that_stop_cost_little_and_go_on_where_they_were(server: Server) -> None:
     last = fill_log(server, events=120, size=64 * 1024)
     before = memory(server)
@@ -156,6 +159,7 @@ def test_beyond_the_budget_of_a_user_some_are_closed(new_server: NewServer) -> N
     asyncio.run(resume())
 
 
+@pytest.mark.slow
 @pytest.mark.daphne_only(reason="uvicorn keeps what has come of a message, up to 1 MiB")
 def test_messages_that_never_end_cost_little(server: Server) -> None:
     before = memory(server)

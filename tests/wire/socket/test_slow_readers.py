@@ -83,6 +83,7 @@ async def test_events_without_room_are_read_from_the_log_at_once(
         await slow.until_sequence(2, timeout=20)  # sooner than the sweeper
 
 
+@pytest.mark.slow
 async def test_a_socket_that_never_reads_is_closed(
     log: LiveLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

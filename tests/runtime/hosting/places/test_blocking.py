@@ -80,6 +80,7 @@ async def test_a_run_that_cannot_be_interrupted_writes_nothing_more(new_server: 
     assert_unhurt(server, NEIGHBOURS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["loop", "sleep", "task"])
 async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how: str) -> None:
     async with WsClient(server, workflow="probe") as ann:
@@ -94,6 +95,7 @@ async def test_a_run_that_is_slow_for_once_is_logged_by_line(server: Server, how
     assert re.search(r"line=.*tests/support/workflows/blocking.py:\d+ in (spin|block)", line)
 
 
+@pytest.mark.slow
 async def test_sigterm_ends_a_process_that_a_workflow_holds_up(server: Server) -> None:
     async with WsClient(server, workflow="probe") as ann:
         await ann.message('block("loop", seconds=600)', conversation_id="blocker")

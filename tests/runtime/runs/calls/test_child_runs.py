@@ -464,6 +464,7 @@ async def test_a_failure_among_gathered_calls_waits_for_the_others() -> None:
         assert await run.status() == Run.Status.FAILED
 
 
+@pytest.mark.slow
 async def test_a_crash_of_both_loses_and_doubles_nothing() -> None:
     async with hosting() as hosted:  # taking over a dead worker's keys takes seconds each
         run = await hosted.send("ask me")

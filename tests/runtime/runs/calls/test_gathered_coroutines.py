@@ -144,6 +144,7 @@ async def move(context: Context, name: str, kind: str) -> Any:
             return await context.gather(nested, context.step(work, name))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(
     tools=st.lists(
@@ -306,6 +307,7 @@ def gathers(*tools: Callable[[Context, str], Any]) -> Body:
     return code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [gathers(tool), gathers(calls_less, tool), gathers(tool, calls_another), gathers()],

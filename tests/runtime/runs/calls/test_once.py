@@ -57,6 +57,7 @@ async def test_step_that_ends_is_recorded_as_any_other(host_workflow: NewHosting
     assert Payment.begun == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["5", "5 Pay"])
 async def test_step_that_a_crash_cut_is_not_called_again(sent_to: SentTo, text: str) -> None:
     async with sent_to("t_once", text) as (hosting, run):

@@ -65,6 +65,7 @@ async def test_tries_are_limited(payload: dict[str, Any], reply: str) -> None:
         assert await socket.until_closed() == 4401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first", [{"type": "ping_message"}, {"type": "user_message", "content": "x"}, "{", b"\0"]
 )

@@ -46,6 +46,7 @@ async def feed_of(log: LiveLog) -> tuple[Feed, list[Frame]]:
     return feed, frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 async def test_lost_doubled_and_reordered_news_changes_nothing(log: LiveLog, seed: int) -> None:
     chance = random.Random(seed)
