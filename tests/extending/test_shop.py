@@ -100,6 +100,7 @@ def test_the_socket_runs_a_workflow_of_its_source(person: Visitor) -> None:
     assert asyncio.run(converse()) == "7 stars of 10"
 
 
+@pytest.mark.slow
 def test_its_channel_tells_who_may_answer_and_operators_see_that(person: Visitor) -> None:
     asked(person, "told")
     printer = person.site.data / "printer"

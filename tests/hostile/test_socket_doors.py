@@ -50,6 +50,7 @@ GOOD: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.daphne_only(reason="uvicorn leaves a handshake that it cannot read unanswered")
 def test_a_handshake_may_hold_anything(attacked: Server) -> None:
     names = [*Query.model_fields, "session", "nothing\ud800"]

@@ -39,6 +39,7 @@ async def test_the_start_leads_to_the_newest_conversation_or_to_a_new_one(
     assert (await client.get("/"))["Location"] == "/c/mine/"
 
 
+@pytest.mark.slow
 def test_a_conversation_may_have_any_name_that_is_not_too_long(ann: User) -> None:
     client = Client()  # as the asynchronous one reads no UTF-8 in a path
     client.force_login(ann)

@@ -32,6 +32,7 @@ DEFAULT = "Tool execution requires approval"
 LOOK = "Look at the order first."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "options", "note"),
     [
@@ -63,6 +64,7 @@ async def test_calls_are_decided_as_people_say(
     assert Done.effects == effects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["batched", "per_call"])
 async def test_decision_that_the_middleware_does_not_allow_is_not_offered(
     sent_to: SentTo, mode: Any
@@ -80,6 +82,7 @@ async def test_decision_that_the_middleware_does_not_allow_is_not_offered(
     assert Done.effects == []
 
 
+@pytest.mark.slow
 async def test_agent_that_is_a_plain_tool_of_another_asks(sent_to: SentTo) -> None:
     inner_answers = model(call("refund", order=1, euro=400), AIMessage("Paid back."))
     inner = create_agent(inner_answers, [refund], middleware=[middleware()])

@@ -174,6 +174,7 @@ async def test_call_that_does_not_come_to_its_end_has_an_unknown_outcome(
     assert (tmp_path / "log").read_text() == f"{call.name.removeprefix('sky_')}\n"
 
 
+@pytest.mark.slow
 async def test_question_of_a_server_is_a_form_and_survives_crashes(
     sent_to: SentTo, host: Host, done: Done, mode: str
 ) -> None:

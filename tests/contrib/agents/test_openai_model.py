@@ -69,6 +69,7 @@ async def read(model: OpenAIModel) -> list[Piece]:
     return [piece async for piece in model.stream(QUESTION, [])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deltas", "fields"),
     [

@@ -134,6 +134,7 @@ async def test_what_cannot_be_stored_is_replaced(sent_to: SentTo) -> None:
     assert "It reads: \ufffd" in str(Script.requests[-1][-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "done", "told"),
     [

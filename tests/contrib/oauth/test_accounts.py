@@ -50,6 +50,7 @@ async def test_revoked_after_its_access_token_ended_it_is_refreshed_no_more(
     assert provider.rows(valid) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Notes", "notes"], ids=["is away", "is not in the settings"])
 async def test_revoked_though_the_provider_cannot_be_told_it_is_gone_here(
     ann: Browser, provider: Provider, settings: Settings, name: str

@@ -163,6 +163,7 @@ def test_a_session_of_a_shared_workflow_is_its_owner_s(admin_client: Client) -> 
     assert ">ann</a>" not in admin_client.get(f"{path}ben").content.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metrics", "found"),
     [({}, ["none"]), ({"ref_count": 0}, ["live", "idle"]), ({"ref_count": 2}, ["live", "used"])],
@@ -334,6 +335,7 @@ def test_what_keeps_a_conversation_is_named_where_it_is_deleted(
     assert Run.objects.get() == run
 
 
+@pytest.mark.slow
 @pytest.mark.cluster_only(reason="SQLite locks no rows")
 @pytest.mark.parametrize("action", ["delete/", ""])
 def test_a_conversation_is_locked_before_anything_of_it_is_deleted(

@@ -164,6 +164,7 @@ async def test_a_stream_ends_as_soon_as_its_user_may_not_be_here(
                 await anext(stream)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 async def test_a_large_answer_keeps_its_status(settings: Settings) -> None:
     set_hitl(settings, GUESTS=True)

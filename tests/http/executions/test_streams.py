@@ -113,6 +113,7 @@ def test_a_stream_goes_on_after_the_last_event_id(
     assert len(server.rows("SELECT 1 FROM sessions_app_run")) == 1
 
 
+@pytest.mark.slow
 def test_each_person_goes_on_in_their_own_conversation_of_a_name_that_two_have(
     shared: Server,
 ) -> None:

@@ -20,6 +20,7 @@ def look(owner: User) -> None:
     assert len(sidebar(owner.pk).entries) == 30
 
 
+@pytest.mark.slow
 def test_the_list_costs_the_same_for_many_conversations() -> None:
     ann, ben = User.objects.create_user("ann"), User.objects.create_user("ben")
     for owner, count in ((ann, 100), (ben, 3_000)):

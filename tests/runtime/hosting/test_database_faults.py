@@ -91,6 +91,7 @@ async def faulty(message: Message, context: Context) -> AsyncGenerator[str, None
         yield "it was blamed on the step"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["code", "step", "transactional", "stream"])
 async def test_code_that_meets_a_fault_is_done_again(place: str) -> None:
     faults[place] = 1
@@ -148,6 +149,7 @@ workflow(name="t_own_builder", title="Built", per_user_builder=make_builder)(wit
 workflow(name="t_shared_builder", title="Built", shared_builder=make_shared)(with_builder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t_own_builder", "t_shared_builder"])
 async def test_a_builder_that_meets_a_fault_is_built_anew(name: str) -> None:
     faults["builder"] = 1

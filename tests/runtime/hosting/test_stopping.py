@@ -270,6 +270,7 @@ async def stands(hosting: Hosting, run: UUID, waits: Waits, text: str = "begun "
         await hosting.until_status(run, Run.Status.WAITING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step, in_stream, in_other])
 async def test_clean_up_that_was_cut_by_a_crash_goes_on_where_it_was(waits: Waits) -> None:
     async with running(hosting_of(cleans_up_after(waits))) as (hosting, run):
@@ -298,6 +299,7 @@ def asks_in_clean_up(waits: Waits) -> Body:
     return cleans_up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crashes", [False, True])
 @pytest.mark.parametrize("waits", [in_ask, in_sleep, in_wait, in_step])
 async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
@@ -347,6 +349,7 @@ async def test_a_stopped_run_waits_for_nothing_of_before(waits: Waits, tmp_path:
             await replay_history(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waits", [in_ask, in_wait])
 async def test_results_that_arrive_after_a_stop_are_not_replayed(waits: Waits) -> None:
     stopped, going = asyncio.Event(), asyncio.Event()

@@ -64,6 +64,7 @@ async def test_a_failure_is_seen_once(
 BEGUN = "report(characters=9, tokens=1, delay=60)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [BEGUN, "ask()", "ask(delay=60)"])
 async def test_after_stop_the_next_message_gets_its_own_answer(ui: PeerUi, first: str) -> None:
     await ui.say(first)
