@@ -29,11 +29,8 @@ FAST := -m "not slow and not other_form and not beyond"
 # The core, and how a socket shows it. Some of the examples are agents.
 CORE := $(filter-out tests/runtime/examples/,$(dir $(wildcard tests/runtime/*/__init__.py))) \
   tests/wire/socket $(wildcard tests/wire/test_*.py)
-# Tests that wait for servers: more than there are processors only wait for each other. The suite
-# that `make test` waits for has the processors to itself at its end, and tests that wait by time.
-PROCESSES := logical
-suite-local: PROCESSES = 3
-SIDE_BY_SIDE = -n $(PROCESSES) --maxprocesses 4 --dist worksteal
+# Tests that wait for servers: more than there are processors only wait for each other.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist worksteal
 # What one process has compiled the next need not, where the environment says otherwise too.
 unexport PYTHONDONTWRITEBYTECODE
 # The files have all packages, so nothing is left to resolve; pip 23.2 fails at it where a package
