@@ -52,7 +52,7 @@ async def test_a_host_that_was_stopped_writes_nothing_when_it_goes_on(cluster: C
 
 
 @pytest.mark.parametrize(
-    "seconds", [5.0, pytest.param(7.3, marks=pytest.mark.beyond("it was stopped somewhat longer"))]
+    "seconds", [5.0, pytest.param(7.3, marks=pytest.mark.beyond("7.3 seconds lose nothing"))]
 )
 async def test_a_host_stopped_for_about_its_lease_time_loses_nothing(
     cluster: Cluster, seconds: float
