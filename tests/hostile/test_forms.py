@@ -20,11 +20,14 @@ FORMS: dict[type[Any], dict[str, Any]] = {Every: GIVEN, Model: LEAST}
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_any_text_in_any_field_is_taken_or_refused(form: type[Any]) -> None:
+    """Give each field each text, in one of three shapes: in turn, from field to field and text to
+    text.
+    """
     prompt, good = FormPrompt(form, text="?"), FORMS[form]
-    for text in texts().values():
-        for field in prompt.fields:
-            for value in (text, [text, text], {text: text}):
-                take(prompt, {**good, field.name: value})
+    for number, text in enumerate(texts().values()):
+        shapes: list[Any] = [text, [text, text], {text: text}]
+        for place, field in enumerate(prompt.fields):
+            take(prompt, {**good, field.name: shapes[(number + place) % len(shapes)]})
         take(prompt, {**good, text: text})
 
 
