@@ -14,6 +14,7 @@ from tests.support.processes.environment import HOST, environment
 from tests.support.server import free_port
 
 pytestmark = pytest.mark.formless
+MORE_MISTAKES = pytest.mark.beyond("a start says what else may be wrong with a database")
 
 LATIN1 = "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
 REDIS = f"redis://:hush@{HOST}:6379/0"
@@ -62,20 +63,25 @@ def start(tmp_path: Path, *command: str, **variables: str) -> subprocess.Complet
     return run(*command, env=environment(tmp_path, **variables))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("user", "name", "why", "remedy"),
     [
         ("chat:wrong", "empty", "password authentication failed", "Fix the user and the password"),
         pytest.param(
             *("chat", "empty", "no password supplied", "Fix the user and the password"),
-            marks=pytest.mark.slow,
+            marks=MORE_MISTAKES,
         ),
         pytest.param(
             *("chat:right", "chat", 'database "chat" does not exist', "createdb chat"),
-            marks=pytest.mark.slow,
+            marks=MORE_MISTAKES,
         ),
         ("chat:right", "empty", "The database is not up to date", "manage.py migrate"),
-        ("chat:right", "latin", "The encoding of the database latin is LATIN1", "encoding=UTF8"),
+        pytest.param(
+            *("chat:right", "latin", "The encoding of the database latin is LATIN1"),
+            "encoding=UTF8",
+            marks=MORE_MISTAKES,
+        ),
     ],
 )
 def test_a_start_says_what_is_wrong_with_postgresql(
@@ -92,7 +98,7 @@ def test_a_start_says_what_is_wrong_with_postgresql(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["-m daphne", "-m uvicorn"])
+@pytest.mark.parametrize("command", ["-m daphne", pytest.param("-m uvicorn", marks=MORE_MISTAKES)])
 def test_a_web_process_ends_without_postgresql(tmp_path: Path, command: str) -> None:
     url = f"postgresql://chat:hidden@{HOST}:{free_port()}/chat"
     module = [*command.split(), "--port", str(free_port()), "natproject.asgi:application"]

@@ -147,6 +147,7 @@ def test_type_checkers_read_the_types_of_both_packages(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.beyond("type checkers find mistakes in a project's workflows")
 def test_type_checkers_know_workflows_and_find_mistakes_in_them(project: Project) -> None:
     with pytest.raises(AssertionError) as failure:
         project.run("-m", "mypy", "--strict", "typed.py")
@@ -221,6 +222,7 @@ def _sign_in(page: Page) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.beyond("a project tests its workflows with the plugin of the wheel")
 def test_the_project_tests_its_workflow_with_the_plugin_of_the_wheel(project: Project) -> None:
     output = project.run("-m", "pytest", "-q", "--replay-everywhere", "desk/tests.py")
     assert "1 passed" in output

@@ -30,6 +30,8 @@ from tests.support.websocket import WsClient
 # It brings its own PostgreSQL and Redis.
 pytestmark = [pytest.mark.slow, pytest.mark.formless, pytest.mark.timeout(240)]
 RESTARTS = pytest.mark.beyond("a developer's cluster starts its processes again")
+CRASHES = pytest.mark.beyond("a developer's cluster that is killed leaves nothing running")
+REFUSALS = pytest.mark.beyond("a developer's cluster refuses the data of another one")
 
 
 def three_free_ports() -> int:
@@ -244,7 +246,7 @@ def until_served(server: Server) -> None:
     until(is_well)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=CRASHES)])
 def test_nothing_is_left_running(cluster: MadeCluster, number: signal.Signals) -> None:
     cluster.says("(Stop: )")
     family = cluster.family()
@@ -255,6 +257,7 @@ def test_nothing_is_left_running(cluster: MadeCluster, number: signal.Signals) -
     assert cluster.process.returncode == (-9 if number == signal.SIGKILL else 0), cluster.output
 
 
+@CRASHES
 def test_nothing_is_left_without_the_process_manager(cluster: MadeCluster) -> None:
     cluster.says("(Stop: )")
     family = cluster.family()
@@ -264,11 +267,13 @@ def test_nothing_is_left_without_the_process_manager(cluster: MadeCluster) -> No
     assert "was killed" in cluster.output
 
 
+@REFUSALS
 def test_one_directory_has_one_cluster(tmp_path: Path) -> None:
     with alone(tmp_path / "cluster"):
         assert "A cluster runs in" in refusal_of_start(tmp_path)
 
 
+@REFUSALS
 def test_urls_of_another_cluster_are_refused(tmp_path: Path) -> None:
     urls = {"DATABASE_URL": f"postgresql://{HOST}/chat", "REDIS_URL": f"redis://{HOST}"}
     assert "leave both out" in refusal_of_start(tmp_path, **urls)

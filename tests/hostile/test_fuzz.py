@@ -208,6 +208,7 @@ def test_a_request_is_answered(attacked: Server) -> None:
 
 
 @pytest.mark.formless
+@pytest.mark.beyond("no text made of random marks runs as a script")
 def test_markdown_never_runs() -> None:
     @effort("markdown")
     @given(st.lists(PIECES.filter(is_storable) | st.text(MARKS, max_size=20), max_size=6))

@@ -27,6 +27,7 @@ async def test_it_says(host_workflow):
 
 
 @pytest.mark.slow
+@pytest.mark.beyond("the tutorial ends with tests that pass")
 @pytest.mark.timeout(300)
 def test_followed_word_by_word_it_ends_with_tests_that_pass(tmp_path: Path) -> None:
     clone, says = tmp_path / "clone", iter(["", *SAYS])
