@@ -40,6 +40,7 @@ def run_suites(folder: Path, text: str) -> int:
     return second_try.main({"local": PYTEST, "cluster": "exit 9; "})
 
 
+@pytest.mark.slow
 def test_a_test_that_passes_alone_is_printed_as_flaky_and_fails_nothing(
     in_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,6 +48,7 @@ def test_a_test_that_passes_alone_is_printed_as_flaky_and_fails_nothing(
     assert "flaky: failed, and passed alone: test_it.py::test_flaky1\n" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_twice_fails_the_run(
     in_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

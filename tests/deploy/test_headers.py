@@ -79,6 +79,7 @@ def test_each_response_has_the_headers_that_keep_it_safe(shared: Server) -> None
             assert "HttpOnly" in cookie, name
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_api_is_described_to_whom_the_site_knows(settings: Settings, client: Client) -> None:
     paths = ("/docs", "/openapi.json")

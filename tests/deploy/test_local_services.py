@@ -63,6 +63,7 @@ def test_committed_rows_outlive_a_kill(postgresql: PostgreSQL) -> None:
         psycopg.connect(url)
 
 
+@pytest.mark.slow
 def test_a_frozen_postgresql_answers_when_it_thaws(postgresql: PostgreSQL) -> None:
     with psycopg.connect(postgresql.url(), autocommit=True) as connection:
         postgresql.freeze()

@@ -217,6 +217,7 @@ def test_an_ipv6_host_stands_in_brackets_wherever_it_is_part_of_an_address(tmp_p
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.local_only("many processes share PostgreSQL")
 def test_a_second_server_on_the_same_data_ends_with_the_reason(server: Server) -> None:
     second = Server(server.data_dir, server.cookies, server.store)

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from sessions_app.prompts import argument_problems, check_schema
 from tests.hostile.attack.entries import hostile_json
 
@@ -40,6 +42,7 @@ def test_any_value_is_a_schema_or_is_none() -> None:
             check_schema(schema)
 
 
+@pytest.mark.slow
 def test_any_value_fits_a_schema_or_does_not() -> None:
     pattern = {"x": {"type": "string", "pattern": "^(.+)+$"}}
     for value in values():

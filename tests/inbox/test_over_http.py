@@ -26,6 +26,7 @@ def cookies_of_ben(server: Server, response: Response) -> str:
     return "; ".join([f"sessionid={server.cookies['ben']}", *new_cookies])
 
 
+@pytest.mark.slow
 def test_a_prompt_is_listed_claimed_delegated_and_answered(
     server: Server, inbox_prompt: dict[str, Any]
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_prompt_is_listed_claimed_delegated_and_answered(
     assert inbox_of(server, "user1", "?part=answered") == []
 
 
+@pytest.mark.slow
 def test_a_prompt_is_delegated_by_name_with_a_note(
     server: Server, inbox_prompt: dict[str, Any]
 ) -> None:
@@ -83,6 +85,7 @@ def test_a_prompt_is_delegated_by_name_with_a_note(
     assert (handed["assignee"], handed["note"]) == ("user1", note)
 
 
+@pytest.mark.slow
 def test_a_claim_on_what_waits_no_longer_is_refused(
     server: Server, inbox_prompt: dict[str, Any]
 ) -> None:
@@ -138,6 +141,7 @@ def test_a_conversation_is_shared_while_it_asks_where_its_workflow_says_so(serve
     ]
 
 
+@pytest.mark.slow
 def test_who_has_voted_and_may_answer_no_more_reads_no_shared_conversation(server: Server) -> None:
     make_group(server)
     ben = Http(server, "ben")
@@ -150,6 +154,7 @@ def test_who_has_voted_and_may_answer_no_more_reads_no_shared_conversation(serve
     assert "The conversation with" not in server.get(page, "ben").text
 
 
+@pytest.mark.slow
 def test_the_inbox_is_filtered_by_part_and_search(
     server: Server, inbox_prompt: dict[str, Any]
 ) -> None:

@@ -49,6 +49,7 @@ def names_of(user: User) -> set[tuple[str, object]]:
     return pending_names([user.pk])[user.pk]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_cut", [False, True])
 @pytest.mark.parametrize("part", [InboxPart.ALL, InboxPart.OTHERS])
 def test_counts_are_what_the_parts_have(

@@ -153,6 +153,7 @@ def forms(message: Message) -> list[str]:
     return [message.string] if isinstance(message.string, str) else list(message.string or [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", messages.languages())
 def test_every_word_has_a_translation(language: str) -> None:
     catalog = messages.read(language)

@@ -94,6 +94,7 @@ async def test_three_people_decide_three_calls_in_any_order_over_two_restarts(
     assert results() == ["5 € are paid back.", "It is ordered.", '{"x":1}']
 
 
+@pytest.mark.slow
 async def test_those_who_allowed_a_call_that_a_crash_cut_off_say_whether_it_was_made(
     sent_to: SentTo,
 ) -> None:

@@ -153,6 +153,7 @@ async def test_breakpoint_beside_an_interrupt_is_not_passed_by_its_answer(sent_t
     assert Done.effects == ["pay"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nest", [lambda one: one, within])
 async def test_breakpoint_asks_though_its_record_was_cut_off(
     sent_to: SentTo, monkeypatch: pytest.MonkeyPatch, nest: Callable[[Any], Any]

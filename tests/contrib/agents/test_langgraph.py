@@ -189,6 +189,7 @@ async def test_interrupts_of_one_node_are_asked_one_after_another(
     assert Done.effects.count("look") == 1
 
 
+@pytest.mark.slow
 async def test_answer_is_for_no_later_interrupt_of_its_node_after_a_crash(
     sent_to: SentTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -476,6 +477,7 @@ async def test_action_without_a_schema_is_judged_and_shown_as_the_model_wrote_it
         assert [*judged, prompt.model_dump()["arguments"]] == [written, written]
 
 
+@pytest.mark.slow
 async def test_approved_arguments_have_the_defaults_of_their_schema_as_people_saw_them(
     sent_to: SentTo,
 ) -> None:
@@ -489,6 +491,7 @@ async def test_approved_arguments_have_the_defaults_of_their_schema_as_people_sa
         assert "'args': {'euro': 4, 'days': 30}" in await run.result()
 
 
+@pytest.mark.slow
 async def test_node_that_has_finished_does_not_run_again_after_a_crash(
     sent_to: SentTo,
 ) -> None:
@@ -560,6 +563,7 @@ def subgraph_of(*nodes: Any) -> Any:
     return graph.add_edge(START, nodes[0].__name__).compile()
 
 
+@pytest.mark.slow
 async def test_plain_node_calls_a_subgraph_that_asks(sent_to: SentTo) -> None:
     subgraph = subgraph_of(look_now, ask_now)
 
@@ -611,6 +615,7 @@ class Shop:
     owner: str
 
 
+@pytest.mark.slow
 async def test_graph_has_the_runtime_context_that_its_author_builds(sent_to: SentTo) -> None:
     def greet(state: State, runtime: Runtime[Shop]) -> State:
         name = interrupt("Who are you?")
@@ -662,6 +667,7 @@ def host_stock(stock: Stock, seen: list[Any]) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_strict")
 async def test_classes_of_a_state_come_back_where_langgraph_is_strict(sent_to: SentTo) -> None:
     seen: list[Any] = []

@@ -120,6 +120,7 @@ async def test_question_of_a_server_that_is_cut_says_so(sent_to: SentTo, host: H
         assert "aa\n… and 1,013 characters more, which are left out." in form.text
 
 
+@pytest.mark.slow
 async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done: Done) -> None:
     model = ScriptedModel(
         [tool_call("sky_refund", order=17), tool_call("sky_forecast", town="Rome")], "Ready."
@@ -301,6 +302,7 @@ async def test_other_requests_of_a_server_are_refused(
     assert "Guessed" not in result
 
 
+@pytest.mark.slow
 async def test_model_is_told_of_a_server_that_is_away(
     host_workflow: NewHosting, host: Host
 ) -> None:

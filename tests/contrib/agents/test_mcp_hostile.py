@@ -185,6 +185,7 @@ async def test_argument_fits_the_pattern_of_a_server(
     assert raw.calls == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "schema",
     [

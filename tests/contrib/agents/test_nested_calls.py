@@ -87,6 +87,7 @@ async def test_calls_at_once_are_answered_in_any_order_over_crashes(order: str) 
     assert sorted(executed) == ["a done", "a prepared", "b done", "b prepared"]
 
 
+@pytest.mark.slow
 async def test_error_that_follows_from_calls_is_the_same_in_a_replay() -> None:
     async def code(context: Context) -> str:
         async def fail() -> None:

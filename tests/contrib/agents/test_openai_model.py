@@ -245,6 +245,7 @@ async def test_answer_that_was_cut_is_said_so(
     assert output == f"I lo\n\nThe answer was cut off ({error}). Try again later."
 
 
+@pytest.mark.slow
 async def test_answer_that_was_cut_before_its_first_piece_is_asked_for_again(
     endpoint: ModelEndpoint, model: OpenAIModel, host_workflow: NewHosting
 ) -> None:
@@ -278,6 +279,7 @@ async def test_answer_over_the_limit_is_read_no_further(
     assert peak < 4 * MAX_ANSWER
 
 
+@pytest.mark.slow
 async def test_run_of_an_earlier_version_goes_on(
     endpoint: ModelEndpoint, model: OpenAIModel, sent_to: SentTo
 ) -> None:

@@ -163,6 +163,7 @@ async def test_decision_survives_crashes_and_is_told_to_the_model(
     assert told in str(Script.requests[-1][-1])
 
 
+@pytest.mark.slow
 async def test_number_that_json_lacks_is_asked_about(sent_to: SentTo) -> None:
     Script.turns = [[("tip", '{"euro": NaN}')], ["Thank you."]]
     async with sent_to("t_pydantic_ai", "Give them all") as (hosting, run):
@@ -382,6 +383,7 @@ async def test_metadata_of_an_approval_is_shown_beside_the_call(sent_to: SentTo)
         assert prompt.model_dump()["arguments"] == {"euro": 400}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crashes", [True, False])
 async def test_tool_cannot_leave_anything_in_deps(sent_to: SentTo, crashes: bool) -> None:
     agent_with_cart: Agent[list[str], str] = Agent(

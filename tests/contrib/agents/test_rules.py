@@ -215,6 +215,7 @@ def managers_over_100(arguments: JsonObject, owner: Person) -> To | bool:
     return group("managers") if arguments["euro"] > 100 else True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "told", "done"),
     [

@@ -140,6 +140,7 @@ async def test_several_prompts_make_one_mail_and_a_claimed_prompt_makes_none() -
         ]
 
 
+@pytest.mark.slow
 async def test_a_mail_says_where_more_wait_than_it_has() -> None:
     async with asked_of("boss") as (hosting, _, _):
         for number in range(1, MOST_SHOWN + 1):
@@ -356,6 +357,7 @@ async def test_a_person_whose_notice_cannot_be_made_keeps_nobody_else_from_their
         assert [to for _, to in sent_mails()] == [["chef@example.org"]]
 
 
+@pytest.mark.slow
 async def test_a_process_that_begins_sends_what_a_dead_one_had_taken_and_nothing_early() -> None:
     async with asked_of("boss", workflow="t_reminded"):
         taken_signals = PendingSignal.objects.filter(name="interaction_opened")

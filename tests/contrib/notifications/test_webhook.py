@@ -145,6 +145,7 @@ async def test_an_event_that_is_told_again_after_the_answer_keeps_its_id(
     assert (len(ids), len(set(ids))) == (4, 2)
 
 
+@pytest.mark.slow
 async def test_operators_see_what_went_out_and_what_failed_and_send_it_again(
     receiver: type[Receiver],
 ) -> None:

@@ -28,6 +28,7 @@ async def test_the_page_lists_what_a_person_has_connected(ann: Browser, ben: Bro
     assert "No connected accounts." in await text_of(ben.client, "accounts")
 
 
+@pytest.mark.slow
 async def test_revoked_it_is_gone_here_and_there(
     hosting: Hosting, ann: Browser, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -76,6 +77,7 @@ async def test_without_providers_there_is_no_page(ann: Browser, settings: Settin
     assert "Connected accounts" not in await text_of(ann.client, "settings")
 
 
+@pytest.mark.slow
 async def test_the_admin_shows_no_token() -> None:
     boss = await User.objects.acreate_superuser("boss")
     client = AsyncClient()

@@ -180,6 +180,7 @@ async def test_tokens_are_of_one_person(hosting: Hosting, ann: Browser, token: A
         await AccessToken(token.grant, eve.pk, "notes").read()
 
 
+@pytest.mark.slow
 async def test_a_deleted_user_has_no_grants(token: AccessToken) -> None:
     await User.objects.all().adelete()
     assert not await OAuthGrant.objects.aexists()

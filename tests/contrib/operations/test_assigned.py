@@ -220,6 +220,7 @@ async def test_who_can_answer_is_said_by_name_and_group() -> None:
         assert "nobody: reassign it" in await boss.get(f"{PROMPTS}{prompt.pk}/change/")
 
 
+@pytest.mark.slow
 async def test_operators_filter_unanswerable_and_overdue_prompts() -> None:
     async with host_and_operate(Hosting("t_assigned")) as (hosting, boss):
         await reads.read(people, "gone")

@@ -13,6 +13,7 @@ from tests.wire.layer.test_other_layers import CORE, PUBSUB, use
 pytestmark = pytest.mark.formless
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "levels"),
     [

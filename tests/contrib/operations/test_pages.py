@@ -96,6 +96,7 @@ def test_a_run_shows_prompts_journal_and_events_in_order(admin_client: Client, r
     assert text.count("piece-") == INLINE_ROWS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "title"),
     [
@@ -245,6 +246,7 @@ def test_processes_are_alive_draining_or_gone(admin_client: Client) -> None:
     assert [cell(text, name, "queue_names") for name in names[1:3]] == ["heavy", "all"]
 
 
+@pytest.mark.slow
 def test_a_host_shows_whether_its_worker_is_gone(admin_client: Client, run: Run) -> None:
     path = "/admin/sessions_app/hostlease/?host=gone"
     assert cell(page(admin_client, "hostlease"), "admin", "host") == "w:1 (gone)"
@@ -292,6 +294,7 @@ def test_staff_who_may_not_see_processes_get_no_figures(client: Client) -> None:
     assert figures(client) == ""
 
 
+@pytest.mark.slow
 def test_nothing_is_added_or_edited(admin_client: Client, run: Run) -> None:
     lists = [f"/admin/sessions_app/{model}/" for model in MODELS]
     added = {path: admin_client.get(f"{path}add/").status_code for path in lists}

@@ -83,6 +83,7 @@ def test_a_run_says_what_it_waits_for(
     assert f"running {cell} report ann".replace("  ", " ") in words(admin_client, f"{LISTS}run/")
 
 
+@pytest.mark.slow
 def test_a_run_says_how_it_stands(admin_client: Client, log: StoredLog) -> None:
     run = log.message("one")
     Run.objects.filter(pk=run.pk).update(started_at=AGO)
@@ -108,6 +109,7 @@ def test_who_only_reads_is_offered_nothing(client: Client, log: StoredLog) -> No
     assert f"{prompt.pk}/answer/" not in client.get(page_of(prompt.run)).content.decode()
 
 
+@pytest.mark.slow
 def test_the_list_takes_as_many_queries_for_many_runs(admin_client: Client, log: StoredLog) -> None:
     def add() -> None:
         run = log.ask(log.message(), TextPrompt(text="Your name?")).run

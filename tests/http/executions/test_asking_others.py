@@ -167,6 +167,7 @@ def test_each_of_two_runs_of_a_conversation_has_the_prompt_of_its_own_child(
     assert http.get(first["status_url"]).json()["interactions"] == first["interactions"]
 
 
+@pytest.mark.slow
 def test_the_prompt_of_a_child_outlives_a_crash(new_server: NewServer) -> None:
     server = new_server()
     http, text = Http(server), child(child(ASK))

@@ -274,6 +274,7 @@ def test_an_execution_can_be_stopped_by_its_owner(shared: Server) -> None:
     assert ann.get(stop["status_url"]).json() == status_body
 
 
+@pytest.mark.slow
 def test_only_the_named_execution_is_stopped(shared: Server) -> None:
     http = Http(shared)
     short, long = ({"input_message": f"stream(tokens={n}, delay=0.1)"} for n in (10, 10_000))

@@ -126,6 +126,7 @@ async def test_the_script_uploads_first_and_names_them_in_the_message(
     assert "- a.csv (3 bytes)" in await export(browser, "c", "md")
 
 
+@pytest.mark.slow
 async def test_a_replay_and_a_fork_read_the_same_file(
     browser: AsyncClient, hosting: Hosting
 ) -> None:

@@ -244,6 +244,7 @@ def test_the_note_of_a_run_that_a_message_replaced_stands_above_that_message(
     assert [item.run for item in items(log)] == [run.id] * 3 + [other.id] * 2
 
 
+@pytest.mark.slow
 def test_a_long_conversation_is_read_part_by_part_without_a_gap(log: StoredLog) -> None:
     for number in range(45):
         run = log.message(f"m{number}")

@@ -171,6 +171,7 @@ class TestScript:
             assert await run.result() == "That is **210**."
             assert await run.shown() == ["Reasoning", "Calculate 17.5 * 12"]
 
+    @pytest.mark.slow
     async def test_the_assistant_keeps_and_deletes_notes(
         self, host_workflow: NewHosting, notes: Path
     ) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.http.client import Http
 from tests.runtime.hosting.test_crashes import back, killed_at, socket
 from tests.support.server import Server
@@ -10,6 +12,7 @@ ORDER = {"supplier": "Bolts", "pieces": 7, "price": "2.50", "to": ["a", "b"], "l
 GIVEN = {**ORDER, "express": False}
 
 
+@pytest.mark.slow
 async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server: Server) -> None:
     killed_socket = await killed_at(server, 'prompt(kind="proposal")', "system_interaction_message")
     [first] = killed_socket.of_type("system_interaction_message")
@@ -29,6 +32,7 @@ async def test_a_form_waits_through_a_kill_and_its_answer_through_another(server
         assert (await last.reply_to("a1"))["outcome"] == "duplicate"
 
 
+@pytest.mark.slow
 async def test_a_file_of_a_form_outlasts_kills(server: Server) -> None:
     async with socket(server, "c") as client:
         prompt = await client.message_until_prompt('prompt(kind="receipt")')

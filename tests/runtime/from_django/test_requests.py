@@ -94,6 +94,7 @@ async def test_a_start_is_rolled_back_with_what_the_caller_writes() -> None:
         assert not hosting.hosted()
 
 
+@pytest.mark.slow
 @pytest.mark.local_only(reason="of many processes each leaves its work in the queue")
 async def test_a_start_is_heard_of_though_another_hook_of_its_commit_raises() -> None:
     def raises() -> None:

@@ -110,6 +110,7 @@ async def test_nothing_is_written_where_nobody_receives() -> None:
         assert not await hosting.in_thread(PendingSignal.objects.count)
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_rolled_back_was_never_given_and_sends_no_signal(
     received_signals: list[tuple[str, Any]],
 ) -> None:
@@ -181,6 +182,7 @@ async def test_a_signal_being_sent_is_not_sent_twice() -> None:
         assert await sending
 
 
+@pytest.mark.slow
 async def test_signals_taken_by_a_dead_process_are_sent(
     received_signals: list[tuple[str, Any]],
 ) -> None:

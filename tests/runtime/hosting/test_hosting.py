@@ -591,6 +591,7 @@ async def test_a_run_goes_on_though_the_message_of_its_answer_or_deadline_is_los
         assert await hosting.result(run) == (answer or "nobody")
 
 
+@pytest.mark.slow
 async def test_a_key_that_comes_back_before_its_host_has_let_go_is_served() -> None:
     """A second worker took the job over during a standstill; then this worker got it again."""
     taken_over = False

@@ -139,6 +139,7 @@ async def test_replaying_everywhere_finds_chance(name: str, host_workflow: NewHo
             await run.result()
 
 
+@pytest.mark.slow
 async def test_a_crash_in_a_step_has_it_done_again(host_workflow: NewHosting) -> None:
     gates.extend([asyncio.Event(), asyncio.Event()])
     async with host_workflow("t_kit_held") as hosting:

@@ -82,6 +82,7 @@ def shown(events: list[Any], run: UUID) -> list[tuple[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 async def test_a_fork_keeps_and_shows_what_precedes_its_position() -> None:
     async with Hosting("t_forked") as hosting:
         source = await whole(hosting)

@@ -50,6 +50,7 @@ async def test_waiting_for_people_for_a_slot_and_sleeping_is_no_work(settings: S
         assert (await hosting.until_ended(run)).status == Run.Status.COMPLETED
 
 
+@pytest.mark.slow
 async def test_working_time_between_questions_is_added_up(settings: Settings) -> None:
     set_hitl(settings, MAX_RUN_SECONDS=1)
     async with running("probe", "approve(count=100, delay=0.3)") as (hosting, run):

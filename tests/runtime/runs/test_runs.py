@@ -173,6 +173,7 @@ async def retrying(message: Message, context: Context) -> AsyncGenerator[str, No
         yield f"took {count}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("message_text", "text", "attempts"),
     [("3", "took 3", 3), ("4", "failed OSError", 3), ("3 refused", "failed OSError", 1)],

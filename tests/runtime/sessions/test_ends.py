@@ -52,6 +52,7 @@ async def test_a_close_that_hangs_is_cut_off_though_who_waited_for_it_is_cancell
         log.gates.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
 async def test_a_shutdown_during_a_clean_up_that_hangs_comes_to_its_end() -> None:
     log = Log()
@@ -321,6 +322,7 @@ async def test_at_the_deadline_the_default_is_the_answer() -> None:
         assert await say(manager, user_input_callback=answer) == "no True"
 
 
+@pytest.mark.slow
 async def test_a_clean_up_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with managing_with_log(own, per_user_idle=0.01) as (manager, log):
         evict_idle = manager._pool.user_builders.evict_idle

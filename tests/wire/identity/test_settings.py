@@ -46,6 +46,7 @@ def test_missing_and_wrong_settings_are_named(
     assert SECRET not in str(error_info.value)
 
 
+@pytest.mark.slow
 def test_a_key_may_stand_in_one_line(tmp_path: Path) -> None:
     code = (
         "from django.conf import settings; print(settings.HITL['JWT_KEY'], settings.HITL['GUESTS'])"

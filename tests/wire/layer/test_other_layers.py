@@ -57,6 +57,7 @@ async def hears(one: tuple[MemoryLayer, str], other: MemoryLayer) -> None:
                 continue
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [CORE, PUBSUB])
 async def test_groups_are_joined_once_redis_is_there_and_again_when_it_has_begun_anew(
     settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch, backend: str

@@ -129,6 +129,7 @@ async def test_messages_sent_together_arrive_in_order(redis: Redis) -> None:
         assert [await one.heard() for _ in messages] == ["ga", "ha", "gb", "hb"]
 
 
+@pytest.mark.slow
 async def test_a_redis_that_must_answer_is_not_used_and_said(
     redis: Redis, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,6 +186,7 @@ async def test_groups_that_are_left_are_forgotten(redis: Redis, client: Client) 
         await one.hears(other)
 
 
+@pytest.mark.slow
 async def test_interrupted_joins_and_leaves_are_completed(redis: Redis, client: Client) -> None:
     """The process stands still, so that its callers' time is up when it goes on."""
     async with process(redis, "g") as one, process(redis, "g") as other:
@@ -316,6 +318,7 @@ async def test_a_subscription_that_redis_lost_is_restored(redis: Redis) -> None:
         await one.hears(other)
 
 
+@pytest.mark.slow
 async def test_an_outage_and_its_end_are_each_logged_once(
     redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +335,7 @@ async def test_an_outage_and_its_end_are_each_logged_once(
         assert [record.name for record in caplog.records] == ["sessions_app.notify.layers.link"] * 2
 
 
+@pytest.mark.slow
 async def test_listening_goes_on_over_an_outage(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ async def test_output_of_any_size_arrives(server: Server) -> None:
         assert client.text() == text
 
 
+@pytest.mark.slow
 async def test_what_a_socket_sent_before_does_not_count_against_a_message(server: Server) -> None:
     async with WsClient(server, "c", workflow="probe") as client:
         for number in range(MAX_FRAME // 30_000 + 1):  # together they are larger than one may be

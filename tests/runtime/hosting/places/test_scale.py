@@ -101,6 +101,7 @@ def steps_to_count(owner: int) -> int:
     return len(steps)
 
 
+@pytest.mark.slow
 @pytest.mark.local_only(reason="SQLite tells how many steps a read takes")
 async def test_runs_that_have_ended_are_not_read_to_count_those_that_have_not() -> None:
     async with Hosting("probe") as hosting:

@@ -325,6 +325,7 @@ async def test_a_child_that_takes_too_long_is_stopped() -> None:
         assert await one.status() == Run.Status.CANCELLED
 
 
+@pytest.mark.slow
 async def test_a_child_that_ends_once_its_time_is_over_changes_nothing_of_the_timeout() -> None:
     async with send_to_hosted("go", "t_hurried_parent") as (hosted, run):
         await hosted.advance(seconds=61)
@@ -341,6 +342,7 @@ async def resume(run: HostedRun) -> None:
     assert await runs.aresume(run.id, by=await reads.read(make_user, "ann"))
 
 
+@pytest.mark.slow
 async def test_a_parent_that_fails_stops_its_children_and_runs_them_anew_when_resumed() -> None:
     async with hosting(park_after=0.5) as hosted:
         broken.append(WITH_CHILD)

@@ -62,6 +62,7 @@ SAID = "before; a prepared, yes, a done; b prepared, no, b done; after"
 ALL = ["a done", "a prepared", "after", "b done", "b prepared", "before"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["ab", "ba"])
 @pytest.mark.parametrize("way", ["parks", "stays", "replays everywhere", "crashes"])
 async def test_tools_ask_at_once_and_wait_in_any_order(order: str, way: str) -> None:

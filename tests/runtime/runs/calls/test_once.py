@@ -77,6 +77,7 @@ async def pay_only(message: Message, context: Context) -> str:
     return paid
 
 
+@pytest.mark.slow
 async def test_step_that_a_crash_cut_is_not_called_again_by_who_resumes_its_run(
     sent_to: SentTo,
 ) -> None:

@@ -119,6 +119,7 @@ async def test_a_wait_that_times_out_continues_without_a_message(park_after: flo
         assert await hosting.complete(run, "Eve", restart=True) == "no payment Eve"
 
 
+@pytest.mark.slow
 @pytest.mark.local_only(reason="of many processes another host takes it up, and knows the time")
 async def test_a_wait_times_out_after_a_crash_too() -> None:
     async with running("t_waits", "until 3600") as (hosting, run):
