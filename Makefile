@@ -61,7 +61,7 @@ cluster: $(VENV)/cluster.stamp
 test:
 	@$(MAKE) --no-print-directory --jobs 3 suite-local suite-cluster $(if $(ONLY),,checks)
 
-suite-local slow-local beyond local-uvicorn cluster-newest: $(NEWEST)/test.stamp programs
+suite-local slow-local beyond other-form local-uvicorn cluster-newest: $(NEWEST)/test.stamp programs
 suite-cluster slow-cluster beyond other-form local-lowest: $(LOWEST)/test.stamp programs
 checks chaos-short: $(VENV)/test.stamp
 
@@ -80,15 +80,15 @@ GO_ON = $(if $(ONLY),|| [ $$? = 5 ])$(if $(SECOND_TRY),|| { [ $$? = 1 ] && [ -s 
 suite-local slow-local:
 	@$(LOCAL) $(PYTEST) $(GO_ON)
 
-suite-cluster slow-cluster other-form:
+suite-cluster slow-cluster:
 	@.ci/quietly --last $(CLUSTER) $(PYTEST) $(GO_ON)
 
 # Those that `make test` leaves out, of both forms.
 slow:
 	@$(MAKE) --no-print-directory --jobs 2 slow-local slow-cluster
 
-# Those whose guarantee a change goes without: each says it.
-beyond:
+# Those whose guarantee a change goes without, each says it; and those that it runs in one form only.
+beyond other-form:
 	@.ci/quietly --last $(LOCAL) $(PYTEST)
 	@.ci/quietly --last $(CLUSTER) $(PYTEST)
 

@@ -72,6 +72,7 @@ def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Se
 
 
 @pytest.mark.slow
+@pytest.mark.every_form("the runs may be hosted elsewhere", at_each_change=False)
 @pytest.mark.parametrize(
     ("path", "signs_out"),
     [("/c/", True), ("/c/", False), ("/inbox/", False)],

@@ -15,6 +15,7 @@ pytestmark = [
     pytest.mark.timeout(300),  # axe looks at each page twice
 ]
 
+LOOKS = pytest.mark.beyond("each page of a person looks right on each screen")
 ADMIN_LOOKS = pytest.mark.beyond("the admin looks right to everyone on each screen")
 WORD = "w" * 300
 ADMIN = "/admin/sessions_app"
@@ -25,6 +26,7 @@ LISTS = (
 FORMS = {"run": ("fork", "send"), "interaction": ("answer", "history")}
 
 
+@LOOKS
 @pytest.mark.parametrize(
     ("text", "workflow", "until", "cards"),
     [
@@ -45,6 +47,7 @@ def test_a_conversation(page: Page, text: str, workflow: str, until: str, cards:
     assert_fits(page)
 
 
+@LOOKS
 def test_pages_without_a_conversation(open_page: OpenPage) -> None:
     page = open_page("/c/")
     until_connected(page)
@@ -56,7 +59,10 @@ def test_pages_without_a_conversation(open_page: OpenPage) -> None:
 
 @pytest.mark.parametrize(
     ("words", "count"),
-    [("ask_with_long_words()", 16), ("ask_with_long_words(together=True)", 1)],
+    [
+        ("ask_with_long_words()", 16),
+        pytest.param("ask_with_long_words(together=True)", 1, marks=LOOKS),
+    ],
     ids=["one by one", "together"],
 )
 def test_every_type_of_prompt(
@@ -78,6 +84,7 @@ def test_every_type_of_prompt(
         assert_fits(plain, "ltr")
 
 
+@LOOKS
 @pytest.mark.parametrize("size", [(320, 568), (640, 400)], ids=["a phone", "a zoomed screen"])
 def test_the_inbox(open_page: OpenPage, server: Server, size: tuple[int, int]) -> None:
     make_group(server)

@@ -89,6 +89,7 @@ def test_a_person_is_asked_and_answers(open_site: OpenSite, proxy: Nginx, server
     page.wait_for_url(f"{URL}/sign-in/**")
 
 
+@pytest.mark.beyond("a page outlives a reload of nginx")
 def test_a_page_outlives_a_reload_of_nginx_and_its_end(
     open_site: OpenSite, proxy: Nginx, server: Server, console: Console
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_stream_is_not_held_back(proxy: Nginx, server: Server, path: str) -> N
         assert "236" in "".join(event.data for event in stream.rest())
 
 
+@pytest.mark.beyond("nginx takes files of the largest size")
 def test_files_of_the_largest_size_are_taken_and_larger_ones_are_not(
     open_site: OpenSite, proxy: Nginx, server: Server, tmp_path: Path, console: Console
 ) -> None:

@@ -14,7 +14,7 @@ from tests.http.client import CSRF, Http
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
-pytestmark = pytest.mark.every_form(reason="each kind of process prints")
+pytestmark = pytest.mark.every_form("each kind of process prints", at_each_change=False)
 PASSWORD = "UPDATE auth_user SET username = 'Zoë☃', password = ? WHERE username = 'ben'"
 OUTPUTS = ["full", "gone", "ascii"]
 

@@ -128,6 +128,7 @@ def test_its_page_is_linked(person: Visitor, page: str) -> None:
     assert "From nine to five." in person.get(link).text
 
 
+@pytest.mark.beyond("doctor makes the checks of an application of another project")
 @pytest.mark.slow
 def test_doctor_makes_its_checks(site: Site) -> None:
     process = run("-m", "django", "doctor", "--json", env=environment(LINE, site.data))

@@ -110,6 +110,7 @@ def prompted_or_completed(frame: Frame) -> bool:
     return frame["type"] == "system_interaction_message" or is_completed(frame)
 
 
+@pytest.mark.every_form("the other database takes other texts", at_each_change=False)
 def test_no_hostile_value_runs_in_a_browser(attacked: Server, open_page: OpenPage) -> None:
     http = Http(attacked, workflow="hostile")
     for entry in entries("markdown"):

@@ -18,6 +18,7 @@ STORED = "a\ufffdb"
 
 
 @pytest.mark.slow
+@pytest.mark.every_form("the other database takes other texts", at_each_change=False)
 async def test_a_conversation_of_any_name_has_its_pages(server: Server) -> None:
     http = Http(server, workflow=None)
     for name in entries("names").values():

@@ -43,6 +43,7 @@ def look(user: User) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.beyond("the inbox of one among ten thousand people costs little")
 def test_the_inbox_costs_the_same_among_ten_thousand_people(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

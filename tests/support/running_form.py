@@ -33,6 +33,12 @@ OWN_TO_CLUSTER = (
     "tests/wire/socket/following/",
 )
 OWN_MARKS = {"cluster_only", "every_form"}
+# Tests about several processes: in the form of one, those that are slow get the mark instead.
+SEVERAL_PROCESSES = (
+    "tests/contrib/operations/test_doctor.py",
+    "tests/runtime/from_django/",
+    "tests/runtime/hosting/places/",
+)
 
 
 def fits(item: pytest.Item) -> bool:
@@ -48,23 +54,23 @@ def fits(item: pytest.Item) -> bool:
 
 
 def is_own(item: pytest.Item) -> bool:
-    """Return whether the test is about something that only this form has."""
+    """Return whether the test is about something that this form has, and the other form less."""
     if not CLUSTER:
-        return True
-    return _in_own_folder(item.path) or any(
-        mark.kwargs.get("at_each_change", True)
-        for mark in item.iter_markers()
-        if mark.name in OWN_MARKS
+        of_several = _is_in(item.path, SEVERAL_PROCESSES) and "slow" in _marks(item)
+        return not (of_several and _fits_cluster(item))
+    marks = map(item.get_closest_marker, OWN_MARKS)
+    return _is_in(item.path, OWN_TO_CLUSTER) or any(
+        mark.kwargs.get("at_each_change", True) for mark in marks if mark
     )
 
 
 def may_be_own(path: Path, text: str) -> bool:
     """Return whether a file with this text may have tests that are this form's own."""
-    return not CLUSTER or _in_own_folder(path) or any(mark in text for mark in OWN_MARKS)
+    return not CLUSTER or _is_in(path, OWN_TO_CLUSTER) or any(mark in text for mark in OWN_MARKS)
 
 
-def _in_own_folder(path: Path) -> bool:
-    return str(path.relative_to(TESTS.parent)).startswith(OWN_TO_CLUSTER)
+def _is_in(path: Path, places: tuple[str, ...]) -> bool:
+    return str(path.relative_to(TESTS.parent)).startswith(places)
 
 
 def _fits_cluster(item: pytest.Item) -> bool:

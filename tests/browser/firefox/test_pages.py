@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.formless,  # the pages are the same
 ]
+MORE = pytest.mark.beyond("Firefox shows and takes what Chromium does")
 
 CODE = "def f(x):\n    return x"
 FORMULA = r"$$B_n = B_0 (1 + r)^n + d \sum_{k=0}^{n-1} (1 + r)^k$$"
@@ -101,6 +102,7 @@ def press(button: Locator) -> None:
     button.press("Enter")
 
 
+@MORE
 def test_a_form_is_filled_in_by_keys(page: Page) -> None:
     begin(page, 'prompt("form")')
     form = card(page)
@@ -121,6 +123,7 @@ def test_a_form_is_filled_in_by_keys(page: Page) -> None:
     expect(page.locator("#items .text")).to_contain_text("datetime.date(2026, 11, 23)")
 
 
+@MORE
 def test_what_is_copied_is_pasted_the_field_grows_and_a_formula_has_no_bar(page: Page) -> None:
     begin(page, f"echo({TEXT!r})", until="completed")
     formula = page.locator("#items [role=group]:has(math)")
@@ -134,6 +137,7 @@ def test_what_is_copied_is_pasted_the_field_grows_and_a_formula_has_no_bar(page:
     assert height(page) > low
 
 
+@MORE
 def test_a_huge_paste_becomes_a_file(page: Page) -> None:
     open_new(page)
     page.evaluate(SELECT_ALL, HUGE)
@@ -147,6 +151,7 @@ def test_a_huge_paste_becomes_a_file(page: Page) -> None:
     expect(page.locator("#items .text")).to_contain_text("text.txt text/plain 150000")
 
 
+@MORE
 def test_the_list_opens_over_the_page_of_a_phone(open_page: OpenPage) -> None:
     page = open_page("/c/", viewport=PHONE)
     begin(page, "approve()", cards=1)
@@ -160,6 +165,7 @@ def test_the_list_opens_over_the_page_of_a_phone(open_page: OpenPage) -> None:
     state(page, "completed")
 
 
+@MORE
 def test_the_inbox_shows_a_question_as_it_comes_and_is_answered_by_keys(
     open_page: OpenPage, server: Server
 ) -> None:

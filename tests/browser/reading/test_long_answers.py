@@ -37,6 +37,7 @@ def metrics(session: CDPSession) -> dict[str, float]:
     return {metric["name"]: metric["value"] for metric in counters}
 
 
+@pytest.mark.beyond("the end of a long answer costs the page no more than its beginning")
 def test_the_end_of_a_long_answer_costs_as_little_as_its_beginning(page: Page) -> None:
     begin(page, "report(characters=150000, tokens=4000, delay=0.005)")
     for _ in range(2):  # it has caught up

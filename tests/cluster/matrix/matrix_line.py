@@ -5,6 +5,8 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import pytest
+
 from sessions_app.contrib.testing.polling import until_true
 from tests.cluster import faults
 from tests.cluster.checker.checker import violations
@@ -13,6 +15,11 @@ from tests.cluster.collect_history import history
 from tests.cluster.matrix.situations import BRIEF, LASTING, PASSING, STILL, Missed, Scene
 from tests.cluster.node import Node
 
+# Signals: of a crash, of a freeze, and of an end in good order.
+LESS_SUDDEN = pytest.mark.beyond(
+    "a service that is frozen or told to end costs only time"
+)
+KINDS = ["kill", *(pytest.param(kind, marks=LESS_SUDDEN) for kind in ("stop", "term"))]
 # A busy machine may be too slow for the first, and then tries the next.
 PACES = (1, 3, 9)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.matrix.matrix_line import scene, suffer, until_logged
+from tests.cluster.matrix.matrix_line import KINDS, scene, suffer, until_logged
 from tests.cluster.matrix.situations import Scene
 
 pytestmark = [
@@ -69,7 +69,7 @@ async def test_a_host_that_is_to_end_hands_over(cluster: Cluster) -> None:
         assert_taken_over(people, before)
 
 
-@pytest.mark.parametrize("kind", ["kill", "stop", "term"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_fault_of_an_idle_worker_changes_nothing(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:
         await suffer(people, kind, cluster.workers[1])

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.matrix.matrix_line import close_codes, scene, suffer
+from tests.cluster.matrix.matrix_line import KINDS, close_codes, scene, suffer
 
 pytestmark = [
     pytest.mark.slow,
@@ -12,7 +12,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["kill", "stop", "term"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("service", ["redis", "postgresql"])
 async def test_a_failing_service_costs_only_time(cluster: Cluster, service: str, kind: str) -> None:
     async with scene(cluster) as people:
@@ -20,7 +20,7 @@ async def test_a_failing_service_costs_only_time(cluster: Cluster, service: str,
         assert not close_codes(people)
 
 
-@pytest.mark.parametrize("kind", ["kill", "stop", "term"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_clients_come_back_by_another_process(cluster: Cluster, kind: str) -> None:
     async with scene(cluster) as people:
         await suffer(people, kind, cluster.webs[0])

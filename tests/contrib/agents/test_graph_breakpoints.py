@@ -19,6 +19,7 @@ from tests.contrib.agents.graph_nodes import Done, State, hold_records, model, r
 from tests.support.hosting import SentTo
 
 QUESTION = "I have stopped {}. Shall I go on?"
+DEEP = pytest.mark.beyond("a breakpoint asks in a graph of a graph of a graph")
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +118,10 @@ def within_function(subgraph: Any) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nest", [within, within_function, lambda one: within(within(one))])
+@pytest.mark.parametrize(
+    "nest",
+    [within, within_function, pytest.param(lambda one: within(within(one)), marks=DEEP)],
+)
 @pytest.mark.parametrize(
     ("options", "places"),
     [

@@ -27,6 +27,7 @@ from tests.support.hosting import SentTo, make_members
 from tests.support.server import free_port
 
 NOBODY = Policy(approval=False)
+OTHER_SERVERS = pytest.mark.beyond("MCP servers of the older protocol, or repeatable, ask again")
 Host = Callable[..., None]
 Done = Callable[[], list[str]]
 
@@ -208,7 +209,7 @@ async def test_question_that_is_asked_twice_has_both_answers(sent_to: SentTo, ho
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("repeatable", [(), ("book",)])
+@pytest.mark.parametrize("repeatable", [(), pytest.param(("book",), marks=OTHER_SERVERS)])
 async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
     sent_to: SentTo, host: Host, tmp_path: Path, repeatable: tuple[str, ...]
 ) -> None:
@@ -230,7 +231,7 @@ async def test_server_that_has_forgotten_what_it_asked_is_called_anew(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize("mode", [pytest.param("legacy", marks=OTHER_SERVERS), "auto"])
 async def test_command_is_told_the_answers_when_it_is_started_again(
     host_workflow: NewHosting, host: Host, tmp_path: Path, mode: str
 ) -> None:

@@ -238,6 +238,8 @@ SLOW = {"type": "object", "properties": {"x": {"pattern": "^(a+)+$"}}}
 X = {"type": "object", "required": ["x"]}
 NUMBERS = {"$defs": {"n": {"type": "number"}}, "items": {"$ref": "#/$defs/n"}}
 UNUSABLE = {"type": "object", "properties": {"x": {"type": "text"}}}
+REFUSED = "The server odd refuses: Not yet."
+OTHER_ANSWERS = pytest.mark.beyond("a model is told of each form of an MCP server's answer")
 TOO_MANY = "The server asks 101 questions at once, and at most 100 can be asked."
 
 
@@ -245,14 +247,15 @@ TOO_MANY = "The server asks 101 questions at once, and at most 100 can be asked.
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        *((refused(one), "The server odd refuses: Not yet.") for one in (None, [], "x", ["x"])),
+        (refused(None), REFUSED),
+        *(pytest.param(refused(one), REFUSED, marks=OTHER_ANSWERS) for one in ([], "x", ["x"])),
         (asking(**{f"q{number}": form(OBJECT) for number in range(101)}), TOO_MANY),
         (promised(SLOW, {"x": "a" * 30 + "!"}), BROKEN_PROMISE),
         (promised(X, {"x": 1}), "Done."),
         (promised(X, {"y": 1}), BROKEN_PROMISE),
-        (promised(NUMBERS, [1, 2]), "Done."),
-        (promised(NUMBERS, [1, "2"]), BROKEN_PROMISE),
-        (promised(UNUSABLE, {"x": 1}), "Done."),
+        pytest.param(promised(NUMBERS, [1, 2]), "Done.", marks=OTHER_ANSWERS),
+        pytest.param(promised(NUMBERS, [1, "2"]), BROKEN_PROMISE, marks=OTHER_ANSWERS),
+        pytest.param(promised(UNUSABLE, {"x": 1}), "Done.", marks=OTHER_ANSWERS),
         (bomb(300), TOO_MUCH_SENT),
         (crowd(6), TOO_MUCH_SENT),
         (TEXT | {"content": [{}] * 20_000}, TOO_MUCH_SENT),

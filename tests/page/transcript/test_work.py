@@ -36,6 +36,7 @@ def test_code_that_takes_too_long_has_no_colours(language: str) -> None:
     assert 'class="code-number">1<' in render(PYTHON.format(1))
 
 
+@pytest.mark.beyond("no code of any language is coloured for longer than its limit")
 @pytest.mark.slow
 @pytest.mark.parametrize("alias", sorted({alias for alias, _ in code_blocks._ALIASES.values()}))
 def test_no_code_of_any_language_takes_longer_than_its_limit(alias: str) -> None:
