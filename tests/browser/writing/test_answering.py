@@ -72,6 +72,7 @@ def test_the_composer_answers_the_only_question_if_that_takes_a_text(
     expect(field(page)).to_have_attribute("placeholder", "Write a message")
     expect(mode(page)).to_be_hidden()
     say(page, 'echo("again")')
+    expect(page.locator("#items .text")).to_have_text(["Eve", "again"])
     assert_page_is_log(page, server)
 
 
