@@ -16,9 +16,7 @@ from tests.cluster.matrix.situations import BRIEF, LASTING, PASSING, STILL, Miss
 from tests.cluster.node import Node
 
 # Signals: of a crash, of a freeze, and of an end in good order.
-LESS_SUDDEN = pytest.mark.beyond(
-    "a service that is frozen or told to end costs only time"
-)
+LESS_SUDDEN = pytest.mark.beyond("a service that is frozen or told to end costs only time")
 KINDS = ["kill", *(pytest.param(kind, marks=LESS_SUDDEN) for kind in ("stop", "term"))]
 # A busy machine may be too slow for the first, and then tries the next.
 PACES = (1, 3, 9)
