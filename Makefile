@@ -20,13 +20,14 @@ first_of = $(shell PATH=$(2)$$PATH; for version in $(1); do \
   "$$python" -c "" 2>/dev/null && command -v "$$python" && exit; done; done)
 # The command python3.12 of pyenv fails where no such version is selected.
 override PYTHON := $(or $(call first_of,$(patsubst python%,%,$(PYTHON))),$(PYTHON))
-# A distribution has compiled its own with optimization: tests take a quarter less.
+# A distribution compiles its own with optimization, pyenv does not.
 LOWEST_PYTHON ?= $(or $(call first_of,3.11 3.12 3.13 3.14,/usr/bin:),$(PYTHON))
 NEWEST_PYTHON ?= $(or $(call first_of,3.14 3.13 3.12 3.11,/usr/bin:),$(PYTHON))
 # The two forms of each change. Each has one value of each axis; `make test-all` has the other pairs.
 LOCAL := $(NEWEST)/bin/python -m
 CLUSTER := env WEB_SERVER=uvicorn $(LOWEST)/bin/python -m tests.services
-FAST := -m "not slow and not other_form and not beyond"
+EACH_CHANGE := not other_form and not beyond
+FAST := -m "not slow and $(EACH_CHANGE)"
 # The core, and how a socket shows it. Some of the examples are agents.
 CORE := $(filter-out tests/runtime/examples/,$(dir $(wildcard tests/runtime/*/__init__.py))) \
   tests/wire/socket $(wildcard tests/wire/test_*.py)
@@ -67,7 +68,7 @@ checks chaos-short: $(VENV)/test.stamp
 
 $(if $(and $(ONLY),$(if $(wildcard $(firstword $(subst ::, ,$(ONLY)))),,none)),$(error There is no $(ONLY)))
 TESTS = $(or $(ONLY),$(FAST))
-slow-local slow-cluster: TESTS = -m "slow and not other_form and not beyond"
+slow-local slow-cluster: TESTS = -m "slow and $(EACH_CHANGE)"
 other-form: TESTS = -m "other_form and not beyond"
 beyond: TESTS = -m beyond
 # Each suite remembers its failed tests in a folder of its own.
