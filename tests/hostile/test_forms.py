@@ -15,19 +15,21 @@ from tests.runtime.forms.test_form_prompts import GIVEN
 from tests.runtime.forms.test_models import LEAST
 
 FORMS: dict[type[Any], dict[str, Any]] = {Every: GIVEN, Model: LEAST}
+OTHER_SHAPES = pytest.mark.beyond("a field takes or refuses each text in each shape")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=OTHER_SHAPES) for n in (1, 2))])
 @pytest.mark.parametrize("form", FORMS)
-def test_any_text_in_any_field_is_taken_or_refused(form: type[Any]) -> None:
-    """Give each field each text, in one of three shapes: in turn, from field to field and text to
-    text.
+def test_any_text_in_any_field_is_taken_or_refused(form: type[Any], first: int) -> None:
+    """Give each field each text, in one of three shapes in turn: in all of them, from each first
+    one.
     """
     prompt, good = FormPrompt(form, text="?"), FORMS[form]
     for number, text in enumerate(texts().values()):
         shapes: list[Any] = [text, [text, text], {text: text}]
         for place, field in enumerate(prompt.fields):
-            take(prompt, {**good, field.name: shapes[(number + place) % len(shapes)]})
+            take(prompt, {**good, field.name: shapes[(first + number + place) % len(shapes)]})
         take(prompt, {**good, text: text})
 
 

@@ -14,7 +14,7 @@ from tests.inbox.many_prompts import NOW, new_conversation, new_prompt, new_run
 from tests.support.running_form import CLUSTER
 
 # Each takes hundreds of statements; PostgreSQL has to agree on what SQLite is asked more of.
-EXAMPLES = 8 if CLUSTER else 15
+EXAMPLES = 8 if CLUSTER else 30
 PEOPLE = 3
 SOME = st.sets(st.integers(0, PEOPLE - 1))
 BY_ROW, BY_BACKEND = "auth.view_group", "leave.approve"

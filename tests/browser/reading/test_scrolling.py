@@ -63,7 +63,7 @@ def scroll_up(page: Page, by: int) -> None:
 def grow(page: Page) -> None:
     """Wait until more text has come."""
     height = scroller(page).evaluate("each => each.scrollHeight")
-    grown = "(each, height) => each.scrollHeight > height + 100"
+    grown = "(each, height) => each.scrollHeight > height + 300"
     until(lambda: scroller(page).evaluate(grown, height))
 
 
