@@ -31,7 +31,7 @@ def admin(open_page: OpenPage, server: Server) -> Page:
     """Return the admin's first page, where ann has asked others, has failed, and is asked."""
     make_group(server)
     send_question(server, "days=3, due=60", name="asked")
-    page = open_page("/c/")
+    page = open_page(None)
     begin(page, 'fail(text="")', until="failed")
     begin(page, "stream_and_ask(tokens=3)", until="needs-you")
     begin(page, "step(count=2)", until="completed")

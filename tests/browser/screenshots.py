@@ -237,7 +237,7 @@ def fill_inbox(open_page: OpenPage, server: Server) -> None:
     many = ("", "due=7200", "days=20, votes=2", "days=5", "kind='text'")
     for number, words in enumerate(many):
         send_question(server, words, name=str(number))
-    begin(open_page("/c/", user="ben"), "ask_destructive()", cards=1)
+    begin(open_page(None, user="ben"), "ask_destructive()", cards=1)
 
 
 def test_draw_inbox(inbox: Page, open_page: OpenPage, server: Server) -> None:
@@ -295,7 +295,7 @@ def test_draw_prompt(inbox: Page, open_page: OpenPage, server: Server) -> None:
 
 def test_draw_linked_prompt(open_page: OpenPage, server: Server) -> None:
     """Draw what a guest sees who comes by the link to a prompt."""
-    begin(open_page("/c/"), 'prompt(kind="form")', cards=1)
+    begin(open_page(None), 'prompt(kind="form")', cards=1)
     sql = "SELECT i.id, c.owner_id FROM sessions_app_interaction i, sessions_app_conversation c"
     [asked] = server.rows(sql)
     signer = TimestampSigner(
@@ -378,7 +378,7 @@ def test_draw_admin_rows(admin: Page) -> None:
 
 
 def test_draw_admin_actions(admin: Page, open_page: OpenPage, server: Server) -> None:
-    begin(open_page("/c/"), "wait_for(count=1)")
+    begin(open_page(None), "wait_for(count=1)")
     until(lambda: server.rows("SELECT 1 FROM sessions_app_journalentry WHERE kind = 'wait'"))
     open_first_row(admin, "run")
     address = admin.url

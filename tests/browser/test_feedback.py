@@ -18,7 +18,7 @@ def stored_feedback(server: Server) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    page = open_page("/c/")
+    page = open_page(None)
     begin(page, 'echo("hello")', until="completed")
     return page
 

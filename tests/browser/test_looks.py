@@ -55,7 +55,7 @@ def test_a_new_conversation_is_shown_from_its_top(open_page: OpenPage) -> None:
 
 @pytest.mark.slow
 def test_texts_fit_on_one_line_of_the_smallest_screen(open_page: OpenPage) -> None:
-    page = open_page("/c/", viewport={"width": 320, "height": 568})
+    page = open_page(None, viewport={"width": 320, "height": 568})
     begin(page, "Taxi", workflow="expense_approval", cards=1)
     about, text = page.locator("#about"), page.locator("#text")
     expect(about).to_have_text("Expense approval")

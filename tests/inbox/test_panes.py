@@ -128,7 +128,7 @@ def test_a_title_has_the_width_of_its_row_beside_what_happens_without_an_answer(
     inbox: Page, open_page: OpenPage
 ) -> None:
     inbox.set_viewport_size({"width": 1024, "height": 768})
-    begin(open_page("/c/", user="ben"), "ask_destructive()", cards=1)
+    begin(open_page(None, user="ben"), "ask_destructive()", cards=1)
     title = inbox.locator(".meta .permanent")
     expect(title).to_have_text("OpenDelete the customer list?")
     assert title.evaluate("each => each.scrollWidth === each.clientWidth")

@@ -237,5 +237,5 @@ def open_page(browser: Browser, server: Server, console: Console) -> Iterator[Op
 
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
-    """Return the home page of the test's server, signed in as `ann`."""
-    return open_page()
+    """Return an empty page, signed in as `ann`: a test opens what it is about."""
+    return open_page(None)

@@ -153,7 +153,7 @@ def test_a_huge_paste_becomes_a_file(page: Page) -> None:
 
 @MORE
 def test_the_list_opens_over_the_page_of_a_phone(open_page: OpenPage) -> None:
-    page = open_page("/c/", viewport=PHONE)
+    page = open_page(None, viewport=PHONE)
     begin(page, "approve()", cards=1)
     assert_fits(page)
     assert bars(page.locator("#text")) == [0, 0]  # though its placeholder is longer than it

@@ -21,7 +21,7 @@ pytestmark = [
 
 
 def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> None:
-    page = open_page("/c/", viewport={"width": 320, "height": 640})
+    page = open_page(None, viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")
     page.goto("/c/")
     until_connected(page)
@@ -44,7 +44,7 @@ def test_other_tabs_show_the_deletion_keep_their_drafts_and_offer_undo(
     open_page: OpenPage, console: Console
 ) -> None:
     console.allow("status of 404")
-    page = open_page("/c/")
+    page = open_page(None)
     begin(page, "approve(count=1)", cards=1)
     other = open_in_another_tab(page)
     other.locator("#text").fill("half a sent")

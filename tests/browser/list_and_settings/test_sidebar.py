@@ -123,7 +123,7 @@ def test_the_current_conversation_is_in_sight_in_the_list(
     for number in range(9):
         message = {"text": f"approve(count={number})", "workflow": "probe"}
         assert Http(server).form(f"/c/asks{number}/messages/", message).status == 303
-    page = open_page("/c/", viewport={"width": 1280, "height": 480})
+    page = open_page(None, viewport={"width": 1280, "height": 480})
     begin(page, 'echo("one")')
     current = page.locator("#list [aria-current]")
     expect(current).to_contain_text('echo("one")')
@@ -153,7 +153,7 @@ def open_rename_field(page: Page, title: str) -> Locator:
 
 @pytest.mark.slow
 def test_an_open_menu_stays_open_while_the_list_changes(open_page: OpenPage) -> None:
-    page = open_page("/c/")
+    page = open_page(None)
     begin(page, 'echo("plum")', until="completed")
     row_of(page, "plum").locator("summary").click()
     begin(page.context.new_page(), 'echo("two")')
@@ -164,7 +164,7 @@ def test_an_open_menu_stays_open_while_the_list_changes(open_page: OpenPage) -> 
 
 @pytest.mark.slow
 def test_a_title_is_changed_in_its_row_by_keys_or_left_as_it_is(open_page: OpenPage) -> None:
-    page = open_page("/c/", viewport={"width": 320, "height": 640})
+    page = open_page(None, viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")
     page.get_by_role("button", name="Conversations").click()
     field = open_rename_field(page, "plum")
@@ -187,7 +187,7 @@ def test_a_title_is_changed_in_its_row_by_keys_or_left_as_it_is(open_page: OpenP
 
 @pytest.mark.slow
 def test_other_tabs_follow_a_new_title(open_page: OpenPage) -> None:
-    page = open_page("/c/", viewport={"width": 320, "height": 640})
+    page = open_page(None, viewport={"width": 320, "height": 640})
     begin(page, 'echo("plum")', until="completed")
     other = page.context.new_page()
     other.clock.install()
