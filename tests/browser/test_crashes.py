@@ -17,9 +17,8 @@ from tests.browser.chat_page import (
 from tests.browser.writing.test_branches import bubbles, edit, three_messages, versions
 from tests.support.server import Server
 
-pytestmark = pytest.mark.every_form(
-    reason="its page follows runs of other processes, and all of them die"
-)
+DIE = "its page follows runs of other processes, and all of them die"
+pytestmark = pytest.mark.every_form(DIE, at_each_change=False)
 
 
 def answer(page: Page, text: str) -> None:
@@ -28,6 +27,7 @@ def answer(page: Page, text: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.every_form(DIE)
 def test_a_pending_question_outlives_the_server_in_two_tabs_and_one_answer_settles_both(
     page: Page, server: Server
 ) -> None:
@@ -83,6 +83,7 @@ def test_a_message_sent_while_the_server_is_away_is_sent_once_it_is_back(
 
 
 @pytest.mark.slow
+@pytest.mark.every_form(DIE)
 def test_a_stream_that_is_cut_goes_on_on_the_page(page: Page, server: Server) -> None:
     begin(page, "stream(tokens=150, delay=0.01)")
     expect(page.locator("#items .text").last).to_contain_text("t20 ")

@@ -17,7 +17,7 @@ from tests.inbox.people import make_group, send_question
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
-pytestmark = pytest.mark.every_form(reason="who owns what is stored where the runs are hosted")
+pytestmark = pytest.mark.every_form("the runs may be hosted elsewhere", at_each_change=False)
 
 OWNERS = (
     "SELECT u.username FROM sessions_app_run r JOIN sessions_app_conversation c"
@@ -72,7 +72,6 @@ def test_what_one_has_not_sent_is_never_sent_by_the_other(page: Page, server: Se
 
 
 @pytest.mark.slow
-@pytest.mark.every_form("the runs may be hosted elsewhere", at_each_change=False)
 @pytest.mark.parametrize(
     ("path", "signs_out"),
     [("/c/", True), ("/c/", False), ("/inbox/", False)],

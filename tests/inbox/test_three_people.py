@@ -11,7 +11,6 @@ from tests.inbox.people import leave_groups, make_group, name_user
 from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
-HEARD = pytest.mark.every_form(reason="what one does, others hear through another process")
 SEEN = pytest.mark.every_form(reason="others hear through another process", at_each_change=False)
 
 PHONE: dict[str, Any] = {
@@ -43,7 +42,7 @@ def inbox_of(open_page: OpenPage, user: str, **options: Any) -> Page:
     return page
 
 
-@HEARD
+@pytest.mark.every_form("what one does, others hear through another process")
 @pytest.mark.slow
 def test_a_claimed_or_answered_prompt_leaves_other_inboxes_without_a_page_request(
     page: Page, ben: Page, other: Page, console: Console
@@ -191,7 +190,7 @@ def test_four_eyes_exclude_the_asker_in_the_inbox(page: Page, ben: Page, server:
     expect(mine.locator(".outcome")).to_contain_text("ben, from the inbox")
 
 
-@HEARD
+@SEEN
 @pytest.mark.slow
 def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
     begin(page, 'ask_others(to="managers", votes=2)')
@@ -253,7 +252,7 @@ def test_without_the_script_a_vote_is_said_to_count(page: Page, open_page: OpenP
     expect(plain.locator(".notice")).to_have_text("Your vote counts")
 
 
-@HEARD
+@SEEN
 @pytest.mark.slow
 def test_the_permission_goes_while_the_card_is_open(
     page: Page, ben: Page, server: Server, console: Console
@@ -275,7 +274,7 @@ def test_the_permission_goes_while_the_card_is_open(
     state(page, "waiting")
 
 
-@HEARD
+@SEEN
 @pytest.mark.slow
 def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     page: Page, ben: Page, open_page: OpenPage, server: Server

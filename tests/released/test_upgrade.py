@@ -79,6 +79,7 @@ async def test_a_callback_of_the_old_version_arrives(server: Server) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.every_form("each has a database of its own", at_each_change=False)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_pages_show_the_conversation(server: Server, name: str) -> None:
     page = server.get(f"/c/{name}/", "ann")

@@ -13,7 +13,8 @@ from tests.support.server import Server
 from tests.support.slow_proxy import slow_proxy
 from tests.wire.peer_ui.conftest import new_tab
 
-pytestmark = pytest.mark.every_form(reason="what a client had is known to one web process")
+KNOWN = "what a client had is known to one web process"
+pytestmark = pytest.mark.every_form(KNOWN, at_each_change=False)
 
 TOKENS = [f"t{number} " for number in range(12)]
 SIX = "".join(TOKENS[:6])
@@ -62,6 +63,7 @@ async def test_a_server_that_is_killed_in_a_stream_repeats_no_text_without_a_wor
 
 
 @pytest.mark.slow
+@pytest.mark.every_form(KNOWN)
 async def test_an_answer_that_ended_while_its_client_was_away_from_a_killed_server(
     ui: PeerUi, backend: Server
 ) -> None:
