@@ -96,12 +96,13 @@ async def echo(neighbour: WsClient) -> float:
 
 @asynccontextmanager
 async def echoing(neighbour: WsClient) -> AsyncIterator[list[float]]:
-    """Have the neighbour send one message after the other; yield the seconds of each."""
+    """Have the neighbour send a message now and then; yield the seconds of each."""
     seconds: list[float] = []
 
     async def send_on() -> None:
         while True:
             seconds.append(await echo(neighbour))
+            await asyncio.sleep(0.1)
 
     sending = asyncio.create_task(send_on())
     try:

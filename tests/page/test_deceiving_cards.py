@@ -17,7 +17,8 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Interaction, Run
 from sessions_app.prompts.hidden_characters import IGNORABLE, is_hidden
 from sessions_app.workflows import FormPrompt, ToolCallPrompt
-from tests.browser.chat_page import begin, card
+from tests.browser.chat_page import begin, card, open_new, say
+from tests.http.client import Http
 from tests.support.database.stored_log import StoredLog
 from tests.support.server import Server
 
@@ -179,11 +180,15 @@ async def test_values_of_a_foreign_form_are_marked_too(
 def test_unchanged_call_is_approved_to_the_letter(
     open_page: Any, server: Server, javascript: bool
 ) -> None:
-    chat = open_page("/c/")
-    page = chat if javascript else open_page("/inbox/", java_script_enabled=False)
+    page = open_page(None, java_script_enabled=javascript)
+    if javascript:
+        open_new(page)
     for name in CARDS:
-        begin(chat, f"ask_tool_call({call(name, editable=True)!r})", cards=1)
-        if not javascript:
+        words = f"ask_tool_call({call(name, editable=True)!r})"
+        if javascript:
+            say(page, words)
+        else:
+            Http(server).generate(words)
             page.goto("/inbox/")
         card(page).get_by_role("button", name="Approve").click()
         expect(card(page)).to_have_count(0)

@@ -34,7 +34,8 @@ LIBRARIES = """
     pydantic pydantic_settings psycopg psycopg_pool structlog jwt cryptography.x509 redis.asyncio
     channels_redis.pubsub procrastinate markdown_it nh3 uvicorn websockets.server
     yaml servestatic msgspec tenacity csp.middleware filelock channels.routing daphne
-    multiprocessing unittest.mock xml.sax wsgiref.simple_server
+    multiprocessing unittest.mock xml.sax wsgiref.simple_server sqlparse jinja2
+    latex2mathml.converter
 """
 # Slow imports of the servers in tests/nat, if the toolkit is installed.
 if find_spec("nat"):
