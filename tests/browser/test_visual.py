@@ -57,12 +57,10 @@ def test_pages_without_a_conversation(open_page: OpenPage) -> None:
     assert_looks_right(open_page("/sign-in/?link=failed", user=None))
 
 
+@LOOKS
 @pytest.mark.parametrize(
     ("words", "count"),
-    [
-        ("ask_with_long_words()", 16),
-        pytest.param("ask_with_long_words(together=True)", 1, marks=LOOKS),
-    ],
+    [("ask_with_long_words()", 16), ("ask_with_long_words(together=True)", 1)],
     ids=["one by one", "together"],
 )
 def test_every_type_of_prompt(

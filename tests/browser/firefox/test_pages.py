@@ -73,6 +73,7 @@ def test_somebody_signs_in_by_the_form_and_reads_an_answer_as_it_comes(
     assert_page_is_log(page, server)
 
 
+@MORE
 def test_a_draft_outlives_a_reload_and_is_sent_as_an_answer_when_the_server_is_back(
     page: Page, server: Server
 ) -> None:

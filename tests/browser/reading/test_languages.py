@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.chat_page import begin, until_connected
 
 pytestmark = pytest.mark.formless
+MORE = pytest.mark.beyond("times are of the country that each list of languages begins with")
 
 
 @pytest.mark.slow
@@ -15,8 +16,8 @@ pytestmark = pytest.mark.formless
     ("page_language", "languages", "date"),
     [
         ("en", ["en-US@posix"], "Jan 31, 2030"),
-        ("en", ["C", "en-GB"], "31 Jan 2030"),
-        ("en-us", ["en-GB", "en-US"], "31 Jan 2030"),
+        pytest.param("en", ["C", "en-GB"], "31 Jan 2030", marks=MORE),
+        pytest.param("en-us", ["en-GB", "en-US"], "31 Jan 2030", marks=MORE),
         ("zh-hans", ["zh-TW", "de"], "2030年1月31日"),
     ],
 )

@@ -90,7 +90,9 @@ async def test_kill_within_an_answer_asks_the_model_again(server: Server) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["agent", *(pytest.param(kind, marks=MORE_KILLS) for kind in KINDS[1:])]
+)
 async def test_kill_inside_a_tool_calls_that_tool_again(server: Server, kind: str) -> None:
     killed_socket = await killed_after(server, f"{kind}(delay=0.001, seconds=0.5)", "look 3 begins")
     assert await approved(server, killed_socket) == TEXT
