@@ -1,5 +1,6 @@
 """Fixtures of all tests: servers in child processes, and a browser (see `support/`)."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
@@ -66,6 +67,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if not running_form.is_own(item):
             item.add_marker("other_form")
+
+
+def pytest_collection_finish() -> None:
+    """Have no garbage collection look at all that was imported: it stays, and is most of what is
+    there.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
