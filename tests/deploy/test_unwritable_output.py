@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.hashers import MD5PasswordHasher
 
 from sessions_app.logs import Log
 from tests.conftest import NewServer
@@ -67,7 +67,7 @@ def test_a_line_that_cannot_be_written_fails_nothing(
     new_server: NewServer, tmp_path: Path, output: str, prints: str
 ) -> None:
     server = start(new_server, output, tmp_path, STRUCTLOG_PRINTS=prints)
-    server.execute(PASSWORD, PBKDF2PasswordHasher().encode("secret", "salt"))
+    server.execute(PASSWORD, MD5PasswordHasher().encode("secret", "salt"))
     visitor = Http(server, None, headers={"cookie": f"csrftoken={CSRF}", "x-csrftoken": CSRF})
     wrong = visitor.form("/sign-in/", {"username": "Zoë☃", "password": "wrong"})
     right = visitor.form("/sign-in/", {"username": "Zoë☃", "password": "secret"})

@@ -5,6 +5,7 @@ admin.
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.contrib import admin
@@ -42,6 +43,7 @@ def pages(resolver: URLResolver | None = None, prefix: str = "") -> set[Page]:
     return all_pages
 
 
+@cache
 def looked_up(attribute: str) -> set[str]:
     """Return the names that the project's code looks up in `request.GET` or `request.POST`."""
     return {
