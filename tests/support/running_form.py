@@ -33,12 +33,14 @@ OWN_TO_CLUSTER = (
     "tests/wire/socket/following/",
 )
 OWN_MARKS = {"cluster_only", "every_form"}
-# Tests about several processes: in the form of one, those that are slow get the mark instead.
-SEVERAL_PROCESSES = (
+# Tests about hosts of runs, and about several processes: in the form of one process, those that are
+# slow get the mark instead. The kills of test_crashes.py are for both forms.
+OF_HOSTS = (
     "tests/contrib/operations/test_doctor.py",
     "tests/runtime/from_django/",
-    "tests/runtime/hosting/places/",
+    "tests/runtime/hosting/",
 )
+IN_BOTH = "tests/runtime/hosting/test_crashes.py"
 
 
 def fits(item: pytest.Item) -> bool:
@@ -56,8 +58,8 @@ def fits(item: pytest.Item) -> bool:
 def is_own(item: pytest.Item) -> bool:
     """Return whether the test is about something that this form has, and the other form less."""
     if not CLUSTER:
-        of_several = _is_in(item.path, SEVERAL_PROCESSES) and "slow" in _marks(item)
-        return not (of_several and _fits_cluster(item))
+        of_hosts = _is_in(item.path, OF_HOSTS) and not _is_in(item.path, IN_BOTH)
+        return not (of_hosts and "slow" in _marks(item) and _fits_cluster(item))
     marks = map(item.get_closest_marker, OWN_MARKS)
     return _is_in(item.path, OWN_TO_CLUSTER) or any(
         mark.kwargs.get("at_each_change", True) for mark in marks if mark
@@ -69,7 +71,7 @@ def may_be_own(path: Path, text: str) -> bool:
     return not CLUSTER or _is_in(path, OWN_TO_CLUSTER) or any(mark in text for mark in OWN_MARKS)
 
 
-def _is_in(path: Path, places: tuple[str, ...]) -> bool:
+def _is_in(path: Path, places: str | tuple[str, ...]) -> bool:
     return str(path.relative_to(TESTS.parent)).startswith(places)
 
 
