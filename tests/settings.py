@@ -20,10 +20,9 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 from natproject.settings import *  # noqa: E402, F403 - the environment first
 from tests.support.core_only import choose  # noqa: E402 - as above
 from tests.support.processes.environment import NO_LIMITS  # noqa: E402 - as above
+from tests.support.settings import PASSWORD_HASHERS as PASSWORD_HASHERS  # noqa: E402 - as above
 
 INSTALLED_APPS = choose(INSTALLED_APPS)  # noqa: F405
-# Hashing is slow on purpose; tests need none of it.
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 HITL |= NO_LIMITS  # noqa: F405
 # Django keeps the mails of tests in memory, and from 6.1 on reports that.
 SILENCED_SYSTEM_CHECKS = ["mail.E001"]

@@ -40,7 +40,7 @@ OF_HOSTS = (
     "tests/runtime/from_django/",
     "tests/runtime/hosting/",
 )
-IN_BOTH = "tests/runtime/hosting/test_crashes.py"
+IN_BOTH = ("tests/runtime/hosting/test_crashes.py",)
 
 
 def fits(item: pytest.Item) -> bool:
@@ -71,7 +71,7 @@ def may_be_own(path: Path, text: str) -> bool:
     return not CLUSTER or _is_in(path, OWN_TO_CLUSTER) or any(mark in text for mark in OWN_MARKS)
 
 
-def _is_in(path: Path, places: str | tuple[str, ...]) -> bool:
+def _is_in(path: Path, places: tuple[str, ...]) -> bool:
     return str(path.relative_to(TESTS.parent)).startswith(places)
 
 
