@@ -71,6 +71,7 @@ def test_without_providers_its_packages_are_not_imported(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_without_its_packages_a_sentence_says_what_to_install(tmp_path: Path) -> None:
+    assert run("-c", PROGRAM.format(hide=HIDE), env=environment(tmp_path)).stdout == "[]\n"
     offered = '{"x": {"title": "X", "client_id": "x", "metadata_url": "https://x.example"}}'
     wrong = run("-c", PROGRAM.format(hide=HIDE), env=environment(tmp_path, OAUTH_PROVIDERS=offered))
     assert "pip install 'django-durable-hitl[oauth]' is missing" in wrong.stderr
