@@ -18,6 +18,7 @@ from tests.support.server import Server
 pytestmark = pytest.mark.formless  # see test_three_people.py for both forms
 MORE_PAGES = pytest.mark.beyond("one of two tabs notifies, whatever the two show")
 MORE_BROWSERS = pytest.mark.beyond("each feature that a browser lacks is explained")
+MORE_NEWS = pytest.mark.beyond("many prompts notify once, a revoked permission is explained")
 
 # Counted, the first of them the browser's own; a page is in view or not as a test says.
 COUNTED = """
@@ -195,6 +196,7 @@ def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) ->
     assert tab.evaluate("window.told?.[0]?.isClosed ?? true")
 
 
+@MORE_NEWS
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [False, True])
 def test_many_new_prompts_make_one_notification(page: Page, server: Server, more: bool) -> None:
@@ -268,6 +270,7 @@ def test_an_unsupported_browser_feature_is_explained(
     assert_accessible(page)
 
 
+@MORE_NEWS
 @pytest.mark.slow
 def test_a_revoked_permission_is_explained_and_without_the_script_saving_keeps_the_settings(
     page: Page, open_page: OpenPage

@@ -13,6 +13,7 @@ from tests.support.polling import until
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+LAYOUT = pytest.mark.beyond("titles and parts have their width, and a key's row is in sight")
 
 WIDE = {"width": 1280, "height": 800}
 
@@ -58,6 +59,7 @@ def test_keys_lead_through_the_rows_and_to_the_selected_card(inbox: Page, server
     assert_accessible(inbox)
 
 
+@LAYOUT
 @pytest.mark.slow
 def test_the_parts_are_one_row_in_the_longest_words(open_page: OpenPage, server: Server) -> None:
     inbox = open_page("/inbox/", locale="de-DE", viewport={"width": 1024, "height": 768})
@@ -87,6 +89,7 @@ def test_a_click_on_a_row_shows_its_card_and_an_answer_the_next(
     expect(card(inbox)).to_be_visible()
 
 
+@LAYOUT
 @pytest.mark.slow
 def test_the_row_that_a_key_leads_to_is_in_sight(inbox: Page, server: Server) -> None:
     inbox.set_viewport_size({"width": 1280, "height": 400})
@@ -123,6 +126,7 @@ def test_ten_of_thirty_questions_are_answered_by_keys(inbox: Page, server: Serve
     assert len(until(lambda: server.rows(sql))) == 10
 
 
+@LAYOUT
 @pytest.mark.slow
 def test_a_title_has_the_width_of_its_row_beside_what_happens_without_an_answer(
     inbox: Page, open_page: OpenPage

@@ -12,6 +12,7 @@ from tests.support.browser import Console, OpenPage
 from tests.support.server import Server
 
 SEEN = pytest.mark.every_form(reason="others hear through another process", at_each_change=False)
+STORIES = pytest.mark.beyond("votes, handed-on prompts and notes reach the pages of all three")
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 320, "height": 640},
@@ -101,8 +102,11 @@ def test_a_late_answer_names_the_faster_person(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "button"),
-    [("choice", "Claim"), ("choice", "Approve"), ("text", "Answer")],
-    ids=["a note, and others claim", "a note, and others answer", "an answer"],
+    [
+        pytest.param("choice", "Claim", id="a note, and others claim", marks=STORIES),
+        pytest.param("choice", "Approve", id="a note, and others answer", marks=STORIES),
+        pytest.param("text", "Answer", id="an answer"),
+    ],
 )
 def test_what_is_being_written_stays_when_others_are_faster(
     page: Page, ben: Page, other: Page, kind: str, button: str
@@ -134,6 +138,7 @@ def without_waiting(client: WebSocketRoute) -> None:
     server.on_message(forward)
 
 
+@STORIES
 @SEEN
 @pytest.mark.slow
 def test_a_prompt_is_handed_on_by_name_with_a_note_by_the_keyboard(
@@ -190,6 +195,7 @@ def test_four_eyes_exclude_the_asker_in_the_inbox(page: Page, ben: Page, server:
     expect(mine.locator(".outcome")).to_contain_text("ben, from the inbox")
 
 
+@STORIES
 @SEEN
 @pytest.mark.slow
 def test_two_votes_settle_a_prompt(page: Page, ben: Page, other: Page) -> None:
@@ -312,6 +318,7 @@ def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server:
     expect(card(ben).locator("textarea")).to_have_value("typed")
 
 
+@STORIES
 @SEEN
 @pytest.mark.slow
 def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> None:

@@ -98,6 +98,7 @@ def test_what_is_typed_before_the_script_of_forms_has_come_survives_a_reload(
     expect(card(page).locator(".field[data-changed]")).to_have_count(1)
 
 
+@pytest.mark.beyond("edits stay marked in a form that the browser sent")
 @pytest.mark.slow
 def test_edits_stay_marked_in_a_form_that_the_browser_sent(page: Page, console: Console) -> None:
     console.allow("net::ERR_FAILED|422")

@@ -11,7 +11,9 @@ from tests.hostile.attack.raw_http import Request
 from tests.support.server import HOST, Server
 from tests.wire.slow_readers import fill_log, memory, until_full
 
-pytestmark = pytest.mark.every_form(reason="the other database is read in another way")
+pytestmark = pytest.mark.every_form(
+    reason="the other database is read in another way", at_each_change=False
+)
 
 READERS = 60
 

@@ -40,6 +40,7 @@ def test_a_conversation_is_deleted_by_keys_and_had_back(open_page: OpenPage) -> 
     expect(row).to_have_count(1)
 
 
+@pytest.mark.beyond("other tabs show a deletion, and offer its undo")
 def test_other_tabs_show_the_deletion_keep_their_drafts_and_offer_undo(
     open_page: OpenPage, console: Console
 ) -> None:

@@ -27,6 +27,7 @@ def choose(page: Page, *labels: str) -> None:
     page.get_by_role("link", name="Back to the chat").click()
 
 
+@pytest.mark.beyond("a chosen theme and size hold against the system")
 @pytest.mark.slow
 def test_theme_and_size_are_chosen_and_hold_against_the_system(open_page: OpenPage) -> None:
     page = open_page("/c/", color_scheme="light", viewport={"width": 320, "height": 640})

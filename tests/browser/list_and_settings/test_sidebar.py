@@ -20,6 +20,7 @@ from tests.support.browser import OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
+LONG_LISTS = pytest.mark.beyond("a long list, an open menu and other tabs follow what changes")
 
 
 @pytest.mark.slow
@@ -39,6 +40,7 @@ def test_pending_questions_are_in_the_list_and_on_a_new_page(page: Page) -> None
     expect(card(page)).to_have_count(3)
 
 
+@LONG_LISTS
 @pytest.mark.slow
 def test_an_empty_page_is_read_from_its_beginning_and_the_message_of_another_tab_from_its_end(
     open_page: OpenPage,
@@ -90,6 +92,7 @@ def test_titles_are_plain_text_begin_in_one_line_and_take_the_room_of_a_menu_tha
     assert titles.first.evaluate(TEXT_BOX)[1] <= left < boxes[0][1]
 
 
+@LONG_LISTS
 @pytest.mark.slow
 def test_of_many_conversations_that_need_the_person_five_are_shown_until_all_are_wanted(
     open_page: OpenPage, server: Server
@@ -116,6 +119,7 @@ def test_of_many_conversations_that_need_the_person_five_are_shown_until_all_are
     expect(page.locator("#list [aria-current]")).to_be_visible()
 
 
+@LONG_LISTS
 @pytest.mark.slow
 def test_the_current_conversation_is_in_sight_in_the_list(
     open_page: OpenPage, server: Server
@@ -151,6 +155,7 @@ def open_rename_field(page: Page, title: str) -> Locator:
     return field
 
 
+@LONG_LISTS
 @pytest.mark.slow
 def test_an_open_menu_stays_open_while_the_list_changes(open_page: OpenPage) -> None:
     page = open_page(None)
@@ -185,6 +190,7 @@ def test_a_title_is_changed_in_its_row_by_keys_or_left_as_it_is(open_page: OpenP
     expect(page.locator("#title")).to_have_text("Plums")
 
 
+@LONG_LISTS
 @pytest.mark.slow
 def test_other_tabs_follow_a_new_title(open_page: OpenPage) -> None:
     page = open_page(None, viewport={"width": 320, "height": 640})

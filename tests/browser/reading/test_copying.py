@@ -51,6 +51,7 @@ def test_code_is_copied_as_it_was_written_also_without_the_clipboard_api(page: P
     expect(button).to_be_focused()
 
 
+@pytest.mark.beyond("code that was cut because it is long is copied whole")
 def test_code_that_was_cut_because_it_is_long_is_copied_whole(page: Page) -> None:
     code = "".join(f"value_{number} = {number}  # a line\n" for number in range(900))
     begin_and_complete(page, f"```python\n{code}```\n\n```\nother\n```")

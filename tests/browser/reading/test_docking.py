@@ -22,6 +22,7 @@ pytestmark = [
 
 # Twice the size, and over a keyboard; a phone over its keyboard.
 MORE_SIZES = pytest.mark.beyond("controls are in sight on screens of more sizes")
+MOVES = pytest.mark.beyond("a docked card that moves or gets lower disturbs nobody")
 SHORT = [
     (320, 256),
     pytest.param(390, 380, marks=MORE_SIZES),
@@ -175,6 +176,7 @@ def test_a_question_is_docked_while_its_place_is_out_of_sight(page: Page) -> Non
     expect(card(page).locator("textarea")).to_have_value("typed")
 
 
+@MOVES
 def test_a_docked_card_that_gets_lower_leaves_no_text_over_the_message_field(page: Page) -> None:
     begin(page, "stream(tokens=3000, delay=0)", until="completed")
     say(page, "ask()")
@@ -217,6 +219,7 @@ def test_one_of_several_questions_is_open_and_its_answer_leads_on_to_the_next(pa
     assert page.evaluate("() => window.closedAsItOpens") == [True, True]
 
 
+@MOVES
 def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     page.evaluate(BEFORE_ITS_PLACE)
@@ -231,6 +234,7 @@ def test_a_card_whose_place_comes_keeps_the_focus(page: Page) -> None:
     expect(question).to_be_focused()
 
 
+@MOVES
 def test_a_card_whose_place_comes_moves_nothing_for_who_has_scrolled_up(page: Page) -> None:
     begin(page, "stream(tokens=3000, delay=0)", until="completed")
     page.evaluate(WITHOUT_ITS_PLACE)
@@ -246,6 +250,7 @@ def test_a_card_whose_place_comes_moves_nothing_for_who_has_scrolled_up(page: Pa
     assert page.locator("#scroller").evaluate("each => each.scrollTop") == 0
 
 
+@pytest.mark.beyond("without the script all questions are open")
 def test_without_the_script_all_questions_are_open(open_page: OpenPage, page: Page) -> None:
     begin(page, "Release 2.0", workflow="parallel_review", cards=3)
     plain = open_page(page.url, java_script_enabled=False)

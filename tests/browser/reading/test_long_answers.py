@@ -83,7 +83,17 @@ RAW = """() => {
 }"""
 
 
-@pytest.mark.parametrize("at_once", [0, 20_000], ids=["from its beginning", "a long one"])
+@pytest.mark.parametrize(
+    "at_once",
+    [
+        pytest.param(0, id="from its beginning"),
+        pytest.param(
+            20_000,
+            id="a long one",
+            marks=pytest.mark.beyond("no mark of a long answer is shown before it is whole"),
+        ),
+    ],
+)
 def test_no_mark_is_shown_before_it_is_whole_and_a_reload_changes_nothing(
     page: Page, at_once: int
 ) -> None:
@@ -110,6 +120,7 @@ def test_stopping_a_run_shows_text_that_was_held_back(page: Page) -> None:
     state(page, "cancelled")
 
 
+@pytest.mark.beyond("a text far above is there for whoever scrolls or prints")
 def test_what_is_far_above_is_there_for_whoever_scrolls_or_prints(page: Page) -> None:
     begin(page, "report(characters=150000, tokens=600, delay=0.005)", until="completed")
     emptied = page.locator("#items .chunk:empty")

@@ -26,6 +26,7 @@ SHADES = """body => {
 }"""
 
 
+@pytest.mark.beyond("steps are folded once they are done")
 def test_three_steps_and_more_are_folded_once_they_are_done(page: Page, server: Server) -> None:
     begin(page, "step(count=1, seconds=1)")
     expect(page.locator(".step[data-state=in_progress]")).to_have_count(1)

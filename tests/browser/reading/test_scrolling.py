@@ -74,6 +74,7 @@ def assert_in_order(page: Page, count: int) -> None:
     assert firsts == sorted(set(firsts))
 
 
+@pytest.mark.beyond("new text is announced to a reader above without scrolling")
 def test_new_text_is_announced_to_a_reader_above_without_scrolling(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
     begin(page, "report(characters=6000, tokens=20_000, delay=0.005)")
@@ -145,6 +146,7 @@ def test_earlier_items_load_while_scrolling_up_without_moving_the_page(page: Pag
     assert_in_order(page, 242)
 
 
+@pytest.mark.beyond("earlier items that fail to load can be retried")
 def test_earlier_items_that_fail_to_load_can_be_retried_and_fill_a_higher_page(
     page: Page, console: Console
 ) -> None:

@@ -84,6 +84,7 @@ def test_editing_a_message_withdraws_the_prompt_of_the_old_branch(page: Page) ->
     assert output_on_page(page) == "instead"
 
 
+@pytest.mark.beyond("another tab shows a new branch, but stays on an older one")
 @pytest.mark.slow
 def test_another_tab_shows_the_new_branch_but_stays_on_an_older_one(page: Page) -> None:
     three_messages(page)

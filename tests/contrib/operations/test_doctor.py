@@ -108,6 +108,7 @@ def test_migrate_finds_nothing_where_all_is_well() -> None:
     assert own_messages(databases=["default"]) == []
 
 
+@pytest.mark.beyond("migrate makes the tables that its checks read")
 @pytest.mark.slow
 def test_migrate_makes_the_tables_that_its_checks_read(tmp_path: Path) -> None:
     config = tmp_path / "workflows.yaml"
