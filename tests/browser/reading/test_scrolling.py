@@ -74,7 +74,6 @@ def assert_in_order(page: Page, count: int) -> None:
     assert firsts == sorted(set(firsts))
 
 
-@pytest.mark.beyond("new text is announced to a reader above without scrolling")
 def test_new_text_is_announced_to_a_reader_above_without_scrolling(page: Page) -> None:
     newer = page.get_by_role("button", name="New text")
     begin(page, "report(characters=6000, tokens=20_000, delay=0.005)")
