@@ -95,7 +95,7 @@ def test_responses_match_the_document(shared: Server, document: Json) -> None:
     check(document, "/monitor/users", "get", Http(shared, "admin").get("/monitor/users"))
 
 
-@pytest.mark.beyond("the page of the interface's document works under the policy")
+@pytest.mark.beyond("the docs page works under the content security policy")
 @pytest.mark.slow
 def test_the_docs_page_works_under_the_content_security_policy(open_page: OpenPage) -> None:
     page = open_page("/docs")

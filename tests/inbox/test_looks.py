@@ -10,7 +10,7 @@ from tests.support.browser import OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
-LONG = pytest.mark.beyond("a second page, all columns and whole titles are seen")
+LONG_LISTS = pytest.mark.beyond("a second page, all columns and whole titles are seen")
 
 MOST = 25  # on a page
 TEXT = "StaticText"
@@ -140,7 +140,7 @@ def test_all_of_a_question_are_selected_at_once_and_one_left_out(
     expect(inbox.locator(".several")).to_be_hidden()
 
 
-@LONG
+@LONG_LISTS
 @pytest.mark.slow
 def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server: Server) -> None:
     ask(server, *(f"days={number}, due={60 + number}" for number in range(MOST + 2)))
@@ -161,7 +161,7 @@ def test_more_prompts_than_fit_are_on_a_second_page(open_page: OpenPage, server:
     expect(inbox.locator(".entry")).to_have_count(MOST)
 
 
-@LONG
+@LONG_LISTS
 @pytest.mark.slow
 def test_operators_see_all_columns_and_the_whole_title(open_page: OpenPage, server: Server) -> None:
     ask(server, "due=60", "days=20, votes=2", "kind='text'")

@@ -318,7 +318,7 @@ def test_signed_out_in_another_tab_the_text_stays(page: Page, ben: Page, server:
     expect(card(ben).locator("textarea")).to_have_value("typed")
 
 
-@STORIES
+@pytest.mark.beyond("the inbox works without its script")
 @SEEN
 @pytest.mark.slow
 def test_the_inbox_works_without_the_script(page: Page, open_page: OpenPage) -> None:

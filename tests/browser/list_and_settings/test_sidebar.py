@@ -20,7 +20,7 @@ from tests.support.browser import OpenPage
 from tests.support.server import Server
 
 pytestmark = pytest.mark.formless  # how pages look does not depend on where their rows are
-LONG_LISTS = pytest.mark.beyond("a long list, an open menu and other tabs follow what changes")
+LONG_LISTS = pytest.mark.beyond("a long list and an open menu stay usable, and other tabs follow")
 
 
 @pytest.mark.slow

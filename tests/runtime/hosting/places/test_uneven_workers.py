@@ -93,7 +93,7 @@ async def test_a_message_that_waits_for_a_place_is_stopped_at_once(server: Serve
     assert len(server.rows(WORKING)) == LONG_RUNS + 1
 
 
-@pytest.mark.beyond("of three workers none with room leaves a message waiting")
+@pytest.mark.beyond("no message waits beside slow runs while another worker has room")
 async def test_no_echo_waits_beside_slow_runs_on_three_workers(new_server: NewServer) -> None:
     places, long_runs, echoes = 8, 20, 30
     workflows = WORKFLOWS.replace(str(PLACES), str(places))
