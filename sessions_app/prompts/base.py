@@ -167,6 +167,13 @@ class Response:
     is_default: bool
     votes: tuple[PromptVote, ...] = field(default=(), kw_only=True)
 
+    def __bool__(self) -> NoReturn:
+        """Refuse a response as a condition: it would count as yes, also where a person said no."""
+        raise TypeError(
+            "A response is neither true nor false. Compare what it says, as in "
+            '`answer.value == "yes"`, or `answer.approved` of an approval.'
+        )
+
     @property
     def content(self) -> Self:
         """The response itself, as code written for NeMo Agent Toolkit reads `response.content`."""

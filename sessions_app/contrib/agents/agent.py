@@ -330,14 +330,13 @@ async def _return_text(problem: str) -> str:
 
 async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> str:
     """Make a call once people allow it, and return the text for the model."""
-    if tool.policy and (
-        decision := await ask_approval(
+    if tool.policy:
+        decision = await ask_approval(
             context, tool.policy, tool.describe(arguments), validate=tool.validate
         )
-    ):
-        if not decision.approved:
+        if decision is not None and not decision.approved:
             return refusal(decision)
-        arguments = decision.arguments
+        arguments = arguments if decision is None else decision.arguments
     tool_context = ToolContext(
         user=context.user,
         conversation_id=context.conversation_id,

@@ -422,9 +422,11 @@ async def _approve(
     described = ToolCallDescription(call.tool_name, arguments, schema, note)
     validate = partial(_validate, ctx, call)
     decision = await ask_approval(Context.get(), policy, described, validate=validate)
-    if decision and not decision.approved:
+    if decision is None:
+        return ToolApproved(override_args=arguments)
+    if not decision.approved:
         return ToolDenied(refusal(decision))
-    return ToolApproved(override_args=decision.arguments if decision else arguments)
+    return ToolApproved(override_args=decision.arguments)
 
 
 async def _deny(problem: str) -> ToolDenied:
