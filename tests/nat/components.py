@@ -208,6 +208,25 @@ async def ask_all(config: AskAllConfig, builder: Builder) -> AsyncGenerator[Any,
     yield FunctionInfo.from_fn(run, description="Ask.")
 
 
+class PayIfConfig(FunctionBaseConfig, name="t_pay_if"):
+    """A workflow that pays if the answer to its prompt is yes."""
+
+    prompt: HumanPrompt
+
+
+@register_function(config_type=PayIfConfig)
+async def pay_if(config: PayIfConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    async def run(message: str) -> str:
+        """Ask, and pay."""
+        answer = await prompt(config.prompt)
+        option = getattr(answer, "selected_option", None)
+        if (answer.text == "PAY") if option is None else option.value in (True, "pay"):
+            Done.effects.append("pay")
+        return "The end."
+
+    yield FunctionInfo.from_fn(run, description="Ask, and pay.")
+
+
 class ReceiptConfig(FunctionBaseConfig, name="t_receipt"):
     """A function that gives an object, and one chunk after another if it is streamed."""
 

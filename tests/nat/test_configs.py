@@ -18,12 +18,14 @@ from natproject.settings.env import ROOT
 from sessions_app.contrib.agents.nat import nat_workflow
 from sessions_app.contrib.testing.hosted_run import Answer
 from sessions_app.contrib.testing.hosting import NewHosting
+from sessions_app.errors import Invalid
 from sessions_app.models import Run
 from sessions_app.workflows import Context, OAuthPrompt, registry
 from sessions_app.workflows.config import ConfigError, RuntimeConfig
 from tests.nat.components import Done
 from tests.support.hitl import set_hitl
 from tests.support.hosting import SentTo
+from tests.support.refusals import NO
 
 # A package of LangChain's that its agents import says so.
 pytestmark = pytest.mark.filterwarnings("ignore:.*langchain-community:DeprecationWarning")
@@ -131,6 +133,41 @@ async def test_each_prompt_becomes_one_of_ours(sent_to: SentTo) -> None:
     options = [one["selected_option"] for one in answers if "selected_option" in one]
     fields = zip(options, ("value", "value", "id", "value", "label"), strict=True)
     assert [option[field] for option, field in fields] == [True, "1", "sms", "bonn", "Nut"]
+
+
+OPTIONS = "options: [{label: Pay, value: pay}, {label: Wait, value: wait}]"
+YES_OR_NO = "options: [{label: Pay, value: true}, {label: Wait, value: false}]"
+PROMPTS: dict[str, tuple[str, Answer | None]] = {
+    "yes or no": (f"{{input_type: binary_choice, text: Pay?, {YES_OR_NO}}}", True),
+    "choice": (f"{{input_type: radio, text: Pay?, {OPTIONS}}}", "pay"),
+    "several": (f"{{input_type: checkbox, text: Pay?, {OPTIONS}}}", ["pay"]),
+    "text": ("{input_type: text, text: Type PAY}", "PAY"),
+    "undeclared": ("{input_type: notification, text: I pay.}", None),
+}
+
+
+@pytest.mark.parametrize("kind", PROMPTS)
+async def test_answer_that_means_no_does_not_pay(
+    host_workflow: NewHosting, tmp_path: Path, kind: str
+) -> None:
+    prompt, yes = PROMPTS[kind]
+    (tmp_path / "pay.yml").write_text(f"workflow: {{_type: t_pay_if, prompt: {prompt}}}")
+    nat_workflow(tmp_path / "pay.yml", name="t_pay_if")
+    async with host_workflow("t_pay_if") as hosting:
+        for number, answer in enumerate(NO):
+            run = await hosting.send("Go", conversation=f"c{number}")
+            try:
+                await run.answer(answer)
+            except Invalid:
+                assert await run.status() == "waiting", answer
+            else:
+                assert await run.result() == "The end.", answer
+        assert Done.effects == []
+        if yes is not None:
+            run = await hosting.send("Go", conversation="yes")
+            await run.answer(yes)
+            await run.result()
+    assert Done.effects == ["pay"] * (yes is not None)
 
 
 async def test_nobody_answers_in_time(sent_to: SentTo) -> None:

@@ -8,6 +8,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sessions_app.contrib.agents.approvals import NOT_ASKED, ask_approval, checked_schema, refusal
+from sessions_app.contrib.agents.graph_answers import (
+    ANY_NODE,
+    AnswerSchemas,
+    AnswerUndeclared,
+    ask_declared,
+)
 from sessions_app.contrib.agents.tools import (
     UNFIT,
     Policies,
@@ -20,7 +26,7 @@ from sessions_app.contrib.agents.tools import (
 from sessions_app.errors import TooLarge
 from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.settings import RuntimeSettings
-from sessions_app.workflows import Context, TextPrompt, ToolCallResponse
+from sessions_app.workflows import Context, ToolCallResponse
 
 # Replies to the graph when nobody is asked about an action.
 UNCLEAR = (
@@ -32,7 +38,7 @@ NOT_ALLOWED = "Nobody was asked, and the action may not be approved without a pe
 
 @dataclass(frozen=True, slots=True)
 class PendingInterrupt:
-    """An interrupt that waits for an answer; `id` is given by LangGraph.
+    """An interrupt of a node that waits for an answer; `id` is given by LangGraph.
 
     `schema` is the JSON schema of the value to resume with, if the graph has one.
     """
@@ -40,6 +46,7 @@ class PendingInterrupt:
     id: str
     value: Any
     schema: JsonObject = field(default_factory=dict)
+    node: str = ""
 
 
 class _Form(BaseModel):
@@ -103,17 +110,23 @@ class _InboxInterrupt(_Form):
 
 
 async def ask_interrupts(
-    context: Context, approvals: Policies, interrupts: Sequence[PendingInterrupt]
+    context: Context,
+    approvals: Policies,
+    schemas: AnswerSchemas,
+    interrupts: Sequence[PendingInterrupt],
 ) -> dict[str, Any]:
     """Ask people about all interrupts concurrently; return the values to resume with, by id.
 
+    `schemas` are declared by the host, for interrupts that are not about actions.
+
     Raises:
+        AnswerUndeclared: nothing declares the type of an answer.
         TooLarge: there are more questions than may be asked at once.
     """
     limit = RuntimeSettings.load().MAX_PROMPTS_AT_ONCE
     if sum(map(_number_of_questions, interrupts)) > limit:
         raise TooLarge("What a graph asks at once", f"{limit:,} prompts", "MAX_PROMPTS_AT_ONCE")
-    replies = await context.gather(*(_ask(context, approvals, one) for one in interrupts))
+    replies = await context.gather(*(_ask(context, approvals, schemas, one) for one in interrupts))
     return {one.id: reply for one, reply in zip(interrupts, replies, strict=True)}
 
 
@@ -124,7 +137,9 @@ def _number_of_questions(pending: PendingInterrupt) -> int:
     return 1
 
 
-async def _ask(context: Context, approvals: Policies, pending: PendingInterrupt) -> Any:
+async def _ask(
+    context: Context, approvals: Policies, schemas: AnswerSchemas, pending: PendingInterrupt
+) -> Any:
     """Ask people about an interrupt, and return the value to resume with."""
     value = pending.value
     match value:
@@ -140,7 +155,11 @@ async def _ask(context: Context, approvals: Policies, pending: PendingInterrupt)
             return {"decisions": await context.gather(*decisions)}
         case {"action_request": {"action": _}} | [{"action_request": {"action": _}}]:
             return [await _answer_inbox(context, approvals, value)]
-    return (await context.ask(TextPrompt(text=question_text(value)))).text
+    declared = [schemas[name] for name in (pending.node, ANY_NODE) if name in schemas]
+    if not pending.schema and not declared:
+        raise AnswerUndeclared(pending.node)
+    schema = pending.schema or declared[0]
+    return await ask_declared(context, question_text(value), schema, pending.node)
 
 
 async def _decide(

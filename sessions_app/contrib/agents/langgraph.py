@@ -25,6 +25,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.version import get_version_tuple
 
 from sessions_app.contrib.agents.approvals import ask_to_go_on
+from sessions_app.contrib.agents.graph_answers import AnswerTypes, answer_schemas
 from sessions_app.contrib.agents.graph_prompts import PendingInterrupt, ask_interrupts
 from sessions_app.contrib.agents.language_model import with_separator
 from sessions_app.contrib.agents.tools import Policies, Policy, as_json, as_text, question_text
@@ -119,9 +120,10 @@ def langgraph_workflow(graph: AnyGraph, *, name: str, title: str, **options: Any
         options: further arguments of `HostedGraph` and of `workflow`.
 
     Raises:
-        ImproperlyConfigured: people cannot be asked at a breakpoint of the graph.
+        ImproperlyConfigured: people cannot be asked at a breakpoint of the graph, or `answers` has
+            an unusable type.
     """
-    names = ("build_input", "build_context", "approvals", "history")
+    names = ("build_input", "build_context", "approvals", "answers", "history")
     own = {one: options.pop(one) for one in names if one in options}
     hosted = HostedGraph(graph, name, **own)
 
@@ -133,7 +135,7 @@ def langgraph_workflow(graph: AnyGraph, *, name: str, title: str, **options: Any
 class HostedGraph:
     """A graph of LangGraph that a workflow executes durably."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a declaration, read like a form
         self,
         graph: AnyGraph,
         name: str,
@@ -141,6 +143,7 @@ class HostedGraph:
         build_input: BuildInput = messages_input,
         build_context: BuildContext | None = None,
         approvals: Policies = Policy(),  # noqa: B008 - it is frozen
+        answers: AnswerTypes = None,
         history: int = 20,
     ) -> None:
         """Prepare to host a graph, which is not changed.
@@ -154,12 +157,17 @@ class HostedGraph:
                 calls it again. By default there is none.
             approvals: the policy for interrupts about an action: one for all, or one by the
                 action's name. The owner of the conversation answers all other interrupts.
+            answers: the type of what all other interrupts return: one for all, or one by the name
+                of a node of the graph. An interrupt's own `response_schema` has precedence. With
+                neither, nobody is asked, and the run is suspended.
             history: number of earlier messages of the conversation for the graph.
 
         Raises:
-            ImproperlyConfigured: people cannot be asked at a breakpoint of the graph.
+            ImproperlyConfigured: people cannot be asked at a breakpoint of the graph, or `answers`
+                has an unusable type or names an unknown node.
         """
         _check_breakpoints(graph)
+        self._schemas = answer_schemas(answers, graph.nodes)
         self._graph = graph
         self._name = name
         self._build_input = build_input
@@ -194,7 +202,9 @@ class HostedGraph:
                     f"Stopped {_name_breakpoints(outcome.breakpoints)}.", apart=bool(said)
                 )
             passed.update(one.id for one in outcome.breakpoints)
-            answers |= await ask_interrupts(context, self._approvals, outcome.interrupts)
+            answers |= await ask_interrupts(
+                context, self._approvals, self._schemas, outcome.interrupts
+            )
         return with_separator(
             outcome.output, apart=bool(said) and not said.endswith(outcome.output)
         )
@@ -252,7 +262,10 @@ class _Superstep:
             state = await self.graph.aget_state(self.config)
         finished = [task for task, _ in await self.checkpoints.awritten(state.config)]
         interrupts = [
-            _pending(one) for one in state.interrupts if goes_on or one.id not in self.answers
+            _pending(one, task.name)
+            for task in state.tasks
+            for one in task.interrupts
+            if goes_on or one.id not in self.answers
         ]
         is_over = not state.interrupts and not state.next
         output = _output(state.values, self.start) if is_over else ""
@@ -317,10 +330,10 @@ def _texts_of(value: Any) -> list[str]:
     return [str(one.text) for one in values if isinstance(one, AIMessage) and one.text]
 
 
-def _pending(interrupt: Interrupt) -> PendingInterrupt:
+def _pending(interrupt: Interrupt, node: str) -> PendingInterrupt:
     schema = getattr(interrupt, "response_schema", None)  # older LangGraph versions have no schema
     shown = as_json(schema) if isinstance(schema, dict) else {}
-    return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown)
+    return PendingInterrupt(interrupt.id, as_json(interrupt.value), shown, node)
 
 
 def _output(values: Any, start: Any) -> str:

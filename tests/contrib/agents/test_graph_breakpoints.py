@@ -59,7 +59,11 @@ def parallel(*nodes: Any) -> Any:
 def host(graph: Any) -> None:
     """Have `t_graph` be this graph."""
     langgraph_workflow(
-        graph, name="t_graph", title="Graph", build_input=lambda context, earlier: {"notes": []}
+        graph,
+        name="t_graph",
+        title="Graph",
+        build_input=lambda context, earlier: {"notes": []},
+        answers=str,
     )
 
 

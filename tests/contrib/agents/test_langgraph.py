@@ -116,7 +116,7 @@ def host(*nodes: Any, parallel: bool = False, **options: Any) -> None:
         name="t_graph",
         title="Graph",
         build_input=lambda context, earlier: {"question": context.input_message, "notes": []},
-        **options,
+        **{"answers": str, **options},
     )
 
 
@@ -628,6 +628,7 @@ async def test_graph_has_the_runtime_context_that_its_author_builds(sent_to: Sen
         title="Graph",
         build_input=lambda context, earlier: {"notes": []},
         build_context=lambda context: Shop(f"owner of {context.input_message}"),
+        answers=str,
     )
     async with sent_to("t_graph", "17") as (hosting, run):
         await hosting.crash()
@@ -664,6 +665,7 @@ def host_stock(stock: Stock, seen: list[Any]) -> None:
         name="t_graph",
         title="Graph",
         build_input=lambda context, earlier: {"anything": ""},
+        answers=str,
     )
 
 
