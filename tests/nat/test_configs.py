@@ -138,9 +138,9 @@ async def test_each_prompt_becomes_one_of_ours(sent_to: SentTo) -> None:
 OPTIONS = "options: [{label: Pay, value: pay}, {label: Wait, value: wait}]"
 YES_OR_NO = "options: [{label: Pay, value: true}, {label: Wait, value: false}]"
 PROMPTS: dict[str, tuple[str, Answer | None]] = {
-    "yes or no": (f"{{input_type: binary_choice, text: Pay?, {YES_OR_NO}}}", True),
-    "choice": (f"{{input_type: radio, text: Pay?, {OPTIONS}}}", "pay"),
-    "several": (f"{{input_type: checkbox, text: Pay?, {OPTIONS}}}", ["pay"]),
+    "yes or no": (f"{{input_type: binary_choice, text: Pay now, {YES_OR_NO}}}", True),
+    "choice": (f"{{input_type: radio, text: Pay now, {OPTIONS}}}", "pay"),
+    "several": (f"{{input_type: checkbox, text: Pay now, {OPTIONS}}}", ["pay"]),
     "text": ("{input_type: text, text: Type PAY}", "PAY"),
     "undeclared": ("{input_type: notification, text: I pay.}", None),
 }

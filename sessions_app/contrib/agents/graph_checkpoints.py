@@ -1,8 +1,17 @@
 """A LangGraph checkpointer whose checkpoints are rows of the run, written in its transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import get_ident
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,6 +29,8 @@ from langgraph.checkpoint.base import (
     writes_sort_key,
 )
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
+from langgraph.types import Interrupt
 
 from sessions_app.contrib.agents.models import GraphCheckpoint, GraphWrite
 from sessions_app.errors import Unrecorded
@@ -33,9 +44,37 @@ IN_LOOP = (
     "An async node called a graph with invoke() or stream(), which would stop the server while the "
     "graph works. Write `await graph.ainvoke(…)`, or make the node a plain function."
 )
+# Channels with what happened to a task, not with what it wrote. LangGraph has no public name of the
+# last one, which says that a node's error handler takes over.
+MARKS = {ERROR, INTERRUPT, RESUME, "__error_source_node__"}
+FAILED = WRITES_IDX_MAP[ERROR]  # number of the write that says that a task failed
+WRITE_KEY = ["run", "namespace", "checkpoint", "task", "number"]
+WRITE_VALUES = ["path", "channel", "value_form", "value"]
 
 # Function that executes writes to rows of a run; awaiting it waits for the commit.
 Store = Callable[[Callable[[Transaction], None]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The writes of tasks since a checkpoint: (task, channel, value) of each, in order."""
+
+    writes: Sequence[tuple[str, str, Any]]
+
+    @property
+    def values(self) -> list[tuple[str, Any]]:
+        """The task and the value of each write, except marks."""
+        return [(task, value) for task, channel, value in self.writes if channel not in MARKS]
+
+    def interrupts_of_others(self, tasks: Collection[str]) -> list[Interrupt]:
+        """Return the open interrupts of tasks other than these: of error handlers."""
+        finished = {task for task, _ in self.values}
+        return [
+            interrupt
+            for task, channel, value in self.writes
+            if channel == INTERRUPT and task not in finished and task not in tasks
+            for interrupt in value
+        ]
 
 
 class GraphCheckpoints(BaseCheckpointSaver[int]):
@@ -53,13 +92,12 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         latest = await reads.read(lambda: list(self._tuples(where, 1)))
         return latest[0] if latest else None
 
-    async def awritten(self, config: RunnableConfig | None) -> Sequence[tuple[str, Any]]:
-        """Return (task, value) of each write since the checkpoint that the configuration names."""
+    async def awritten(self, config: RunnableConfig | None) -> "Written":
+        """Return the writes since the checkpoint that the configuration names."""
         if config is None or not get_checkpoint_id(config):
-            return []
+            return Written([])
         where = self._where(config)
-        writes = await reads.read(lambda: self._writes(where))
-        return [(task, value) for task, _, value in writes]
+        return Written(await reads.read(lambda: self._writes(where)))
 
     async def alist(
         self,
@@ -116,25 +154,36 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store a task's writes since a checkpoint; ordinary writes already stored are kept."""
-        key_columns = {
+        """Store a task's writes since a checkpoint; ordinary writes already stored are kept.
+
+        Of a task that failed or was cancelled only the marks are stored: it has to run again. A
+        later try of the task replaces them.
+        """
+        task: JsonObject = {
             **self._key_columns(config),
             "checkpoint": config["configurable"]["checkpoint_id"],
+            "task": task_id,
         }
-        rows = [
-            (WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
-            for index, (channel, value) in enumerate(writes)
-        ]
+        if any(channel == ERROR for channel, _ in writes):
+            writes = [one for one in writes if one[0] in MARKS]
+        rows = []
+        for index, (channel, value) in enumerate(writes):
+            form, data = self.serde.dumps_typed(value)
+            number = WRITES_IDX_MAP.get(channel, index)
+            columns: JsonObject = {"number": number, "path": task_path, "channel": channel}
+            rows.append(GraphWrite(**task, **columns, value_form=form, value=data))
+        reserved = [row for row in rows if row.number < 0]
 
         def work(_tx: Transaction) -> None:
-            for number, channel, form, data in rows:
-                key: JsonObject = {**key_columns, "task": task_id, "number": number}
-                columns: JsonObject = {"path": task_path, "channel": channel}
-                columns |= {"value_form": form, "value": data}
-                if number < 0:
-                    GraphWrite.objects.update_or_create(**key, defaults=columns)
-                else:
-                    GraphWrite.objects.get_or_create(**key, defaults=columns)
+            stored = GraphWrite.objects.filter(**task)
+            if stored.filter(number=FAILED).exists():
+                stored.filter(number__gte=FAILED).delete()
+            GraphWrite.objects.bulk_create(
+                reserved, update_conflicts=True, unique_fields=WRITE_KEY, update_fields=WRITE_VALUES
+            )
+            GraphWrite.objects.bulk_create(
+                [row for row in rows if row.number >= 0], ignore_conflicts=True
+            )
 
         await self._store(work)
 
@@ -231,12 +280,20 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
             yield checkpoint_tuple
 
     def _writes(self, where: JsonObject) -> Sequence[tuple[str, str, Any]]:
-        """Return (task, channel, value) of each write, in order. Reads the database."""
+        """Return (task, channel, value) of each write, in order. Reads the database.
+
+        Leaves out what a failed task had written, which version 0.1.0 stored.
+        """
         rows = sorted(
             GraphWrite.objects.filter(**where),
             key=lambda row: writes_sort_key(row.path, row.task, row.number),
         )
-        return [(row.task, row.channel, self._load(row.value_form, row.value)) for row in rows]
+        failed = {row.task for row in rows if row.number == FAILED}
+        return [
+            (row.task, row.channel, self._load(row.value_form, row.value))
+            for row in rows
+            if row.task not in failed or row.channel in MARKS
+        ]
 
     def _load(self, form: str, data: bytes | memoryview) -> Any:
         return self.serde.loads_typed((form, bytes(data)))

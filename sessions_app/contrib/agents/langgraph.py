@@ -53,7 +53,7 @@ try:
     from langgraph.pregel import Pregel
     from langgraph.types import Command, Interrupt, StateSnapshot
 
-    from sessions_app.contrib.agents.graph_checkpoints import GraphCheckpoints
+    from sessions_app.contrib.agents.graph_checkpoints import GraphCheckpoints, Written
 except ImportError as error:
     raise ImproperlyConfigured(NEEDED) from error
 # Earlier versions of LangGraph gave all interrupts of a node the same id, so that an answer could
@@ -70,6 +70,11 @@ BuildContext = Callable[[Context], Any]
 UNSEEN = (
     "A graph that a node or a tool calls stopped at a breakpoint of its own, about which nobody "
     "can be asked here. Add that graph as a node, or have it call interrupt() instead."
+)
+
+STUCK = (
+    "A super-step of the graph led to the checkpoint at which it had begun, so the graph would "
+    "repeat it for ever. Nodes that did not finish: {}."
 )
 
 
@@ -250,28 +255,30 @@ class _Superstep:
         state = await self.graph.aget_state(self.config)
         is_done = _number(state) > self.before.number
         config = state.parent_config if is_done else state.config
-        for task, value in await self.checkpoints.awritten(config):
+        written = await self.checkpoints.awritten(config)
+        for task, value in written.values:
             if task not in self.before.finished:
                 for text in _texts_of(value):
                     yield self._begin(text)
         # After a crash, the graph may be at a breakpoint that the journal lacks: stop there, too.
         goes_on = not is_done and not await self._breakpoints(state)
+        before = state.config
         if goes_on:
-            async for text in self._texts(self._next_input(state)):
+            async for text in self._texts(self._next_input(state, written)):
                 yield text
             state = await self.graph.aget_state(self.config)
-        finished = [task for task, _ in await self.checkpoints.awritten(state.config)]
+        written = await self.checkpoints.awritten(state.config)
         interrupts = [
-            _pending(one, task.name)
-            for task in state.tasks
-            for one in task.interrupts
-            if goes_on or one.id not in self.answers
+            one for one in _interrupts(state, written) if goes_on or one.id not in self.answers
         ]
-        is_over = not state.interrupts and not state.next
+        is_over = not interrupts and not state.next
         output = _output(state.values, self.start) if is_over else ""
         breakpoints = await self._breakpoints(state)
         if self.unseen.has_stopped and not breakpoints:
             raise RuntimeError(UNSEEN)
+        if goes_on and state.config == before and not (interrupts or is_over or breakpoints):
+            raise RuntimeError(STUCK.format(", ".join(state.next)))
+        finished = [task for task, _ in written.values]
         yield SuperstepEnd(_number(state), finished, interrupts, is_over, output, breakpoints)
 
     async def _breakpoints(self, state: StateSnapshot) -> list[Breakpoint]:
@@ -307,14 +314,14 @@ class _Superstep:
         self.has_said = True
         return beginning
 
-    def _next_input(self, state: StateSnapshot) -> Any:
+    def _next_input(self, state: StateSnapshot, written: Written) -> Any:
         """Return the input for the next super-step.
 
         Only answers for open interrupts are used, as others may have been used before a crash.
         """
         if state.created_at is None:
             return self.start
-        waiting = {one.id for one in state.interrupts}
+        waiting = {one.id for one in _interrupts(state, written)}
         answers = {one: self.answers[one] for one in waiting & self.answers.keys()}
         return Command(resume=answers) if answers else None
 
@@ -328,6 +335,17 @@ def _texts_of(value: Any) -> list[str]:
     """Return the texts of a model's messages in a task's written value."""
     values = value if isinstance(value, list) else [value]
     return [str(one.text) for one in values if isinstance(one, AIMessage) and one.text]
+
+
+def _interrupts(state: StateSnapshot, written: Written) -> list[PendingInterrupt]:
+    """Return the open interrupts of a super-step.
+
+    LangGraph's state does not have those of a node's error handler; they go by the failed node.
+    """
+    pending = [_pending(one, task.name) for task in state.tasks for one in task.interrupts]
+    failed = ", ".join(task.name for task in state.tasks if task.error is not None)
+    handlers = written.interrupts_of_others([task.id for task in state.tasks])
+    return [*pending, *(_pending(one, failed) for one in handlers)]
 
 
 def _pending(interrupt: Interrupt, node: str) -> PendingInterrupt:

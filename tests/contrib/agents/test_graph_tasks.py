@@ -1,0 +1,134 @@
+"""Tasks of a graph that failed or were cut off: what they had written does not count as done."""
+
+import time
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
+
+from sessions_app import runs
+from sessions_app.contrib.agents.graph_checkpoints import Written
+from sessions_app.contrib.agents.langgraph import langgraph_workflow
+from sessions_app.contrib.testing.hosting import NewHosting
+from sessions_app.contrib.testing.polling import until_true
+from tests.contrib.agents.graph_nodes import Done, State
+from tests.support.hosting import SentTo
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> None:
+    Done.clear()
+
+
+def look(state: State) -> State:
+    Done.effects.append("look")
+    return {"notes": ["looked"]}
+
+
+def approve(state: State) -> State:
+    return {"notes": [f"approved: {interrupt('Pay?')}"]}
+
+
+def host_graph(graph: Any, **options: Any) -> None:
+    langgraph_workflow(
+        graph,
+        name="t_route",
+        title="Route",
+        build_input=lambda context, earlier: {"notes": []},
+        **options,
+    )
+
+
+def host(route: Any) -> None:
+    """Have `t_route` be a graph in which `route` leads from one node to an approval."""
+    graph = StateGraph(State).add_sequence([look]).add_node(approve).add_edge(START, "look")
+    graph.add_conditional_edges("look", route, ["approve"])
+    host_graph(graph.compile(), answers=bool)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_deployment_in_a_conditional_edge_ends_no_graph(
+    host_workflow: NewHosting, *, is_async: bool
+) -> None:
+    def route(state: State) -> str:
+        Done.effects.append("route")
+        while not Done.gate.is_set():
+            time.sleep(0.01)
+        return "approve"
+
+    async def route_async(state: State) -> str:
+        Done.effects.append("route")
+        await Done.gate.wait()
+        return "approve"
+
+    host(route_async if is_async else route)
+    async with host_workflow("t_route") as hosting:
+        run = await hosting.send("Go")
+        await until_true(lambda: "route" in Done.effects)
+        await hosting.stop()  # the drain of a process that gets SIGTERM
+        Done.gate.set()
+        await hosting.start()
+        await run.answer(False)
+        assert await run.result() == '{"notes":["looked","approved: False"]}'
+
+
+async def test_conditional_edge_that_failed_once_is_executed_again(
+    host_workflow: NewHosting,
+) -> None:
+    def route(state: State) -> str:
+        Done.effects.append("route")
+        if Done.effects.count("route") == 1:
+            raise ConnectionError
+        return "approve"
+
+    host(route)
+    async with host_workflow("t_route") as hosting:
+        by = await get_user_model().objects.aget(pk=hosting.person.id)
+        run = await hosting.send("Go")
+        assert await run.status() == "failed"
+        assert await runs.aresume(run.id, by=by)
+        await run.answer(True)
+        assert await run.result() == '{"notes":["looked","approved: True"]}'
+
+
+@pytest.mark.slow
+async def test_error_handler_of_a_node_asks(sent_to: SentTo) -> None:
+    def handle(state: State) -> Any:
+        return Command(update={"notes": [f"handled: {interrupt('Ignore it?')}"]}, goto="approve")
+
+    graph = StateGraph(State).add_node("pay", fail, error_handler=handle).add_node(approve)
+    host_graph(graph.add_edge(START, "pay").compile(), answers=bool)
+    async with sent_to("t_route", "Go") as (hosting, run):
+        for question in ("Ignore it?", "Pay?"):
+            assert [one.text for one in await run.prompts()] == [question]
+            await hosting.crash()
+            await run.answer(False)
+        assert await run.result() == '{"notes":["handled: False","approved: False"]}'
+    assert Done.effects == ["fail"]
+
+
+def fail(state: State) -> State:
+    Done.effects.append("fail")
+    raise ValueError
+
+
+async def test_undeclared_question_of_an_error_handler_names_the_node(sent_to: SentTo) -> None:
+    graph = StateGraph(State).add_node("pay", fail, error_handler=approve)
+    host_graph(graph.add_edge(START, "pay").compile())
+    async with sent_to("t_route", "Go") as (_, run):
+        with pytest.raises(AssertionError, match="node 'pay' of the graph asks"):
+            await run.result()
+
+
+async def test_super_step_that_leads_to_the_same_checkpoint_fails_the_run(
+    sent_to: SentTo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = StateGraph(State).add_node("pay", fail, error_handler=approve)
+    host_graph(graph.add_edge(START, "pay").compile())
+    monkeypatch.setattr(Written, "interrupts_of_others", lambda *_: [])  # as of a later LangGraph
+    async with sent_to("t_route", "Go") as (_, run):
+        with pytest.raises(AssertionError, match=r"repeat it for ever\. Nodes .*: pay"):
+            await run.result()
