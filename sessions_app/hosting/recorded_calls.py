@@ -238,14 +238,14 @@ class RecordedCalls(RecordedBackend):
             responses[position] = replace(responses[position], prompt=recorded_prompt)
         return [responses[prompt.call.position] for prompt in outgoing_prompts]
 
-    async def history(self, call: Call, limit: int) -> list[PastMessage]:
+    async def history(self, call: Call, limit: int, *, calls: bool) -> list[PastMessage]:
         """Return the last messages of the conversation, from the runs that the journal names."""
         entry, run = self.recall(call), self._leased_run.run
         if entry is None:
             runs = await reads.read(ended_runs, run.id, run.conversation_id, limit)
             self.note(call, CallResult(runs))
-            return await reads.read(read_messages, runs, limit)
-        return await reads.read(read_messages, entry.result, limit, entry.sequence)
+            return await reads.read(read_messages, runs, limit, calls=calls)
+        return await reads.read(read_messages, entry.result, limit, entry.sequence, calls=calls)
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Wait for an arrival, and return the arrival or its timeout."""

@@ -36,6 +36,7 @@ from sessions_app.prompts import (
 from sessions_app.prompts.assignment import Escalation, group, permission, user
 from sessions_app.workflows.context import Context, Message
 from sessions_app.workflows.history import PastMessage
+from sessions_app.workflows.past_calls import CallState, PastCall
 from sessions_app.workflows.registry import workflow
 from sessions_app.workflows.steps import Retry
 from sessions_app.workflows.streams import Reasoning, Stream
@@ -43,6 +44,7 @@ from sessions_app.workflows.streams import Reasoning, Stream
 __all__ = [
     "AttachedFile",
     "BinaryPrompt",
+    "CallState",
     "CheckboxPrompt",
     "CheckboxResponse",
     "ChildFailed",
@@ -61,6 +63,7 @@ __all__ = [
     "OAuthPrompt",
     "Option",
     "OutcomeUnknown",
+    "PastCall",
     "PastMessage",
     "Person",
     "Prompt",

@@ -244,8 +244,8 @@ class Backend(ABC):
     async def ask(self, outgoing_prompts: list[OutgoingPrompt]) -> list[StoredResponse]:
         """Ask the prompts that are not asked yet, and wait for the responses to all of them."""
 
-    async def history(self, call: Call, limit: int) -> list[PastMessage]:
-        """Return the messages of the conversation before the run."""
+    async def history(self, call: Call, limit: int, *, calls: bool) -> list[PastMessage]:
+        """Return the messages of the conversation before the run, with the runs' `calls`."""
         return []
 
     @abstractmethod

@@ -381,13 +381,17 @@ class Context:
         work = self._execution.ask(prompts, make_assignment(to), together)
         return self._execution.expect(work, f"The question {_quote(prompts)}")
 
-    def history(self, limit: int = 20) -> Coro[list[PastMessage]]:
+    def history(self, limit: int = 20, *, calls: bool = False) -> Coro[list[PastMessage]]:
         """Return the last `limit` messages of the conversation before this run's, oldest first.
 
         Messages of people and text of finished runs; the same in a replay. The list is cut at
         MAX_STEP_RESULT characters in total, and is empty in a script.
+
+        Args:
+            calls: return each run's calls, too, as they were executed (`PastCall`): also of runs
+                that failed or were stopped, whose text may be empty.
         """
-        return self._execution.expect(self._execution.history(limit), "The history")
+        return self._execution.expect(self._execution.history(limit, calls=calls), "The history")
 
     def wait_for(self, name: str, *, timeout: float | None = None) -> Coro[Any]:
         """Wait for data sent by `runs.send` under this name (an arrival), and return its payload.

@@ -283,9 +283,10 @@ class Execution:
             outgoing_prompts.append(OutgoingPrompt(call, prompt, dump_prompt(prompt), assignment))
         return list(map(_respond, prompts, await self.backend.ask(outgoing_prompts)))
 
-    async def history(self, limit: int) -> list[PastMessage]:
+    async def history(self, limit: int, *, calls: bool) -> list[PastMessage]:
         """Return earlier messages, for `Context.history`."""
-        return await self.backend.history(self.call(Kind.HISTORY, "history", limit), limit)
+        call = self.call(Kind.HISTORY, "history", limit)
+        return await self.backend.history(call, limit, calls=calls)
 
     async def wait_for(self, name: str, seconds: float | None) -> object:
         """Wait for data sent to the run under this name, for `Context.wait_for`."""

@@ -22,6 +22,7 @@ from nat.cli.register_workflow import (
     register_llm_provider,
     register_per_user_function,
 )
+from nat.data_models.api_server import ChatRequest
 from nat.data_models.component_ref import AuthenticationRef, FunctionRef, LLMRef
 from nat.data_models.function import FunctionBaseConfig, FunctionGroupBaseConfig
 from nat.data_models.interactive import HumanPrompt, HumanPromptText
@@ -225,6 +226,25 @@ async def pay_if(config: PayIfConfig, builder: Builder) -> AsyncGenerator[Any, N
         return "The end."
 
     yield FunctionInfo.from_fn(run, description="Ask, and pay.")
+
+
+class ChatConfig(FunctionBaseConfig, name="t_chat"):
+    """A workflow that takes a conversation, pays, and fails at a word."""
+
+
+@register_function(config_type=ChatConfig)
+async def chat(config: ChatConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    pay = await builder.get_function("shop__pay")
+
+    async def run(request: ChatRequest) -> str:
+        """Pay for the first message, and say what there was before."""
+        if len(request.messages) > 1:
+            return "\n".join(f"{one.role.value}: {one.content}" for one in request.messages)
+        if (await prompt(HumanPromptText(text="Pay?"))).text == "yes":
+            await pay.acall_invoke(order=17)
+        raise ConnectionError
+
+    yield FunctionInfo.from_fn(run, description="Pay.")
 
 
 class ReceiptConfig(FunctionBaseConfig, name="t_receipt"):

@@ -170,6 +170,23 @@ async def test_answer_that_means_no_does_not_pay(
     assert Done.effects == ["pay"] * (yes is not None)
 
 
+async def test_call_stands_in_the_next_history_after_a_failure(
+    host_workflow: NewHosting, tmp_path: Path
+) -> None:
+    shop = "function_groups: {shop: {_type: t_shop, include: [look, pay]}}"
+    (tmp_path / "chat.yml").write_text(f"{shop}\nworkflow: {{_type: t_chat}}")
+    nat_workflow(tmp_path / "chat.yml", name="t_chat")
+    async with host_workflow("t_chat") as hosting:
+        run = await hosting.send("Pay it back")
+        await hosting.crash()
+        await run.answer("yes")
+        assert await run.status() == "failed"
+        told = await hosting.converse("Go on")
+    assert Done.effects == ["pay 17"]
+    calls = "[Calls that were made:\nshop__pay(17): Order 17 is paid back.]"
+    assert told == f"user: Pay it back\nassistant: {calls}\nuser: Go on"
+
+
 async def test_nobody_answers_in_time(sent_to: SentTo) -> None:
     nat_workflow(HERE / "prompts.yml", name="t_prompts")
     async with sent_to("t_prompts", "Go") as (hosting, run):

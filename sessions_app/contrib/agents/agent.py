@@ -13,8 +13,10 @@ from sessions_app.contrib.agents.approvals import (
     gather_all,
     make_call,
     refusal,
+    remarks,
     too_many,
 )
+from sessions_app.contrib.agents.done_calls import done_calls
 from sessions_app.contrib.agents.language_model import (
     AnswerFields,
     LanguageModel,
@@ -23,6 +25,7 @@ from sessions_app.contrib.agents.language_model import (
     ToolCall,
     Usage,
     no_answer,
+    with_files,
     with_separator,
 )
 from sessions_app.contrib.agents.tools import (
@@ -32,6 +35,8 @@ from sessions_app.contrib.agents.tools import (
     Toolset,
     as_text,
     cut,
+    read_arguments,
+    tool_name,
 )
 from sessions_app.errors import StepFailed, TooLarge
 from sessions_app.json_types import JsonObject
@@ -107,11 +112,11 @@ class Agent:
 
         If the model cannot be reached, the text says so.
         """
-        past = await context.history(self.history)
+        past = await context.history(self.history, calls=True)
         tools, problems = await self._collect_tools(context)
         question: ModelMessage = {
             "role": "user",
-            "content": _text_or_placeholder(str(context.input_message)),
+            "content": _text_or_placeholder(with_files(str(context.input_message), context.files)),
         }
         messages = [*self._beginning(past, problems), question]
         spending, turn, has_said = _Spending(self.budget, context), 0, False
@@ -129,10 +134,9 @@ class Agent:
                 return StreamedText(answer.text)
             has_said, turn = has_said or bool(answer.text), turn + 1
             results = await _use_tools(answer.calls, tools, context, turn)
-            messages.append(answer.message)
+            messages.append(answer.message([one.arguments for one in results]))
             for call, result in zip(answer.calls, results, strict=True):
-                content = _text_or_placeholder(cut(result, self.max_result))
-                messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
+                messages.append(self._tool_message(call.id, result.text, result.remarks))
         return with_separator("I stop here.", apart=has_said)
 
     async def _collect_tools(self, context: Context) -> tuple[Tools, list[str]]:
@@ -156,18 +160,35 @@ class Agent:
         self, past: Sequence[PastMessage], problems: Sequence[str]
     ) -> list[ModelMessage]:
         """Return the first messages of a request: instructions, and the past messages that fit."""
-        kept: list[ModelMessage] = []
+        kept: list[list[ModelMessage]] = []
         size = 0
         for one in reversed(past):
-            size += len(one.text)
+            messages = self._past_messages(one)
+            size += sum(len(message["content"] or "") for message in messages)
             if size > self.max_history:
                 break
-            kept.append({"role": one.role, "content": _text_or_placeholder(one.text)})
-        while kept and kept[-1]["role"] == "assistant":  # drop answers whose question was left out
+            kept.append(messages)
+        while kept and kept[-1][0]["role"] == "assistant":  # drop answers without their question
             kept.pop()
         text = "\n\n".join(filter(None, [self.instructions, *problems]))
         first = [{"role": "system", "content": text}] if text else []
-        return first + kept[::-1]
+        return first + [message for messages in reversed(kept) for message in messages]
+
+    def _past_messages(self, past: PastMessage) -> list[ModelMessage]:
+        """Return a past message for the model: the calls of its run, then the text."""
+        messages: list[ModelMessage] = []
+        if calls := done_calls(past.calls, past.run):
+            written = [_written_call(one.id, one.tool, as_text(one.arguments), {}) for one in calls]
+            messages.append({"role": "assistant", "content": None, "tool_calls": written})
+            messages += [self._tool_message(one.id, one.result) for one in calls]
+        text = with_files(past.text, past.files)
+        if text or not calls:
+            messages.append({"role": past.role, "content": _text_or_placeholder(text)})
+        return messages
+
+    def _tool_message(self, call_id: str, result: str, remarks: str = "") -> ModelMessage:
+        content = _text_or_placeholder(cut(result, self.max_result)) + remarks
+        return {"role": "tool", "tool_call_id": call_id, "content": content}
 
     async def _ask(
         self, context: Context, answer: "_Answer", messages: list[ModelMessage], tools: Tools
@@ -220,9 +241,11 @@ class _Answer:
     def calls(self) -> list[ToolCall]:
         return [piece for piece in self.pieces if isinstance(piece, ToolCall)]
 
-    @property
-    def message(self) -> ModelMessage:
-        """The answer as a message of the next request, with fields that the server wants back."""
+    def message(self, executed: Sequence[JsonObject | None]) -> ModelMessage:
+        """Return the answer as a message of the next request, with fields that the server wants.
+
+        `executed` has the arguments of each call that were executed in place of the model's.
+        """
         fields: JsonObject = {}
         for piece in self.pieces:
             if isinstance(piece, AnswerFields):
@@ -230,11 +253,15 @@ class _Answer:
                 if piece.thoughts:
                     thoughts = [one.reasoning for one in self.pieces if isinstance(one, Reasoning)]
                     fields[piece.thoughts] = "".join(thoughts)
-        calls = []
-        for call in self.calls:
-            own = call.fields.get("function", {})
-            function = {**own, "name": call.name, "arguments": call.arguments or "{}"}
-            calls.append({**call.fields, "id": call.id, "type": "function", "function": function})
+        calls = [
+            _written_call(
+                call.id,
+                call.name,
+                call.arguments if arguments is None else as_text(arguments),
+                call.fields,
+            )
+            for call, arguments in zip(self.calls, executed, strict=True)
+        ]
         # An answer without text has null as `content`, as OpenAI sends it: some servers refuse "".
         return {**fields, "role": "assistant", "content": self.text or None, "tool_calls": calls}
 
@@ -254,6 +281,21 @@ class _Answer:
                 yield piece
         if usage is not None:
             yield usage
+
+
+def _written_call(call_id: str, name: str, arguments: str, fields: JsonObject) -> JsonObject:
+    """Return a call as part of a message to the model, in a form that strict servers accept.
+
+    A model may have written a name with other characters, or arguments that are no JSON object.
+    """
+    values, problem = read_arguments(arguments)
+    if problem:
+        arguments = as_text({"text": arguments})
+    elif not values:
+        arguments = "{}"
+    own = fields.get("function", {})
+    function = {**own, "name": tool_name(name), "arguments": arguments}
+    return {**fields, "id": call_id, "type": "function", "function": function}
 
 
 def _text_or_placeholder(text: str) -> str:
@@ -302,9 +344,21 @@ class _Spending:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """The result of a call for the model, with `remarks` of the person who allowed the call.
+
+    `arguments` are those that were executed in place of the model's, if a person edited the call.
+    """
+
+    text: str
+    remarks: str = ""
+    arguments: JsonObject | None = None
+
+
 async def _use_tools(
     calls: Sequence[ToolCall], tools: Tools, context: Context, turn: int
-) -> list[str]:
+) -> list[_Result]:
     """Make the tool calls of one answer concurrently, and return their results.
 
     All questions about calls are asked together; each call is made as soon as people allow it.
@@ -324,19 +378,28 @@ async def _use_tools(
     return await gather_all(context, works)
 
 
-async def _return_text(problem: str) -> str:
-    return problem
+async def _return_text(problem: str) -> _Result:
+    return _Result(problem)
 
 
-async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> str:
-    """Make a call once people allow it, and return the text for the model."""
-    if tool.policy:
-        decision = await ask_approval(
-            context, tool.policy, tool.describe(arguments), validate=tool.validate
-        )
-        if decision is not None and not decision.approved:
-            return refusal(decision)
-        arguments = arguments if decision is None else decision.arguments
+async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> _Result:
+    """Make a call once people allow it, and return the result for the model."""
+    if not tool.policy:
+        return _Result(await _call(tool, arguments, context, call_id))
+    decision = await ask_approval(
+        context, tool.policy, tool.describe(arguments), validate=tool.validate
+    )
+    if decision is None:
+        return _Result(await _call(tool, arguments, context, call_id))
+    if not decision.approved:
+        return _Result(refusal(decision))
+    result = await _call(tool, decision.arguments, context, call_id)
+    edited = decision.arguments if decision.changed else None
+    return _Result(result, remarks(decision), edited)
+
+
+async def _call(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> str:
+    """Make a call, and return its result as text."""
     tool_context = ToolContext(
         user=context.user,
         conversation_id=context.conversation_id,

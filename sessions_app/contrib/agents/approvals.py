@@ -174,6 +174,19 @@ def refusal(decision: ToolCallResponse) -> str:
     return decision.note if decision.value == "answer" else f"{REJECTED} {decision.note}".strip()
 
 
+def remarks(decision: ToolCallResponse | None) -> str:
+    """Return what the model reads about an approved call after its result: edits, and the note."""
+    if decision is None or not decision.approved:
+        return ""
+    lines = []
+    if decision.changed:
+        arguments = as_text(decision.arguments)
+        lines.append(f"The person who allowed it changed the call. It was made with {arguments}.")
+    if decision.note:
+        lines.append(f"The person who allowed it wrote: {decision.note}")
+    return "".join(f"\n\n{line}" for line in lines)
+
+
 async def ask_after_crash(
     context: Context, policy: Policy | None, call: ToolCallDescription
 ) -> str:

@@ -27,7 +27,7 @@ from django.utils.version import get_version_tuple
 from sessions_app.contrib.agents.approvals import ask_to_go_on
 from sessions_app.contrib.agents.graph_answers import AnswerTypes, answer_schemas
 from sessions_app.contrib.agents.graph_prompts import PendingInterrupt, ask_interrupts
-from sessions_app.contrib.agents.language_model import with_separator
+from sessions_app.contrib.agents.language_model import with_files, with_separator
 from sessions_app.contrib.agents.tools import Policies, Policy, as_json, as_text, question_text
 from sessions_app.json_types import JsonObject
 from sessions_app.workflows import Context, Message, workflow
@@ -54,6 +54,7 @@ try:
     from langgraph.types import Command, Interrupt, StateSnapshot
 
     from sessions_app.contrib.agents.graph_checkpoints import GraphCheckpoints, Written
+    from sessions_app.contrib.agents.graph_history import GIVEN, past_messages
 except ImportError as error:
     raise ImproperlyConfigured(NEEDED) from error
 # Earlier versions of LangGraph gave all interrupts of a node the same id, so that an answer could
@@ -113,7 +114,8 @@ BEFORE_FIRST = SuperstepEnd(-1, [], [])
 
 def messages_input(context: Context, earlier: list[Any]) -> JsonObject:
     """Return the input for a graph with `messages` in its state, as most agents have."""
-    return {"messages": [*earlier, HumanMessage(str(context.input_message))]}
+    text = with_files(str(context.input_message), context.files)
+    return {"messages": [*earlier, HumanMessage(text)]}
 
 
 def langgraph_workflow(graph: AnyGraph, *, name: str, title: str, **options: Any) -> None:
@@ -182,15 +184,15 @@ class HostedGraph:
 
     async def run(self, context: Context) -> str:
         """Drive the graph to its end, and return its output as text."""
-        earlier = [
-            HumanMessage(one.text) if one.role == "user" else AIMessage(one.text)
-            for one in await context.history(self._history)
-        ]
-        start = self._build_input(context, earlier)
-        runtime_context = self._build_context(context) if self._build_context else None
+        past = await context.history(self._history)
         graph = copy(self._graph)  # `graph.copy()` would lose the classes allowed in the state
         graph.checkpointer = checkpoints = GraphCheckpoints(store)
-        config: RunnableConfig = {"configurable": {"thread_id": context.run_id}}
+        start = self._build_input(context, await past_messages(graph, past))
+        runtime_context = self._build_context(context) if self._build_context else None
+        config: RunnableConfig = {
+            "configurable": {"thread_id": context.run_id},
+            "metadata": {GIVEN: len(_contents(start))},
+        }
         answers: dict[str, Any] = {}
         passed: set[str] = set()
         behind_outcome = partial(

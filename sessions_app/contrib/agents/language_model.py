@@ -1,12 +1,12 @@
 """The interface of a language model, the pieces of its answer, and separators between texts."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sessions_app.errors import StepFailed
 from sessions_app.json_types import JsonObject
-from sessions_app.workflows import Reasoning
+from sessions_app.workflows import AttachedFile, Reasoning
 
 # A message in the format of OpenAI's chat completions, which most model servers accept.
 ModelMessage = JsonObject
@@ -74,6 +74,14 @@ class LanguageModel(Protocol):
 def with_separator(text: str, *, apart: bool) -> str:
     """Return a text for people; if `apart`, after a blank line, as other text precedes."""
     return f"\n\n{text}" if apart else text
+
+
+def with_files(text: str, files: Iterable[AttachedFile]) -> str:
+    """Return a person's message for a model, which reads of attached files what they are."""
+    attached = [
+        f"[Attached file: {one.name}, {one.content_type}, {one.size:,} bytes]" for one in files
+    ]
+    return "\n\n".join(filter(None, [text, "\n".join(attached)]))
 
 
 def no_answer(error: StepFailed, *, apart: bool) -> str:

@@ -5,7 +5,7 @@ memory, which a crash would take away.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -33,6 +33,7 @@ from sessions_app.contrib.agents.tools import (
     as_text,
     policy_of,
     schema_tool,
+    tool_name,
 )
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
@@ -107,6 +108,7 @@ TOO_MUCH_SENT = (
     f"It was called, but {TOO_MUCH}, so that its answer was not read. It is not known whether it "
     "was done."
 )
+Round = Callable[[JsonObject], Awaitable[str | JsonObject]]
 RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
     CallToolResult | InputRequiredResult
 )
@@ -221,7 +223,7 @@ class McpServer(Toolset):
         policy = None if is_harmless and not is_named else policy_of(self._approvals, own_name)
         call = _Call(self, own_name)
         tool = schema_tool(
-            re.sub(r"[^a-zA-Z0-9_-]", "_", f"{self.name}_{own_name}")[:64],
+            tool_name(f"{self.name}_{own_name}"),
             record["description"],
             record["schema"],
             call.use,
@@ -400,8 +402,8 @@ class _Call:
         answers: list[tuple[JsonObject, JsonObject]] = []
         resumed: JsonObject = {}
         for _ in range(MAX_ROUNDS):
-            # A `partial`, because `name` is also an option of a step.
-            call = partial(self._server.call, self._name, arguments, call_id, resumed)
+            # A `partial`, because an argument may have the name of an option of a step.
+            call = partial(self._round(call_id, resumed), arguments)
             outcome: str | JsonObject = await make_call(
                 context, tool.policy, described, call, name=tool.name, once=not tool.repeatable
             )
@@ -428,6 +430,14 @@ class _Call:
             ):
                 return GIVEN_UP
         return "The server asks and asks. The call was given up."
+
+    def _round(self, call_id: str, resumed: JsonObject) -> Round:
+        """Return a round of a call as a function of the arguments, which are recorded."""
+
+        async def call(arguments: JsonObject) -> str | JsonObject:
+            return await self._server.call(self._name, arguments, call_id, resumed)
+
+        return call
 
     async def _ask(
         self,

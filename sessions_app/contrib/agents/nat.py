@@ -4,6 +4,7 @@ Requires `[nat]`. A middleware of the toolkit records each call of a function, a
 toolkit's builder records each request to a model; the toolkit's prompts become prompts of the run.
 """
 
+import json
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -19,6 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
+from sessions_app.contrib.agents.done_calls import call_result
+from sessions_app.contrib.agents.language_model import with_files
 from sessions_app.contrib.agents.nesting import NamedCall, NestedCalls
 from sessions_app.contrib.agents.tools import ToolCallDescription, question_text
 from sessions_app.errors import NotJson, PromptExpired, Unrecorded
@@ -35,6 +38,7 @@ from sessions_app.workflows import (
     Message,
     NotificationPrompt,
     Option,
+    PastMessage,
     RadioPrompt,
     TextPrompt,
     workflow,
@@ -252,15 +256,35 @@ class HostedConfig:
 
     async def _input(self, context: Context, manager: "SessionManager") -> Any:
         """Return the workflow's input: the message with earlier ones, or parsed from its JSON."""
-        takes, text = manager.get_workflow_input_schema(), str(context.input_message)
+        takes = manager.get_workflow_input_schema()
+        text = with_files(str(context.input_message), context.files)
         if takes in (ChatRequest, ChatRequestOrMessage):
-            past = await context.history(self._history)
+            past = await context.history(self._history, calls=True)
             if past:
-                messages = [{"role": one.role, "content": one.text} for one in past]
+                texts = [(one.role, _past_text(one)) for one in past]
+                messages = [{"role": role, "content": said} for role, said in texts if said]
                 return takes(messages=[*messages, {"role": "user", "content": text}])
         elif [field.annotation for field in takes.model_fields.values()] != [str]:
-            return takes.model_validate_json(text)
+            return takes.model_validate_json(str(context.input_message))
         return text
+
+
+def _past_text(past: PastMessage) -> str:
+    """Return an earlier message as text; that of a run names its calls, which NAT has no form for.
+
+    Requests to models, which are recorded without arguments, are left out.
+    """
+    lines = [
+        f"{one.name}({_written(one.arguments)}): {call_result(one)}"
+        for one in past.calls
+        if one.arguments
+    ]
+    calls = "\n".join(["[Calls that were made:", *lines]) + "]" if lines else ""
+    return "\n\n".join(filter(None, [with_files(past.text, past.files), calls]))
+
+
+def _written(arguments: list[Any] | str) -> str:
+    return arguments if isinstance(arguments, str) else ", ".join(map(json.dumps, arguments))
 
 
 async def ask_person(

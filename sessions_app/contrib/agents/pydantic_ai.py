@@ -5,7 +5,14 @@ interface for durable execution engines.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -17,8 +24,15 @@ from uuid import UUID
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import ValidationError
 
-from sessions_app.contrib.agents.approvals import ask_approval, make_call, refusal, too_many
-from sessions_app.contrib.agents.language_model import no_answer, with_separator
+from sessions_app.contrib.agents.approvals import (
+    ask_approval,
+    make_call,
+    refusal,
+    remarks,
+    too_many,
+)
+from sessions_app.contrib.agents.done_calls import done_calls
+from sessions_app.contrib.agents.language_model import no_answer, with_files, with_separator
 from sessions_app.contrib.agents.tools import (
     HIDDEN,
     UNFIT,
@@ -37,8 +51,16 @@ from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage.storable import measure, storable
-from sessions_app.workflows import Context, Message, PastMessage, Reasoning, workflow
+from sessions_app.workflows import (
+    Context,
+    Message,
+    PastCall,
+    PastMessage,
+    Reasoning,
+    workflow,
+)
 from sessions_app.workflows.context import current_context
+from sessions_app.workflows.past_calls import read_calls
 from sessions_app.workflows.steps import EACH_VALUE, running_step
 from sessions_app.workflows.streams import StreamedText
 
@@ -78,7 +100,13 @@ try:
         ToolsetCallToolId,
         conversation_id_from_run_id,
     )
-    from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, UserPromptPart
+    from pydantic_ai.messages import (
+        ModelMessage,
+        ModelRequest,
+        ModelResponse,
+        ToolReturnPart,
+        UserPromptPart,
+    )
     from pydantic_ai.tool_manager import ToolManager, ValidatedToolCall
     from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 except ImportError as error:
@@ -167,7 +195,7 @@ class HostedAgent:
         make_deps = partial(self._deps, context) if self._deps else None
         try:
             result = await self._agent.run(
-                context.input_message,
+                _input(context),
                 message_history=ModelMessagesTypeAdapter.validate_python(earlier),
                 deps=make_deps() if make_deps else None,
                 usage_limits=self._usage_limits,
@@ -321,30 +349,49 @@ async def _give_live(
             live.put_nowait(Reasoning(delta.content_delta))
 
 
-def read_messages(past: Sequence[PastMessage]) -> list[JsonObject]:
-    """Return messages of earlier runs, as the agent recorded them, or else from the visible texts.
+def _input(context: Context) -> Any:
+    """Return the input of a run for the agent; of attached files it reads what they are."""
+    if isinstance(context.message, Message):
+        return with_files(context.message.text, context.files)
+    return context.input_message
 
-    Keeps the latest messages that fit into the result of a step. Reads the database.
+
+def read_messages(past: Sequence[PastMessage]) -> list[JsonObject]:
+    """Return messages of earlier runs, as the agent recorded them, or else from calls and texts.
+
+    A run that failed or was stopped has recorded no messages. Keeps the latest messages that fit
+    into the result of a step. Reads the database.
     """
     runs = list(dict.fromkeys(one.run for one in past))
     ids = [UUID(run) for run in runs]
     rows = JournalEntry.objects.filter(run__in=ids, name=MESSAGES, error__isnull=True)
     kept = {str(run): result for run, result in rows.values_list("run", "result")}
+    calls_of = read_calls([run for run in ids if str(run) not in kept])
     limit = RuntimeSettings.load().MAX_STEP_RESULT
     messages: list[JsonObject] = []
     for run in reversed(runs):
-        texts = [_of_text(one) for one in past if one.run == run]
-        earlier = [*(kept.get(run) or _dump(texts)), *messages]
+        of_run = [one for one in past if one.run == run]
+        own = kept.get(run) or _dump(_built_messages(of_run, calls_of.get(run, ())))
+        earlier = [*own, *messages]
         if measure(earlier, limit, each=EACH_VALUE) > limit:
             break
         messages = earlier
     return messages
 
 
-def _of_text(past: PastMessage) -> ModelMessage:
-    if past.role == "user":
-        return ModelRequest(parts=[UserPromptPart(past.text)])
-    return ModelResponse(parts=[TextPart(past.text)])
+def _built_messages(past: Sequence[PastMessage], calls: Iterable[PastCall]) -> list[ModelMessage]:
+    """Return the messages of a run: the person's, the calls with their results, and the text."""
+    messages: list[ModelMessage] = [
+        ModelRequest(parts=[UserPromptPart(with_files(one.text, one.files))])
+        for one in past
+        if one.role == "user"
+    ]
+    if done := done_calls(calls, past[0].run):
+        requested = [ToolCallPart(one.tool, one.arguments, one.id) for one in done]
+        results = [ToolReturnPart(one.tool, one.result, one.id) for one in done]
+        messages += [ModelResponse(parts=requested), ModelRequest(parts=results)]
+    texts = [one.text for one in past if one.role != "user"]
+    return [*messages, *(ModelResponse(parts=[TextPart(text)]) for text in texts)]
 
 
 def _dump(messages: list[ModelMessage]) -> list[JsonObject]:
@@ -358,6 +405,8 @@ class Approvals(AbstractCapability[Any]):
     def __init__(self, policies: Policies, make_deps: Callable[[], Any] | None) -> None:
         self._policies = policies
         self._make_deps = make_deps
+        # Remarks of people about approved calls, by the id of the call.
+        self._remarks: dict[str, str] = {}
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
         """Give each call its own dependencies, if the agent has any."""
@@ -391,11 +440,37 @@ class Approvals(AbstractCapability[Any]):
                 _deny(problem) if problem else _approve(ctx, policy, call, arguments, note)
             )
         arrivals = [context.wait_for(f"tool {call.tool_call_id}") for call in requests.calls]
-        results = iter(await context.gather(*approvals, *arrivals))
+        results = await context.gather(*approvals, *arrivals)
+        decided = dict(zip([one.tool_call_id for one in requests.approvals], results, strict=False))
+        for call in requests.approvals:
+            self._note_decision(call, decided[call.tool_call_id])
         return requests.build_results(
-            approvals={call.tool_call_id: next(results) for call in requests.approvals},
-            calls={call.tool_call_id: next(results) for call in requests.calls},
+            approvals={call_id: one.result for call_id, one in decided.items()},
+            calls={
+                call.tool_call_id: result
+                for call, result in zip(requests.calls, results[len(decided) :], strict=True)
+            },
         )
+
+    def _note_decision(self, call: ToolCallPart, decided: "_Decided") -> None:
+        """Put edited arguments into the call of the message history, and keep the remarks."""
+        if decided.is_edited and isinstance(decided.result, ToolApproved):
+            call.args = decided.result.override_args
+            call.id = None  # else OpenAI would use the call as the server has stored it
+        self._remarks[call.tool_call_id] = decided.remarks
+
+    async def after_tool_execute(
+        self,
+        ctx: RunContext[Any],
+        *,
+        call: ToolCallPart,
+        tool_def: ToolDefinition,
+        args: Any,
+        result: Any,
+    ) -> Any:
+        """Add the remarks of the person who allowed the call to its result for the model."""
+        said = self._remarks.get(call.tool_call_id)
+        return f"{as_text(result)}{said}" if said else result
 
 
 @dataclass
@@ -414,23 +489,33 @@ class OwnDeps(WrapperToolset[Any]):
         return await super().call_tool(name, tool_args, ctx, tool)
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A decision in the framework's form, with remarks of the person for the model."""
+
+    result: ToolApproved | ToolDenied
+    remarks: str = ""
+    is_edited: bool = False
+
+
 async def _approve(
     ctx: RunContext[Any], policy: Policy, call: ToolCallPart, arguments: JsonObject, note: str
-) -> ToolApproved | ToolDenied:
+) -> _Decided:
     """Ask people about a call; approve exactly the arguments that they saw, or edited."""
     schema = ctx.tools[call.tool_name].parameters_json_schema
     described = ToolCallDescription(call.tool_name, arguments, schema, note)
     validate = partial(_validate, ctx, call)
     decision = await ask_approval(Context.get(), policy, described, validate=validate)
     if decision is None:
-        return ToolApproved(override_args=arguments)
+        return _Decided(ToolApproved(override_args=arguments))
     if not decision.approved:
-        return ToolDenied(refusal(decision))
-    return ToolApproved(override_args=decision.arguments)
+        return _Decided(ToolDenied(refusal(decision)))
+    approved = ToolApproved(override_args=decision.arguments)
+    return _Decided(approved, remarks(decision), is_edited=bool(decision.changed))
 
 
-async def _deny(problem: str) -> ToolDenied:
-    return ToolDenied(problem)
+async def _deny(problem: str) -> _Decided:
+    return _Decided(ToolDenied(problem))
 
 
 async def _validate(

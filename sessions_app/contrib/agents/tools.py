@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -381,22 +382,26 @@ class Tools:
         """Return the validated arguments of a call, and a problem for the model or ""."""
         if call.name not in self._by_name:
             return {}, f"There is no tool {call.name!r}. There are: {', '.join(self._by_name)}."
-        written, problem = read_arguments(call.arguments)
+        tool, text = self._by_name[call.name], call.arguments
+        if text.strip() == "null" and not tool.input_schema.get("properties"):
+            text = ""  # as some models write that there are no arguments
+        written, problem = read_arguments(text)
         if not problem:
-            written, problem = await self._by_name[call.name].validate(written)
+            written, problem = await tool.validate(written)
         return written, f"{UNFIT}{problem}" if problem else ""
 
 
 def read_arguments(text: str) -> tuple[JsonObject, str]:
     """Return the arguments parsed from a model's JSON, and a problem or ""."""
+    text = text.strip() or "{}"
     try:
-        values = from_json(text or "{}", allow_inf_nan=False)
+        values = from_json(text, allow_inf_nan=False)
     except ValueError as error:
         return {}, f"they are not JSON ({error})."
     if not isinstance(values, dict):
         return {}, "they are not a JSON object."
     try:
-        json.loads(text or "{}", object_pairs_hook=_check_names)
+        json.loads(text, object_pairs_hook=_check_names)
     except ValueError as error:
         return {}, str(error)
     return as_json(values), ""
@@ -408,6 +413,11 @@ def _check_names(pairs: list[tuple[str, object]]) -> None:
         if name in seen:
             raise ValueError(f"they have {name[:100]!r} twice.")
         seen.add(name)
+
+
+def tool_name(text: str) -> str:
+    """Return a text as a name that model servers accept for a tool."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", text)[:64] or "unnamed"
 
 
 def as_text(result: object) -> str:

@@ -94,7 +94,7 @@ class RunHistory(BaseModel):
             journal=journal,
             past={
                 entry.call.position: read_messages(
-                    entry.result, 2 * len(entry.result), entry.sequence
+                    entry.result, 2 * len(entry.result), entry.sequence, calls=True
                 )
                 for entry in journal
                 if entry.call.kind == JournalEntry.Kind.HISTORY
@@ -234,11 +234,13 @@ class ReplayBackend(RecordedBackend):
             await self._wait_forever()
         return responses
 
-    async def history(self, call: Call, limit: int) -> list[PastMessage]:
+    async def history(self, call: Call, limit: int, *, calls: bool) -> list[PastMessage]:
         """Return the earlier messages that the recorded call returned."""
         if self.recall(call) is None:
             await self._wait_forever()
         past = self._history.past[call.position]
+        if not calls:
+            past = [replace(one, calls=()) for one in past if one.text or not one.calls]
         return past[-limit:] if limit else []
 
     async def wait_for(self, call: Call, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`

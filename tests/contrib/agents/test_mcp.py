@@ -138,7 +138,10 @@ async def test_policy_by_name_survives_crashes(sent_to: SentTo, host: Host, done
         await run.answer(edited, by=sue)
         assert await run.result() == "Ready."
     assert sorted(done()) == ["forecast Rome", 'refund {"order": 17, "euro": 40}']
-    assert results() == ["paid", "It rains in Rome."]
+    [paid, rains] = results()
+    made = 'It was made with {"order":17,"euro":40}.'
+    assert paid == f"paid\n\nThe person who allowed it changed the call. {made}"
+    assert rains == "It rains in Rome."
 
 
 @pytest.mark.slow

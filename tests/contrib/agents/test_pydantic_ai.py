@@ -191,7 +191,7 @@ async def test_agent_gets_the_messages_of_earlier_runs(host_workflow: NewHosting
 async def test_messages_that_are_too_long_are_left_out(
     host_workflow: NewHosting, settings: Settings
 ) -> None:
-    set_hitl(settings, MAX_STEP_RESULT=2000)
+    set_hitl(settings, MAX_STEP_RESULT=2600)
     Script.turns = [[("look_up", '{"order": 17}')], ["It is open."]]
     async with host_workflow("t_pydantic_ai") as hosting:
         for number in range(4):

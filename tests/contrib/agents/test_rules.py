@@ -211,6 +211,12 @@ def refund(order: int, euro: float = 500) -> str:
     return "paid"
 
 
+PAID_AS_EDITED = (
+    "paid\n\nThe person who allowed it changed the call. It was made with "
+    '{"order":1,"euro":1000000}.'
+)
+
+
 def managers_over_100(arguments: JsonObject, owner: Person) -> To | bool:
     return group("managers") if arguments["euro"] > 100 else True
 
@@ -219,7 +225,7 @@ def managers_over_100(arguments: JsonObject, owner: Person) -> To | bool:
 @pytest.mark.parametrize(
     ("answer", "told", "done"),
     [
-        ("approve", "paid", [(1, 1_000_000.0)]),
+        ("approve", PAID_AS_EDITED, [(1, 1_000_000.0)]),
         ({"decision": "reject", "note": "No."}, "The person refused it. No.", []),
     ],
 )
