@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
+from sessions_app.admin_lists import GuardedList
 
 USERNAME = get_user_model().USERNAME_FIELD
 # HTML attributes that turn off a browser's suggestions, which help at sign-in but not in the admin.
@@ -21,7 +22,7 @@ NO_HELP = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
+class ApiKeyAdmin(GuardedList):
     """The admin of API keys: created and revoked here, never changed, and stored as hashes."""
 
     list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")

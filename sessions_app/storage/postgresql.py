@@ -3,11 +3,14 @@
 PostgreSQL has types for UUIDs and aware datetimes, and allows several writers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, LiteralString
 
+from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import Cursor
+from psycopg.errors import QueryCanceled
 
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
@@ -60,3 +63,16 @@ def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         for limit in LIMITS:
             cursor.execute(limit)
+
+
+@contextmanager
+def limited_statements(seconds: float) -> Iterator[None]:
+    """Limit the time of each statement in the block, which is one transaction."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
+        yield
+
+
+def is_over_limit(error: BaseException) -> bool:
+    """Return whether an error of Django says that a statement took too long."""
+    return isinstance(error.__cause__, QueryCanceled)

@@ -4,7 +4,8 @@ SQLite has one writer, which waits for no other, and so needs no locks.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, LiteralString
@@ -97,3 +98,14 @@ def _matcher(pattern: str, escape: str) -> Callable[[str], object]:
 
 def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
     """Prepare a writer's connection: nothing more to do."""
+
+
+@contextmanager
+def limited_statements(seconds: float) -> Iterator[None]:
+    """Do nothing: SQLite cannot limit the time of a statement, and a transaction would write."""
+    yield
+
+
+def is_over_limit(error: BaseException) -> bool:
+    """Return whether an error of Django says that a statement took too long: never."""
+    return False

@@ -6,10 +6,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.oauth.models import OAuthGrant
+from sessions_app.admin_lists import GuardedList
 
 
 @admin.register(OAuthGrant)
-class OAuthGrantAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # generic only in the stubs
+class OAuthGrantAdmin(GuardedList):
     """The admin of grants. Only the person gives and revokes a grant; admins may delete one."""
 
     fields = ("user", "provider", "scopes", "created_at", "last_used_at", "expires_at")

@@ -108,6 +108,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Show the list; if rows of the project prevent a deletion, name them in a message."""
         view = partial(super().changelist_view, request, extra_context)
+        if request.method == "GET":
+            return view()
         return self._delete_unless_kept(request, view, request.get_full_path())
 
     def _delete_unless_kept(
@@ -218,9 +220,7 @@ class EventsInline(_EventColumns, LastRows):
 class _ByRun(ReadOnlyAdmin):
     fieldsets: ClassVar[Any] = None
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        lookups = ("run__id__exact", "conversation__id__exact")
-        return lookup in lookups or super().lookup_allowed(lookup, value, request)
+    linked_by = ("run", "conversation")
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         """Return filters only for the list of one run or conversation: no index serves a filter."""

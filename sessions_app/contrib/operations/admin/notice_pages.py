@@ -159,6 +159,7 @@ class NoticeAdmin(ReadOnlyAdmin):
     run_link = column(_("run"), lambda notice: run_texts.link(notice.run))
     list_display = (what, "question", state, when, "attempts", "error")
     list_filter = (NoticeStateFilter, NoticeKindFilter)
+    linked_by = ("run",)
     related = ("interaction",)
     ordering = ("-pk",)
     readonly_fields = (what, "question", "run_link", state, when)

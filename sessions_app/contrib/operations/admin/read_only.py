@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from sessions_app.admin_lists import GuardedList
 from sessions_app.errors import SessionsError
 from sessions_app.json_types import JsonObject
 from sessions_app.questions.outcomes import VIA, via_words
@@ -45,7 +46,7 @@ class _ReadOnly:
     has_add_permission = has_change_permission = has_delete_permission = _refuse
 
 
-class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # generic only in stubs
+class ReadOnlyAdmin(_ReadOnly, GuardedList):
     """A ModelAdmin for rows that are never edited. Actions require the model's change permission,
     for which there is no form.
     """

@@ -119,6 +119,7 @@ class RunAdmin(ReadOnlyAdmin):
         ("parent", admin.EmptyFieldListFilter),
     )
     related = ("conversation__owner",)
+    linked_by = ("finished_at",)
     search_fields = run_texts.NAMES
     searched = run_texts.NAMES_HELP
     change_form_template = "admin/sessions_app/run.html"
