@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.models import Interaction
+from sessions_app.models.people import full_name
 from sessions_app.prompts import AnyPrompt, FieldText, FormPrompt
 
 
@@ -49,7 +50,7 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
         fits = len(text) <= MAX_LINE_LENGTH and "\n" not in text.strip()
         line, full = (text, "") if fits else (text[:MAX_LINE_LENGTH].strip() + "…", text)
         by = interaction.answered_by
-        name = by.get_username() if by else gettext("someone")
+        name = full_name(by) if by else gettext("someone")
         return OutcomeText(
             interaction.status,
             line,

@@ -64,6 +64,10 @@ def test_the_inbox_works_by_keyboard_alone_also_when_others_answer(
     until_connected(other)
     entry(other, "2 days").locator(".permanent").click()
     entry(other, "2 days").get_by_role("button", name="Approve").click()
+    # The open question stays with its outcome, until its reader moves on.
+    expect(entry(inbox, "2 days").locator(".outcome")).to_contain_text("user0")
+    inbox.wait_for_timeout(500)
+    press(inbox, entry(inbox, "2 days").get_by_role("button", name="Next question"))
     expect(inbox.locator(".entry")).to_have_count(1)
     expect(inbox.get_by_role("heading", name="Give ann 3 days off?")).to_be_focused()
     press(inbox, inbox.get_by_role("button", name="Approve"))

@@ -63,7 +63,8 @@ def test_a_claimed_or_answered_prompt_leaves_other_inboxes_without_a_page_reques
     other.get_by_role("button", name="Claim").click()
     expect(other.locator(".mine")).to_be_visible()
     expect(other.get_by_role("status").filter(has_text="Claimed:")).to_contain_text(QUESTION)
-    expect(ben.locator(".entry")).to_have_count(0)
+    expect(card(ben)).to_have_count(0)
+    expect(ben.locator(".place")).to_contain_text("no longer waiting for you")
     expect(ben).to_have_title("Inbox")
     expect(line).to_contain_text("Claimed by user0")
     expect(page.locator("#state .run")).to_contain_text("Claimed by user0")
@@ -125,7 +126,7 @@ def test_what_is_being_written_stays_when_others_are_faster(
     expect(ben.locator(".stale .given")).to_have_text("half of my words")
     expect(other.locator(".entry")).to_have_count(1 if button == "Claim" else 0)
     ben.get_by_role("button", name="Dismiss").click()
-    expect(ben.locator(".entry")).to_have_count(0)
+    expect(card(ben)).to_have_count(0)
 
 
 def without_waiting(client: WebSocketRoute) -> None:
@@ -302,7 +303,8 @@ def test_a_prompt_due_for_escalation_during_an_outage_escalates_after_it(
     expect(director.locator("#history")).to_contain_text("Escalated → directors")
     card(director).get_by_role("button", name="Approve").click()
     expect(page.locator("#items .text")).to_have_text("yes.")
-    expect(ben.locator(".entry")).to_have_count(0)
+    expect(card(ben)).to_have_count(0)
+    expect(ben.locator(".place")).to_contain_text("Approve")
 
 
 @SEEN

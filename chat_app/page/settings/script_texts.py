@@ -65,6 +65,7 @@ INBOX = {
     "notYours": _("This question is no longer waiting for you."),
     "answeredBy": _("{name} already answered this question."),
     "selected": _("{number} selected"),
+    "next": _("Next question"),
 }
 
 # Texts for the script of the switches for sounds and notifications.

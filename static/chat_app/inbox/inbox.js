@@ -5,7 +5,7 @@ import { Connection, newId, Outbox } from "../js/connection.js";
 import { ask } from "../js/person.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
-import { PromptCard } from "../js/elements/promptcard.js";
+import { GRACE, PromptCard } from "../js/elements/promptcard.js";
 import { morph } from "../js/morph.js";
 import { counted, say, sayState } from "../js/words.js";
 
@@ -33,6 +33,8 @@ PromptCard.outbox = outbox;
 let isLoading = false;
 // The id of the question on which the person last acted; the reloaded page confirms the action.
 let done = new URLSearchParams(location.search).get("done");
+// Ids of questions that the person has handed on: the person does not expect to go on with them.
+const handedOn = new Set();
 let isStale = false;
 // Ids of questions removed during a reload, whose result may still contain them.
 const gone = new Set();
@@ -77,7 +79,7 @@ function take(html) {
   for (const [index, one] of wanted.entries()) {
     const shown = document.getElementById(one.id);
     if (shown) update(shown, one);
-    const [entry, place] = [document.getElementById(one.id) ?? one, list.children[index] ?? null];
+    const [entry, place] = [document.getElementById(one.id) ?? one, unsettled()[index] ?? null];
     // Entries do not move while the focus is in the list.
     const stays = entry === place || (shown && list.contains(document.activeElement));
     if (!stays) list.insertBefore(entry, place);
@@ -89,13 +91,78 @@ function take(html) {
   showSelected();
 }
 
-/** Remove an entry that no longer waits; show text that was typed there as unused. */
+/** Remove an entry that no longer waits. The open one stays until the person moves on; text that
+ * was typed there is shown as unused. */
 function leave(entry) {
   const card = entry.querySelector("prompt-card");
-  if (card?.isSending || entry.querySelector(".stale")) return;
+  if (card?.isSending || entry.querySelector(".stale") || "left" in entry.dataset) return;
   const text = typed(entry, card);
-  if (text) showUnused(entry, card, text);
+  if (card && isOpen(entry) && !handedOn.has(entry.dataset.id)) settle(entry, card, text);
+  else if (text) showUnused(entry, card, text);
   else remove(entry, entry.contains(document.activeElement));
+}
+
+function isOpen(entry) {
+  return "current" in entry.dataset && (WIDE.matches || isCovered());
+}
+
+/** Show what came of the open question in its place, with a button that leads on. */
+async function settle(entry, card, text) {
+  const hadFocus = card.contains(document.activeElement);
+  const place = entry.querySelector(".place");
+  const note = text && card.note(text);
+  entry.dataset.left = "";
+  entry.querySelector(".tick")?.remove();
+  entry.querySelector(".claims")?.remove();
+  place.role = "status"; // the outcome is read aloud
+  place.replaceChildren(paragraph("folded", card.querySelector("h2").textContent));
+  if (note) place.append(note);
+  const next = document.createElement("button");
+  next.type = "button";
+  next.className = "quiet onward";
+  next.textContent = say("next");
+  unhurried(next, moveOn);
+  place.append(next);
+  if (hadFocus) list.focus({ preventScroll: true });
+  const outcome = await outcomeOf(entry);
+  place.firstChild.after(outcome ?? paragraph("outcome", say("notYours")));
+}
+
+/** Leave a settled question: open the next or else the previous one, or show the list. */
+function moveOn() {
+  const entry = neighbour(selected(), 1) ?? neighbour(selected(), -1);
+  if (entry) open(entry);
+  else if (isCovered()) history.back();
+  else selected().remove();
+  grace();
+}
+
+/** Return the outcome of a question from its own page; null if the person may not see it. */
+async function outcomeOf(entry) {
+  const address = entry.querySelector(".permanent").href;
+  const html = await ask(address, { headers: { "X-Background": "1" } })
+    .then((response) => (response.ok ? response.text() : ""))
+    .catch(() => "");
+  return new DOMParser().parseFromString(html, "text/html").querySelector(".entry .outcome");
+}
+
+function paragraph(className, text) {
+  const made = document.createElement("p");
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+/** Have a new button act on presses that begin when nobody has pressed there for a moment: earlier
+ * ones were aimed at what was there before. */
+function unhurried(button, act) {
+  let quiet = performance.now() + GRACE;
+  let isEarly = false;
+  button.addEventListener("pointerdown", () => {
+    isEarly = performance.now() < quiet;
+    if (isEarly) quiet = performance.now() + GRACE;
+  });
+  button.addEventListener("click", () => isEarly || act());
 }
 
 /** Return the text typed into an entry: the answer, and the note for handing the question over. */
@@ -120,11 +187,13 @@ function neighbour(entry, step) {
   return all[all.indexOf(entry) + step];
 }
 
-/** Select an entry, whose card is shown; `isOpen`: the card covers the list (on small screens). */
-function select(entry, isOpen = isCovered()) {
+/** Select an entry, whose card is shown; `isOver`: the card covers the list (on small screens).
+ * Settled questions go when another one is selected. */
+function select(entry, isOver = isCovered()) {
   for (const each of entries()) {
+    if (each !== entry && "left" in each.dataset) each.remove();
     each.toggleAttribute("data-current", each === entry);
-    each.toggleAttribute("data-over", each === entry && isOpen);
+    each.toggleAttribute("data-over", each === entry && isOver);
   }
   showTurn();
 }
@@ -141,8 +210,10 @@ function open(entry) {
 
 function close() {
   if (!isCovered()) return;
-  select(selected(), false);
-  selected().querySelector(".permanent").focus();
+  const entry = selected();
+  const next = "left" in entry.dataset ? (neighbour(entry, 1) ?? neighbour(entry, -1)) : entry;
+  select(next, false); // a settled question goes
+  (next?.querySelector(".permanent") ?? list).focus();
 }
 
 addEventListener("popstate", close);
@@ -177,6 +248,7 @@ function removeAll() {
 
 /** Update an entry from the server's HTML, without changing typed text. */
 function update(entry, fresh) {
+  if ("left" in entry.dataset) return entry.replaceWith(fresh); // it waits again
   if (entry.dataset.stamp === fresh.dataset.stamp || entry.querySelector(".stale")) return;
   if (entry.querySelector("[name=all]:checked")) return; // the tick would cover other questions
   const card = entry.querySelector("prompt-card");
@@ -238,11 +310,12 @@ async function claim(event, form) {
   event.preventDefault();
   const problem = form.querySelector(".error");
   problem.textContent = "";
+  const change = event.submitter?.value ?? "delegate";
   const word = await outbox.deliver({
     type: "claim_message",
     id: newId(),
     interaction_id: form.dataset.claim,
-    change: event.submitter?.value ?? "delegate",
+    change,
     to: form.elements.to?.value.trim() ?? "",
     note: form.elements.note?.value.trim() ?? "",
   });
@@ -250,6 +323,7 @@ async function claim(event, form) {
   if (word?.outcome === "accepted") {
     form.reset();
     done = form.dataset.claim;
+    if (change === "delegate") handedOn.add(done);
     if (form.closest("#done")) list.focus({ preventScroll: true });
   }
   if (word) refresh();
@@ -304,8 +378,10 @@ const places = () => selected()?.id;
 /** Go to the next or previous row, or to its card if cards cover the list; stay at either end. */
 function go(step) {
   const entry = neighbour(selected(), step) ?? selected();
+  const isSettled = "left" in selected().dataset;
   if (isCovered()) open(entry);
   else entry.querySelector(".permanent").focus();
+  if (isSettled) grace();
 }
 
 const KEYS = {
@@ -366,6 +442,11 @@ function grace() {
 
 function entries() {
   return [...list.querySelectorAll(":scope > .entry")];
+}
+
+/** Return the children of the list without settled questions, which stay where they are. */
+function unsettled() {
+  return [...list.children].filter((each) => !("left" in each.dataset));
 }
 
 function showWaiting(waiting) {

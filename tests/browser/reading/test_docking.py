@@ -80,7 +80,7 @@ CLOSED_AS_IT_OPENS = """() => {
   new MutationObserver((records) => {
     for (const { target } of records.filter(({ target }) => !target.matches("[data-folded]"))) {
       const buttons = [...target.querySelectorAll(".buttons button")];
-      window.closedAsItOpens.push(buttons.every((each) => each.disabled));
+      window.closedAsItOpens.push(buttons.every((each) => each.ariaDisabled === 'true'));
     }
   }).observe(document.getElementById("items"), { attributeFilter: ["data-folded"], subtree: true });
 }"""

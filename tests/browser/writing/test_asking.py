@@ -93,7 +93,7 @@ SET_SINCE = """(each, since) => each.setAttribute("since", since)"""
 CLOSED_AT_FIRST = """() => {
   window.closedAtFirst = [];
   const isClosed = (card) =>
-    [...card.querySelectorAll(".buttons button")].every((each) => each.disabled);
+    [...card.querySelectorAll(".buttons button")].every((each) => each.ariaDisabled === "true");
   new MutationObserver((records) => {
     for (const { addedNodes } of records) {
       for (const card of addedNodes) {

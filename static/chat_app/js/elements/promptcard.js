@@ -6,7 +6,7 @@ import { say } from "../words.js";
 
 // Milliseconds in which a card that opens ignores clicks: the second click of a double click on the
 // previous card, or a click aimed at something that has moved, must not approve anything.
-const GRACE = 400;
+export const GRACE = 400;
 const TAKEN = new Set(["accepted", "duplicate", "voted"]);
 const STILL_ASKED = new Set([undefined, "claimed", "voted"]);
 const WRITTEN = /^(value|note|f-.*)$/; // names of the fields for the answer
@@ -24,6 +24,7 @@ export class PromptCard extends HTMLElement {
   #waits = false; // the server has the answer, but the page does not show the outcome yet
   #kind = null; // the module formcard.js, if needed
   #fresh = 0; // running timers, during which clicks are ignored
+  #isEarly = false; // the last press of a button began while clicks were ignored
   #progress = "";
   #problem = "";
   #late = ""; // an answer that came too late
@@ -32,10 +33,12 @@ export class PromptCard extends HTMLElement {
   constructor() {
     super();
     this.addEventListener("submit", (event) => {
-      if (this.#isForm && !this.#kind) return; // without the module, the browser submits
+      const counts = !(this.#fresh || this.#isEarly);
+      if (counts && this.#isForm && !this.#kind) return; // without the module, the browser submits
       event.preventDefault();
-      if (!this.#fresh) this.answer(event.submitter);
+      if (counts) this.answer(event.submitter);
     });
+    for (const type of ["pointerdown", "keydown"]) this.addEventListener(type, this.#press);
     this.addEventListener("input", () => this.#keep());
   }
 
@@ -108,6 +111,14 @@ export class PromptCard extends HTMLElement {
     }, GRACE);
   }
 
+  /** Note a press of a button. One that begins while the card is new does not count, and the card
+   * stays new until nobody has pressed for a moment: what was aimed at has gone. */
+  #press({ target, repeat }) {
+    if (!target.closest(".buttons button") || repeat) return;
+    this.#isEarly = this.#fresh > 0;
+    if (this.#isEarly) this.grace();
+  }
+
   /** Update the card after the server has rendered it again; the question still waits. */
   drawn() {
     this.#isDrawn = true;
@@ -144,8 +155,11 @@ export class PromptCard extends HTMLElement {
       if (place.textContent !== text) place.textContent = text; // else it would be read aloud again
     }
     this.toggleAttribute("aria-busy", this.isBusy);
-    const isClosed = this.isBusy || this.#fresh > 0;
-    for (const button of this.querySelectorAll(".buttons button")) button.disabled = isClosed;
+    for (const button of this.querySelectorAll(".buttons button")) {
+      button.disabled = this.isBusy;
+      // Not `disabled`, which would hide a press that begins now and ends later.
+      button.ariaDisabled = this.#fresh > 0 ? "true" : null;
+    }
   }
 
   #load() {
