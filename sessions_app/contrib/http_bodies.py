@@ -19,17 +19,23 @@ class BodyTooLong(StreamError):
     """The error of a response that is longer than a client accepts."""
 
 
-def limit_each(limit: int) -> Hook:
-    """Return a hook that limits each response of a client to a number of bytes."""
+def limit_each(limit: int, *, line: int | None = None) -> Hook:
+    """Return a hook that limits each response of a client to a number of bytes.
+
+    `line` limits each line of a body that is read by lines.
+    """
+    line = limit if line is None else line
 
     async def hook(response: Response) -> None:
-        length = 0
+        length = of_line = 0
 
         def take(piece: bytes) -> None:
-            nonlocal length
+            nonlocal length, of_line
             length += len(piece)
-            if length > limit:
-                raise BodyTooLong(f"the response has more than {limit:,} bytes")
+            end = piece.rfind(b"\n")
+            of_line = of_line + len(piece) if end < 0 else len(piece) - end
+            if length > limit or of_line > line:
+                raise BodyTooLong(f"the response, or a line, has more than {line:,} bytes")
 
         limit_body(response, take)
 

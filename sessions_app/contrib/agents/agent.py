@@ -19,6 +19,7 @@ from sessions_app.contrib.agents.approvals import (
 from sessions_app.contrib.agents.done_calls import done_calls
 from sessions_app.contrib.agents.language_model import (
     AnswerFields,
+    Ending,
     LanguageModel,
     ModelMessage,
     Piece,
@@ -49,6 +50,12 @@ log = Log(__name__)
 MODEL_RETRY = Retry(attempts=3)
 # Content in place of an empty text, because some model servers refuse empty texts.
 NOTHING = "(nothing)"
+# Sentences for people about an answer that a server ends early, by the reason.
+ENDINGS = {
+    "length": "The answer was cut off: the model has reached its maximum length.",
+    "content_filter": "The answer was stopped by the filter of the model's server.",
+}
+NO_TEXT = "The model has given no answer. Try again, or ask in other words."
 TOO_LARGE = "It was done. Its result is too large to be shown."
 
 
@@ -130,6 +137,8 @@ class Agent:
                     return with_separator(cut_off, apart=True)
                 return no_answer(error, apart=has_said)
             spending.add_turn(usage)
+            if shortfall := answer.shortfall:
+                return with_separator(shortfall, apart=has_said or answer.has_said)
             if not answer.calls:
                 return StreamedText(answer.text)
             has_said, turn = has_said or bool(answer.text), turn + 1
@@ -147,14 +156,20 @@ class Agent:
         if not self.toolsets:
             return self.tools, []
         by_name, problems = {one.name: one for one in self.tools}, []
-        for toolset in self.toolsets:
-            try:
-                for one in await toolset.tools(context):
-                    if by_name.setdefault(one.name, one) is not one:
-                        log.warning("agent.tool_left_out", toolset=toolset.name, tool=one.name)
-            except StepFailed:
+        for toolset, tools in zip(self.toolsets, await self._list_tools(context), strict=True):
+            if tools is None:
                 problems.append(f"The tools of {toolset.name} cannot be used at the moment.")
+            for one in tools or ():
+                if by_name.setdefault(one.name, one) is not one:
+                    log.warning("agent.tool_left_out", toolset=toolset.name, tool=one.name)
         return Tools(by_name.values()), problems
+
+    async def _list_tools(self, context: Context) -> list[Sequence[Tool] | None]:
+        """Return the tools of each toolset; None if it is unavailable now."""
+        works = [_tools_of(toolset, context) for toolset in self.toolsets]
+        if len(works) > 1 and context.patched("list the tools of all servers concurrently"):
+            return await context.gather(*works)
+        return [await work for work in works]
 
     def _beginning(
         self, past: Sequence[PastMessage], problems: Sequence[str]
@@ -236,6 +251,19 @@ class _Answer:
     @property
     def text(self) -> str:
         return "".join(piece for piece in self.pieces if isinstance(piece, str)).lstrip("\n")
+
+    @property
+    def shortfall(self) -> str:
+        """A sentence for people about an answer that is empty or cut, else "".
+
+        Calls of an answer that was cut are not made: the model had not finished it.
+        """
+        for piece in self.pieces:
+            if isinstance(piece, Ending):
+                return ENDINGS.get(
+                    piece.reason, f"The model has ended the answer ({piece.reason})."
+                )
+        return "" if self.text.strip() or self.calls else NO_TEXT
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -342,6 +370,13 @@ class _Spending:
             if seconds >= budget.seconds:
                 return f"I have worked for {seconds:.0f} seconds."
         return ""
+
+
+async def _tools_of(toolset: Toolset, context: Context) -> Sequence[Tool] | None:
+    try:
+        return await toolset.tools(context)
+    except StepFailed:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,14 @@ class Usage:
     completion_tokens: int
 
 
-Piece = str | Reasoning | ToolCall | AnswerFields | Usage
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The reason why an answer ended early, as the server names it, such as `length`."""
+
+    reason: str
+
+
+Piece = str | Reasoning | ToolCall | AnswerFields | Usage | Ending
 
 
 class AnswerCut(Exception):

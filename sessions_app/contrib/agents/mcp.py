@@ -5,10 +5,13 @@ memory, which a crash would take away.
 """
 
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 from importlib.metadata import version
+from time import monotonic
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -99,6 +102,7 @@ CLIENT = Implementation(name="django-durable-hitl", version="1")
 # Field of a request that has the same value in each repetition of a call.
 CALL_ID = "django-durable-hitl/call_id"
 LIST_RETRY = Retry(attempts=2)
+SILENCE = 60.0  # seconds for which a server that did not answer in time is left out
 # Maximum numbers of accepted tools, characters of a description, and characters of a result.
 MAX_TOOLS = 100
 MAX_DESCRIPTION = 4_000
@@ -109,6 +113,7 @@ TOO_MUCH_SENT = (
     "was done."
 )
 Round = Callable[[JsonObject], Awaitable[str | JsonObject]]
+
 RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
     CallToolResult | InputRequiredResult
 )
@@ -156,6 +161,8 @@ class McpServer(Toolset):
         self._headers = headers
         self._timeout = timeout
         self._mode = mode
+        # Until this time of the monotonic clock the server is not asked for its tools again.
+        self._silent_until = 0.0
 
     async def tools(self, context: Context) -> list[Tool]:
         """Return the server's tools, as listed when the run first asked; the list is recorded.
@@ -166,13 +173,25 @@ class McpServer(Toolset):
         listed: list[JsonObject] = await context.step(
             self._list, name=f"{self.name} tools", retry=LIST_RETRY
         )
-        by_name = {one.name: one for one in map(self._tool, reversed(listed))}
-        return list(by_name.values())[::-1]
+        listed = list({one["name"]: one for one in reversed(listed)}.values())[::-1]
+        names = Counter(tool_name(f"{self.name}_{one['name']}") for one in listed)
+        return [self._tool(one, names) for one in listed]
 
     async def _list(self) -> list[JsonObject]:
-        """Return the listed tools as JSON for the journal, except those with unusable schemas."""
-        async with self._connect(Allowance()) as client:
-            listed = await self._listed(client)
+        """Return the listed tools as JSON for the journal, except those with unusable schemas.
+
+        A server that has just been silent is not waited for again.
+        """
+        if monotonic() < self._silent_until:
+            raise TimeoutError(f"{self.name} did not answer a moment ago")
+        begun = monotonic()
+        try:
+            async with self._connect(Allowance()) as client:
+                listed = await self._listed(client)
+        except Exception:
+            if monotonic() - begun >= self._timeout / 2:
+                self._silent_until = monotonic() + SILENCE
+            raise
         records = []
         for one in listed[:MAX_TOOLS]:
             if problem := await acheck_schema(one.input_schema):
@@ -213,8 +232,8 @@ class McpServer(Toolset):
             log.warning("mcp.tools_left_out", server=self.name, most=MAX_TOOLS)
         return listed
 
-    def _tool(self, record: JsonObject) -> Tool:
-        """Build a tool from its recorded JSON."""
+    def _tool(self, record: JsonObject, names: Counter[str]) -> Tool:
+        """Build a tool from its recorded JSON; `names` counts the names of all tools for models."""
         hints = record["hints"] if self._trusted else {}
         reads = bool(hints.get("readOnlyHint"))
         is_harmless = reads or hints.get("destructiveHint") is False
@@ -222,8 +241,12 @@ class McpServer(Toolset):
         is_named = isinstance(self._approvals, Policy) or own_name in self._approvals
         policy = None if is_harmless and not is_named else policy_of(self._approvals, own_name)
         call = _Call(self, own_name)
+        shown_name = tool_name(f"{self.name}_{own_name}")
+        if names[shown_name] > 1:  # several names differ in what models cannot write
+            digest = blake2b(own_name.encode(), digest_size=4).hexdigest()
+            shown_name = f"{shown_name[:55]}_{digest}"
         tool = schema_tool(
-            tool_name(f"{self.name}_{own_name}"),
+            shown_name,
             record["description"],
             record["schema"],
             call.use,

@@ -15,10 +15,14 @@ from httpx2 import AsyncClient, Response, Timeout, create_ssl_context
 from mcp import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCResponse
+from mcp_types import JSONRPCError, JSONRPCResponse, Tool
+from pydantic import ValidationError
 
 from sessions_app.contrib.agents import mcp_relay
 from sessions_app.contrib.http_bodies import BodyTooLong, limit_body
+from sessions_app.logs import Log
+
+log = Log(__name__)
 
 # The way to a server: its URL, a command that starts it, or a function that opens a transport.
 Target: TypeAlias = str | StdioServerParameters | Callable[[], AbstractAsyncContextManager[Any]]
@@ -111,10 +115,33 @@ async def _pass_on(reads: Any, passed_on: Any, allowance: Allowance) -> None:
             if isinstance(message, SessionMessage) and _elements(message.message) > MAX_ELEMENTS:
                 allowance.is_used_up = True
                 return
+            if isinstance(message, SessionMessage):
+                _leave_out_malformed_tools(message.message)
             try:
                 await passed_on.send(message)
             except BrokenResourceError:  # the client is closed: drop all further messages
                 return
+
+
+def _leave_out_malformed_tools(message: Any) -> None:
+    """Remove malformed tools from a list of tools, for which the client would refuse all of it."""
+    if not isinstance(message, JSONRPCResponse) or not isinstance(message.result, dict):
+        return
+    tools = message.result.get("tools")
+    if not isinstance(tools, list):
+        return
+    message.result["tools"] = [one for one in tools if _is_sound(one)]
+    malformed = [one for one in tools if not _is_sound(one)]
+    if malformed:
+        names = [one.get("name") if isinstance(one, dict) else one for one in malformed]
+        log.warning("mcp.malformed_tools", number=len(names), first=str(names[:10])[:1000])
+
+
+def _is_sound(tool: Any) -> bool:
+    try:
+        return bool(Tool.model_validate(tool, by_name=False).input_schema.get("type") == "object")
+    except ValidationError:
+        return False
 
 
 def _elements(message: Any) -> int:

@@ -11,6 +11,7 @@ from pydantic_core import to_json, to_jsonable_python
 from sessions_app.contrib.agents.language_model import (
     AnswerCut,
     AnswerFields,
+    Ending,
     ModelMessage,
     Piece,
     ToolCall,
@@ -30,8 +31,12 @@ except ImportError as error:
         "pip install 'django-durable-hitl[openai]'"
     ) from error
 
-# Maximum bytes of one answer, decompressed.
-MAX_ANSWER = 8 * 1024**2
+# Maximum bytes of one answer and of one of its lines, decompressed. A line has a token or more, and
+# about 300 bytes around it; only lines are kept in memory.
+MAX_ANSWER = 128 * 1024**2
+MAX_LINE = 8 * 1024**2
+# Reasons of a server with which a whole answer ends.
+WHOLE = {"stop", "tool_calls", "function_call"}
 # Fields for thoughts, absent in OpenAI's own API but used by servers of open models.
 THOUGHTS = ("reasoning_content", "reasoning")
 # Fields of OpenAI's own API; all other fields are extensions of the server.
@@ -87,6 +92,7 @@ class _Answer:
         self._thoughts = ""
         self._usage: Usage | None = None
         self._has_ended = self._is_usage_last = False
+        self._reason = ""
 
     @property
     def is_finished(self) -> bool:
@@ -101,7 +107,10 @@ class _Answer:
             self._is_usage_last = not choices
         for choice in choices:
             # The real client's objects always have the field; those of a fake client may not.
-            self._has_ended |= bool(getattr(choice, "finish_reason", True))
+            reason = getattr(choice, "finish_reason", True)
+            self._has_ended |= bool(reason)
+            if reason and isinstance(reason, str) and reason not in WHOLE:
+                self._reason = reason
             yield from self._read_delta(choice.delta)
 
     def _read_delta(self, delta: object) -> Iterator[Piece]:
@@ -111,8 +120,9 @@ class _Answer:
                 self._thoughts = name
                 yield Reasoning(thought)
                 break
-        if text := _read_text(getattr(delta, "content", None)):
-            yield text
+        for name in ("content", "refusal"):
+            if text := _read_text(getattr(delta, name, None)):
+                yield text
         for name, value in _own_fields(delta, OF_DELTA).items():
             self._fields.setdefault(name, []).append(value)
         for part in _list(delta, "tool_calls"):
@@ -162,6 +172,8 @@ class _Answer:
         fields = {name: _join(values) for name, values in self._fields.items()}
         if calls and (fields or self._thoughts):
             yield AnswerFields(storable(fields), self._thoughts)
+        if self._reason:
+            yield Ending(storable(self._reason[:100]))
         if self._usage is not None:
             yield self._usage
 
@@ -263,6 +275,8 @@ async def open_model(
     async with AsyncOpenAI(
         base_url=base_url or None,
         api_key=api_key or "none",  # the client requires a non-empty key
-        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [limit_each(MAX_ANSWER)]}),
+        http_client=DefaultAsyncHttpxClient(
+            event_hooks={"response": [limit_each(MAX_ANSWER, line=MAX_LINE)]}
+        ),
     ) as client:
         yield OpenAIModel(client, name)

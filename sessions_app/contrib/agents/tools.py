@@ -101,6 +101,9 @@ HIDDEN = "{}: its JSON does not say all of it"
 
 ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
+# Keywords that strict model servers refuse at the top of a tool's schema.
+ALTERNATIVES = {"$ref", "allOf", "anyOf", "oneOf", "enum", "const", "not"}
+
 # Stands for an argument that the model has left out.
 MISSING: Any = object()
 
@@ -170,7 +173,7 @@ class Tool:
         function = {
             "name": self.name,
             "description": self.description,
-            "parameters": self.input_schema,
+            "parameters": _for_models(self.input_schema),
         }
         return {"type": "function", "function": function}
 
@@ -330,6 +333,28 @@ def _with_defaults(schema: object, values: JsonObject, root: JsonObject) -> Json
         elif isinstance(values.get(name), dict):
             filled[name] = _with_defaults(resolved, values[name], root)
     return filled
+
+
+def _for_models(schema: JsonObject) -> JsonObject:
+    """Return a tool's schema in the form that strict model servers accept.
+
+    That is an object with `properties`, without alternatives at the top; the properties of all
+    alternatives are shown. Arguments are validated by the whole schema.
+    """
+    if (
+        schema.get("type") == "object"
+        and "properties" in schema
+        and not ALTERNATIVES & schema.keys()
+    ):
+        return schema
+    resolved = _resolved(schema, schema)
+    properties: JsonObject = {}
+    for name in ("allOf", "anyOf", "oneOf"):
+        alternatives = resolved.get(name)
+        for one in alternatives if isinstance(alternatives, list) else ():
+            properties |= _resolved(one, schema).get("properties") or {}
+    kept = {key: one for key, one in resolved.items() if key not in ALTERNATIVES}
+    return {**kept, "type": "object", "properties": properties | (kept.get("properties") or {})}
 
 
 def _resolved(schema: object, root: JsonObject) -> JsonObject:

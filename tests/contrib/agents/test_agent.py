@@ -10,7 +10,7 @@ import pytest
 
 from sessions_app.contrib.agents.agent import Budget
 from sessions_app.contrib.agents.approvals import DONE
-from sessions_app.contrib.agents.language_model import ModelMessage, Piece, Usage
+from sessions_app.contrib.agents.language_model import ModelMessage, Piece, ToolCall, Usage
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.contrib.agents.tools import ToolContext, Tools, tool
 from sessions_app.contrib.testing.hosting import NewHosting
@@ -20,7 +20,14 @@ from sessions_app.models.people import Person
 from sessions_app.prompts.assignment import To
 from sessions_app.prompts.tool_call import digest_of
 from sessions_app.storage import reads
-from sessions_app.workflows import Reasoning, ToolCallPrompt, group
+from sessions_app.workflows import (
+    Context,
+    Message,
+    Reasoning,
+    ToolCallPrompt,
+    group,
+    workflow,
+)
 from tests.contrib.agents.own_agent import Hosted, host, results
 from tests.support.hosting import SentTo, make_members
 
@@ -382,3 +389,41 @@ async def test_model_reads_what_can_be_shown_of_a_result(
     async with sent_to("t_agent", "Go") as (_, run):
         assert await run.result() == "Done."
     assert (results(), Hosted.done) == ([shown], ["give"])
+
+
+@pytest.mark.parametrize(
+    ("call", "written"),
+    [
+        (ToolCall("1", "pay now", "{}"), {"name": "pay_now", "arguments": "{}"}),
+        (
+            ToolCall("1", "look", '{"order": 1'),
+            {"name": "look", "arguments": '{"text":"{\\"order\\": 1"}'},
+        ),
+        (ToolCall("1", "look", "[1]"), {"name": "look", "arguments": '{"text":"[1]"}'}),
+        (ToolCall("1", "look", " "), {"name": "look", "arguments": "{}"}),
+    ],
+)
+async def test_call_goes_back_in_a_form_that_strict_servers_accept(
+    host_workflow: NewHosting, call: ToolCall, written: JsonObject
+) -> None:
+    host(ScriptedModel([call], "Sorry."))
+    async with host_workflow("t_agent") as hosting:
+        assert await hosting.converse("Go") == "Sorry."
+    [_, answer, _] = Hosted.model.requests[-1]
+    assert answer["tool_calls"][0]["function"] == written
+
+
+@workflow(name="t_agent_files", title="Files", takes_files=True)
+async def with_files(message: Message, context: Context) -> str:
+    return await Hosted.agent.run(context, Hosted.model)
+
+
+@pytest.mark.parametrize("text", ["What is on it?", ""])
+async def test_model_is_told_of_attached_files(host_workflow: NewHosting, text: str) -> None:
+    host(ScriptedModel("A cat."))
+    async with host_workflow("t_agent_files") as hosting:
+        run = await hosting.send(text, files={"cat.png": b"\x89PNG\r\n\x1a\n0000"})
+        await run.result()
+    [message] = Hosted.model.requests[-1]
+    assert message["content"].strip().startswith(text)
+    assert message["content"].endswith("[Attached file: cat.png, image/png, 12 bytes]")

@@ -31,6 +31,7 @@ class Scene:
 
     done: ClassVar[list[int]] = []
     told: ClassVar[str] = ""
+    told_after_call: ClassVar[str] = ""
     fails: ClassVar[bool] = False
     gate: ClassVar[asyncio.Event] = asyncio.Event()
     waits: ClassVar[bool] = False
@@ -39,6 +40,8 @@ class Scene:
     async def answer(cls, messages: object, *, called: bool) -> bool:
         """Note the request; return whether to call the tool. May fail or wait after the call."""
         cls.told = str(messages)
+        if called:
+            cls.told_after_call = cls.told
         if called and cls.fails:
             raise ConnectionError
         if called and cls.waits:
@@ -159,6 +162,9 @@ async def test_call_stands_in_the_next_history_as_it_was_executed(
     assert "It was done." in told
     if way != "graph":  # LangChain's form of an edit has no place for a note
         assert "But only this once." in told
+    if way in ("agent", "pydantic"):  # in the run of the call, too
+        assert "40" in Scene.told_after_call.replace("400", "")
+        assert "But only this once." in Scene.told_after_call
 
 
 @pytest.mark.slow

@@ -3,11 +3,12 @@
 import asyncio
 import gzip
 import itertools
+import re
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from mcp import StdioServerParameters
@@ -294,18 +295,26 @@ async def test_long_text_is_read(host_workflow: NewHosting, raw: RawServer) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "answer", [bomb(300), {**LISTING, "tools": [{}] * 2_000}], ids=["bomb", "faults"]
+    ("answer", "told"),
+    [
+        (bomb(300), "The tools of odd cannot be used at the moment."),
+        ({**LISTING, "tools": [{}] * 2_000}, "Go"),
+    ],
+    ids=["bomb", "malformed tools"],
 )
 async def test_list_of_tools_that_cannot_be_read_is_not_read(
-    host_workflow: NewHosting, raw: RawServer, answer: Any, caplog: pytest.LogCaptureFixture
+    host_workflow: NewHosting,
+    raw: RawServer,
+    answer: Any,
+    told: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     raw.list_tools = lambda _params: answer
     host_odd(raw.url)
     async with host_workflow("t_agent") as hosting, steady():
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
-    system = Hosted.model.requests[-1][0]["content"]
-    assert system == "The tools of odd cannot be used at the moment."
+    assert Hosted.model.requests[-1][0]["content"] == told
     assert len(caplog.text) < 100_000
 
 
@@ -318,3 +327,101 @@ async def test_line_without_an_end_is_not_read_to_it(host_workflow: NewHosting) 
         with little_memory(64):
             assert await hosting.converse("Go") == "Over."
     assert results() == [UNKNOWN]
+
+
+class Told(ScriptedModel):
+    """A model that notes the tools that it is told of."""
+
+    tools: ClassVar[dict[str, JsonObject]] = {}
+
+    async def stream(self, messages: Any, tools: Any) -> AsyncGenerator[Any, None]:
+        Told.tools = {one["function"]["name"]: one["function"]["parameters"] for one in tools}
+        async for piece in super().stream(messages, tools):
+            yield piece
+
+
+async def told_of(hosting_of: NewHosting, raw: RawServer, *tools: Any) -> dict[str, JsonObject]:
+    """Return the schemas of the tools that a model is told of, by name."""
+    raw.tools = [*tools]
+    host(Told("Hello."), McpServer("s", raw.url, mode="2026-07-28"))
+    async with hosting_of("t_agent") as hosting:
+        await hosting.converse("Hi")
+    return Told.tools
+
+
+MALFORMED = [
+    {"name": "odd"},
+    {"name": "odd", "inputSchema": None},
+    {"name": "odd", "inputSchema": []},
+    {"name": "odd", "inputSchema": {"type": "string"}},
+    {"name": 7, "inputSchema": {"type": "object"}},
+    {"inputSchema": {"type": "object"}},
+    listed("odd", icons=[{"src": 1}]),
+    "odd",
+]
+
+
+async def test_malformed_tools_do_not_take_the_others_away(
+    host_workflow: NewHosting, raw: RawServer
+) -> None:
+    assert [*await told_of(host_workflow, raw, *MALFORMED, listed("good"))] == ["s_good"]
+
+
+OF_A = {"a": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object"},
+        {"type": "object", "properties": OF_A, "anyOf": [{"required": ["a"]}]},
+        {"type": "object", "oneOf": [{"properties": OF_A}, {"properties": {"b": {}}}]},
+        {"type": "object", "$ref": "#/$defs/P", "$defs": {"P": {"properties": OF_A}}},
+    ],
+)
+async def test_schema_has_the_form_that_strict_model_servers_accept(
+    host_workflow: NewHosting, raw: RawServer, schema: JsonObject
+) -> None:
+    told = await told_of(host_workflow, raw, {"name": "go", "inputSchema": schema})
+    assert told["s_go"]["type"] == "object"
+    assert not {"anyOf", "oneOf", "allOf", "$ref"} & told["s_go"].keys()
+    assert ("a" in told["s_go"]["properties"]) == ("a" in str(schema).replace("type", ""))
+
+
+async def test_tools_whose_names_models_cannot_tell_apart_have_names_of_their_own(
+    host_workflow: NewHosting, raw: RawServer
+) -> None:
+    long = "update_the_rules_of_a_deployment_" * 2
+    names = ["notes.delete", "notes/delete", "notes-delete", f"{long}a", f"{long}b", "größe"]
+    first = await told_of(host_workflow, raw, *map(listed, names))
+    assert len(first) == len(names)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) for name in first)
+    # The order of the list, which a server may change, changes no name.
+    assert {*await told_of(host_workflow, raw, *map(listed, reversed(names)))} == {*first}
+
+
+@pytest.mark.slow
+async def test_silent_servers_are_waited_for_together_and_once(host_workflow: NewHosting) -> None:
+    connected: list[int] = []
+
+    def silent(number: int) -> Any:
+        async def accept(_reader: object, _writer: object) -> None:
+            connected.append(number)
+            await asyncio.sleep(3600)
+
+        return accept
+
+    servers = [await asyncio.start_server(silent(number), "127.0.0.1", 0) for number in (0, 1)]
+    urls = [f"http://127.0.0.1:{one.sockets[0].getsockname()[1]}/mcp" for one in servers]
+    host(
+        ScriptedModel("Hello."),
+        *(McpServer(f"s{n}", url, timeout=0.5) for n, url in enumerate(urls)),
+    )
+    async with host_workflow("t_agent") as hosting:
+        assert await hosting.converse("Hi") == "Hello."
+        assert connected[:2] in ([0, 1], [1, 0])  # the second does not wait for the first
+        before = len(connected)
+        assert await hosting.converse("Hi again") == "Hello."
+    assert len(connected) == before
+    for one in servers:
+        one.close()

@@ -172,15 +172,17 @@ REFUSING = {"own, undeclared": "failed", "LangGraph, undeclared": "suspended"}
 @pytest.mark.parametrize("cell", CELLS)
 async def test_answer_that_means_no_does_not_pay(cell: str, host_workflow: NewHosting) -> None:
     async with host_workflow(CELLS[cell]()) as hosting:
+        run = None
         for number, answer in enumerate(NO):
-            run = await hosting.send("Go", conversation=f"c{number}")
+            run = run or await hosting.send("Go", conversation=f"c{number}")
             if await run.status() == "waiting":
                 try:
                     await run.answer(answer)
                 except Invalid:
                     assert await run.status() == "waiting", answer
-                    continue
+                    continue  # the next answer is for the same question
             assert await run.status() == REFUSING.get(cell, "completed"), answer
+            run = None
     assert Done.effects == []
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from sessions_app.contrib.agents.agent import NO_TEXT
 from sessions_app.contrib.agents.language_model import Piece, ToolCall, Usage
-from sessions_app.contrib.agents.openai_model import MAX_ANSWER, OpenAIModel, open_model
+from sessions_app.contrib.agents.openai_model import MAX_LINE, OpenAIModel, open_model
 from sessions_app.contrib.agents.tools import tool
 from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.json_types import JsonObject
@@ -122,7 +123,7 @@ async def test_no_message_has_an_empty_text(
 ) -> None:
     endpoint.answers = [text(), [paying("", id="a", index=0)], text("Ok")]
     async with host_workflow("t_agent") as hosting:
-        assert await hosting.converse("Hello") == ""
+        assert await hosting.converse("Hello") == NO_TEXT
         assert await hosting.converse("Go") == "Ok"
     messages = endpoint.requests[-1]["messages"]
     assert [one["content"] for one in messages if one["role"] == "user"] == ["Hello", "Go"]
@@ -257,12 +258,12 @@ async def test_answer_that_was_cut_before_its_first_piece_is_asked_for_again(
     assert Hosted.done == []
 
 
-BOMB = bomb(64 * MAX_ANSWER // 2**20)
+BOMB = bomb(64 * MAX_LINE // 2**20)
 
 
 @pytest.mark.parametrize(
     ("answer", "headers"),
-    [(BOMB, {"Content-Encoding": "gzip"}), (b":" + b" " * MAX_ANSWER, {})],
+    [(BOMB, {"Content-Encoding": "gzip"}), (b":" + b" " * MAX_LINE, {})],
 )
 async def test_answer_over_the_limit_is_read_no_further(
     answer: bytes, headers: dict[str, str], endpoint: ModelEndpoint, host_workflow: NewHosting
@@ -276,7 +277,7 @@ async def test_answer_over_the_limit_is_read_no_further(
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert output.startswith("The model cannot be asked (BodyTooLong).")
-    assert peak < 4 * MAX_ANSWER
+    assert peak < 4 * MAX_LINE
 
 
 @pytest.mark.slow
@@ -307,3 +308,36 @@ async def test_both_names_of_one_thought_are_shown_once(
     endpoint.answers = [[{"reasoning": "Hm", "reasoning_content": "Hm"}]]
     assert (await read(model))[0] == Reasoning("Hm")
     assert len(endpoint.requests) == 1
+
+
+CUT = "The answer was cut off"
+ENDED = {
+    "length": ({"content": "The answer is that"}, "length", f"The answer is that\n\n{CUT}"),
+    "length, nothing": ({"content": ""}, "length", CUT),
+    "filter": ({"content": "First you"}, "content_filter", "First you\n\nThe answer was stopped"),
+    "other reason": ({"content": None}, "MALFORMED_CALL", "The model has ended the answer (MALFOR"),
+    "refusal": ({"refusal": "I cannot help."}, "stop", "I cannot help."),
+    "thoughts alone": ({"reasoning_content": "Hm."}, "stop", NO_TEXT),
+    "blank": ({"content": " \n"}, "stop", NO_TEXT),
+}
+
+
+@pytest.mark.parametrize("kind", ENDED)
+async def test_answer_that_is_empty_or_cut_says_so(
+    kind: str, endpoint: ModelEndpoint, model: OpenAIModel, host_workflow: NewHosting
+) -> None:
+    delta, reason, said = ENDED[kind]
+    endpoint.answers = [events(choice(delta), choice({}, reason))]
+    host(model)
+    async with host_workflow("t_agent") as hosting:
+        assert (await hosting.converse("Go")).strip().startswith(said)
+
+
+async def test_call_of_an_answer_that_was_cut_is_not_made(
+    endpoint: ModelEndpoint, model: OpenAIModel, host_workflow: NewHosting
+) -> None:
+    endpoint.answers = [events(choice(paying(id="a", index=0)), choice({}, "length"))]
+    host(model, pay)
+    async with host_workflow("t_agent") as hosting:
+        assert (await hosting.converse("Go")).startswith(CUT)
+    assert Hosted.done == []
