@@ -310,10 +310,10 @@ async def test_both_names_of_one_thought_are_shown_once(
     assert len(endpoint.requests) == 1
 
 
-CUT = "The answer was cut off"
-ENDED = {
-    "length": ({"content": "The answer is that"}, "length", f"The answer is that\n\n{CUT}"),
-    "length, nothing": ({"content": ""}, "length", CUT),
+CUT_OFF = "The answer was cut off"
+ENDED: dict[str, tuple[JsonObject, str, str]] = {
+    "length": ({"content": "The answer is that"}, "length", f"The answer is that\n\n{CUT_OFF}"),
+    "length, nothing": ({"content": ""}, "length", CUT_OFF),
     "filter": ({"content": "First you"}, "content_filter", "First you\n\nThe answer was stopped"),
     "other reason": ({"content": None}, "MALFORMED_CALL", "The model has ended the answer (MALFOR"),
     "refusal": ({"refusal": "I cannot help."}, "stop", "I cannot help."),
@@ -339,5 +339,5 @@ async def test_call_of_an_answer_that_was_cut_is_not_made(
     endpoint.answers = [events(choice(paying(id="a", index=0)), choice({}, "length"))]
     host(model, pay)
     async with host_workflow("t_agent") as hosting:
-        assert (await hosting.converse("Go")).startswith(CUT)
+        assert (await hosting.converse("Go")).startswith(CUT_OFF)
     assert Hosted.done == []

@@ -35,7 +35,8 @@ async def test_refund_is_edited_after_a_restart(
         assert approval.model_dump()["arguments"] == {"order": 17, "euro": 40}
         await hosting.restart()
         await run.answer(EDITED, by=boss if name == "shop_agent" else None)
-        assert await run.result() == EXAMPLES[name]
+        output, _, _ = (await run.result()).partition("\n\nThe person who allowed it changed")
+        assert output == EXAMPLES[name]
 
 
 @pytest.mark.slow
