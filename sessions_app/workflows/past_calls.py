@@ -70,13 +70,18 @@ class _Question:
             return self.decision.arguments
         return self.row.prompt["arguments"]
 
-    def allows(self, entry: JournalEntry) -> bool:
-        """Return whether this question's approval is that of the recorded call."""
+    def allows(self, entry: JournalEntry, *, by_name: bool) -> bool:
+        """Return whether this question's approval may be that of the recorded call.
+
+        `by_name`: the step has the name of the tool, maybe after a colon.
+        """
+        is_named = entry.name.rpartition(":")[2] == self.row.prompt["tool"]
         return (
             self.is_approved
             and self.row.position is not None
             and self.row.position < entry.position
             and _is_same(entry.arguments, self.arguments)
+            and is_named >= by_name
         )
 
 
@@ -108,16 +113,33 @@ def _decision(row: Interaction) -> ToolCallResponse | None:
 
 def _calls(entries: Sequence[JournalEntry], questions: Sequence[_Question]) -> Iterator[PastCall]:
     asked = [one for one in questions if one.is_about_call]
-    by_position: dict[int, PastCall] = {}
-    for entry in entries:
-        approval = next((one for one in asked if one.allows(entry)), None)
-        if approval is not None:
-            asked.remove(approval)
-        by_position[entry.position] = _executed(entry, approval, questions)
+    approvals = _approvals(entries, asked)
+    by_position = {
+        entry.position: _executed(entry, approvals.get(entry.position), questions)
+        for entry in entries
+    }
+    used = [id(one) for one in approvals.values()]
     for number, question in enumerate(asked):
-        if not _is_asked_again(question, asked[number + 1 :]) and question.row.position is not None:
+        is_open = id(question) not in used and not _is_asked_again(question, asked[number + 1 :])
+        if is_open and question.row.position is not None:
             by_position.setdefault(question.row.position, _unexecuted(question))
     yield from (by_position[position] for position in sorted(by_position))
+
+
+def _approvals(entries: Sequence[JournalEntry], asked: Sequence[_Question]) -> dict[int, _Question]:
+    """Return the approval of each call by the call's position, each approval for one call.
+
+    A workflow may give a step another name than the tool in its question: such steps come last.
+    """
+    approvals: dict[int, _Question] = {}
+    left = list(asked)
+    for by_name in (True, False):
+        for entry in entries:
+            found = next((one for one in left if one.allows(entry, by_name=by_name)), None)
+            if found is not None and entry.position not in approvals:
+                approvals[entry.position] = found
+                left.remove(found)
+    return approvals
 
 
 def _executed(

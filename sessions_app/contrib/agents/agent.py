@@ -166,10 +166,10 @@ class Agent:
 
     async def _list_tools(self, context: Context) -> list[Sequence[Tool] | None]:
         """Return the tools of each toolset; None if it is unavailable now."""
-        works = [_tools_of(toolset, context) for toolset in self.toolsets]
-        if len(works) > 1 and context.patched("list the tools of all servers concurrently"):
-            return await context.gather(*works)
-        return [await work for work in works]
+        several = len(self.toolsets) > 1
+        if several and context.patched("list the tools of all servers concurrently"):
+            return await context.gather(*(_tools_of(one, context) for one in self.toolsets))
+        return [await _tools_of(one, context) for one in self.toolsets]
 
     def _beginning(
         self, past: Sequence[PastMessage], problems: Sequence[str]

@@ -15,7 +15,7 @@ from langgraph.pregel import Pregel
 from langgraph.types import StateSnapshot
 
 from sessions_app.contrib.agents.language_model import with_files
-from sessions_app.contrib.agents.tools import as_text
+from sessions_app.contrib.agents.tools import as_text, cut
 from sessions_app.logs import Log
 from sessions_app.workflows import PastMessage
 
@@ -23,6 +23,7 @@ log = Log(__name__)
 
 # Metadata of a checkpoint: the number of messages in the input of the graph.
 GIVEN = "given_messages"
+MAX_STATE = 20_000  # maximum characters of a state without messages, as a message
 NOT_RECORDED = (
     "The answer was stopped before this call had a result. It is not known whether it was done."
 )
@@ -42,13 +43,14 @@ async def past_messages(
             HumanMessage(with_files(one.text, one.files)) for one in of_run if one.role == "user"
         ]
         texts: list[AnyMessage] = [AIMessage(one.text) for one in of_run if one.role != "user"]
-        messages += await _own_messages(graph, run, has_text=bool(texts)) or texts
+        if "messages" in graph.channels or not texts:
+            messages += await _own_messages(graph, run) or texts
+        else:
+            messages += texts
     return messages
 
 
-async def _own_messages(
-    graph: "Pregel[Any, Any, Any, Any]", run: str, *, has_text: bool
-) -> list[AnyMessage]:
+async def _own_messages(graph: "Pregel[Any, Any, Any, Any]", run: str) -> list[AnyMessage]:
     """Return the messages that the graph of an earlier run has added; empty if there are none."""
     config: RunnableConfig = {"configurable": {"thread_id": run}}
     try:
@@ -61,7 +63,7 @@ async def _own_messages(
         return []
     values = state.values
     if not isinstance(values, dict) or "messages" not in values:
-        return [] if has_text else [AIMessage(as_text(values))]
+        return [AIMessage(cut(as_text(values), MAX_STATE))]
     return _with_results(values["messages"][_number_given(state, values["messages"]) :])
 
 

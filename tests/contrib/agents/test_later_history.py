@@ -196,3 +196,34 @@ async def test_refused_call_is_told_with_the_reason(host_workflow: NewHosting, w
         await again.result()
     assert Scene.done == []
     assert "Too much." in Scene.told
+
+
+@workflow(name="t_later_two", title="Two")
+async def two_calls(message: Message, context: Context) -> str:
+    past = await context.history(calls=True)
+    if past:
+        return repr(
+            [(one.name, str(one.state), bool(one.approval is None)) for one in past[-1].calls]
+        )
+    asked = ToolCallPrompt(text="Pay?", tool="refund", arguments={"order": 1})
+    await context.ask(asked)
+    await context.step(look, order=1)
+    await context.step(refund, order=1)
+    return "The end."
+
+
+def look(order: int) -> str:
+    return "open"
+
+
+def refund(order: int) -> str:
+    return "paid"
+
+
+async def test_approval_is_of_the_call_that_it_names(host_workflow: NewHosting) -> None:
+    async with host_workflow("t_later_two") as hosting:
+        run = await hosting.send("Pay")
+        await run.answer("approve")
+        await run.result()
+        told = await hosting.converse("Go on")
+    assert told == "[('look', 'done', True), ('refund', 'done', False)]"
