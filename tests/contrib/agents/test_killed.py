@@ -22,6 +22,7 @@ from tests.runtime.hosting.test_crashes import (
     socket,
 )
 from tests.support.polling import until
+from tests.support.received_frames import Frame
 from tests.support.server import Server, free_port
 from tests.support.websocket import WsClient
 
@@ -135,6 +136,37 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(
     assert effects(server) == whole(kind) - once("pay 5") + Counter(difference)
     call_ids = {line[2] for line in effect_lines(server) if line[0] == "pay"}
     assert len(call_ids) == 1
+
+
+def asks_or_ends(frame: Frame) -> bool:
+    is_over = frame["type"] == "run_update_message" and frame["status"] == "complete"
+    return bool(frame["type"] == PROMPT or is_over)
+
+
+@pytest.mark.beyond("a hundred kills around an approved payment double none, even in a later run")
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_payment_before_a_kill_and_a_stop_is_not_made_by_the_next_message(
+    server: Server,
+) -> None:
+    for number in range(100):
+        conversation = f"c{number}"
+        async with socket(server, conversation) as client:
+            await client.message("careful_agent(seconds=0.1)")
+            await client.answer("approve", await client.until(PROMPT))
+            await asyncio.sleep(number * 0.004)  # from before the payment until after its answer
+            server.kill()
+        server.restart()
+        async with socket(server, conversation, last_sequence=0) as client:
+            await client.send({"type": "stop_message"})
+            await client.until_ended()
+            await client.message("careful_agent(seconds=0)")
+            frame = await client.until(asks_or_ends)
+            if frame["type"] == PROMPT:  # the kill came before the payment
+                await client.answer("approve", frame)
+                await client.until_ended("completed")
+    begun = Counter(line[1] for line in effect_lines(server) if line[2] == "begins")
+    assert begun == Counter({f"c{number}": 1 for number in range(100)})
 
 
 @pytest.mark.slow

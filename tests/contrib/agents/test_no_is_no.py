@@ -248,12 +248,12 @@ async def test_interrupt_returns_a_value_of_its_declared_type(
     graph = StateGraph(State).add_node("ask", ask).add_edge(START, "ask").compile()
     langgraph_workflow(
         graph,
-        name="t_typed",
+        name="t_no_typed",
         title="Typed",
         build_input=nothing,
         answers=answers,
     )
-    async with sent_to("t_typed", "Go") as (hosting, run):
+    async with sent_to("t_no_typed", "Go") as (hosting, run):
         [prompt] = await run.prompts()
         assert prompt.model_dump()["input_type"] == kind
         await hosting.crash()
@@ -266,18 +266,18 @@ def test_answers_of_an_unknown_node_or_type_are_refused() -> None:
     graph = StateGraph(State).add_node("ask", lambda state: {}).add_edge(START, "ask").compile()
     for answers, problem in (({"aks": bool}, "'aks', which is not a node"), (Done, "not <class")):
         with pytest.raises(ImproperlyConfigured, match=problem):
-            langgraph_workflow(graph, name="t_typed", title="Typed", answers=answers)
+            langgraph_workflow(graph, name="t_no_typed", title="Typed", answers=answers)
 
 
 async def test_undeclared_interrupt_is_asked_once_it_is_declared(host_workflow: NewHosting) -> None:
     declared: dict[str, Any] = {}
 
-    @workflow(name="t_declared", title="Declared")
+    @workflow(name="t_no_declared", title="Declared")
     async def declare(message: Message, context: Context) -> str:
         graph = approving_graph(bool)
         return await HostedGraph(graph, "graph", build_input=nothing, **declared).run(context)
 
-    async with host_workflow("t_declared") as hosting:
+    async with host_workflow("t_no_declared") as hosting:
         by = await get_user_model().objects.aget(pk=hosting.person.id)
         run = await hosting.send("Go")
         with pytest.raises(AssertionError, match=r"node 'approve'.*answers={'approve': bool}"):
@@ -314,8 +314,8 @@ ASK = AIMessage("", tool_calls=[{"name": "help_me", "args": {"query": "Pay?"}, "
 async def test_functions_and_tools_of_the_framework_ask_by_declared_types(
     sent_to: SentTo, graph: Any, answers: Any, answer: Answer
 ) -> None:
-    langgraph_workflow(graph, name="t_typed", title="Typed", answers=answers)
-    async with sent_to("t_typed", "Go") as (_, run):
+    langgraph_workflow(graph, name="t_no_typed", title="Typed", answers=answers)
+    async with sent_to("t_no_typed", "Go") as (_, run):
         await run.answer(answer)
         await run.result()
     assert Done.effects == []

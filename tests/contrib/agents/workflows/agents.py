@@ -70,6 +70,32 @@ async def agent(context: Context, delay: float, seconds: float) -> Chunks:
     yield await Agent(tools=tools, budget=Budget(turns=4)).run(context, model)
 
 
+class CarefulModel:
+    """A model that pays, unless it reads that a payment was made or that nobody knows."""
+
+    async def stream(
+        self, messages: Sequence[ModelMessage], tools: Sequence[JsonObject]
+    ) -> AsyncGenerator[Piece, None]:
+        """Call the payment, or say that it is paid, as of `LanguageModel`."""
+        results = [str(one["content"]) for one in messages if one["role"] == "tool"]
+        if any("is done" in one or "not known" in one for one in results):
+            yield "It is paid."
+        else:
+            yield tool_call("pay", euro=5)
+
+
+@by_message
+async def careful_agent(context: Context, seconds: float) -> Chunks:
+    """Pay once in a conversation, whatever its runs come to."""
+
+    def pay(euro: int, tool_context: ToolContext) -> str:
+        """Pay an amount."""
+        return work(f"pay {tool_context.conversation_id}", seconds)
+
+    tools = [tool(pay).needs(approval=True)]
+    yield await Agent(tools=tools).run(context, CarefulModel())
+
+
 async def _framework(name: str, context: Context, **options: Any) -> Chunks:
     # Not in the event loop: such a package takes a second to import.
     module = await asyncio.to_thread(import_module, f"tests.contrib.agents.workflows.{name}")
