@@ -548,6 +548,11 @@ def load_prompt(stored: JsonObject) -> AnyPrompt:
         return MissingPrompt.model_validate(stored)
 
 
+def answer_text(stored: JsonObject, response: JsonObject) -> str:
+    """Return the stored answer to a stored prompt for people to read."""
+    return load_prompt(stored).answer_text(response)
+
+
 def load_typed_prompt(stored: JsonObject) -> AnyPrompt:
     """Load the prompt from its stored JSON.
 

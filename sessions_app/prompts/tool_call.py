@@ -40,6 +40,7 @@ from sessions_app.prompts.base import (
     Prompt,
     Response,
     check_note,
+    load_prompt,
     with_details,
 )
 from sessions_app.prompts.details import (
@@ -494,3 +495,13 @@ def _own_details(content: Content) -> JsonObject:
 
 def _literal(name: str, arguments: JsonObject) -> str:
     return literal(arguments[name]) if name in arguments else gettext("not given")
+
+
+def decision_on(
+    stored: JsonObject, response: JsonObject | None, **attribution: Any
+) -> ToolCallResponse | None:
+    """Return the stored decision on a stored prompt; None without one, or for another prompt."""
+    prompt = load_prompt(stored)
+    if response is None or not isinstance(prompt, ToolCallPrompt):
+        return None
+    return prompt.respond(response, **attribution)

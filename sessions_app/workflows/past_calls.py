@@ -11,7 +11,9 @@ from sessions_app.errors import OutcomeUnknown
 from sessions_app.journal.journal import describe_arguments
 from sessions_app.journal.tracks import track_of
 from sessions_app.models import Interaction, JournalEntry
-from sessions_app.prompts import ToolCallPrompt, ToolCallResponse, load_prompt
+from sessions_app.prompts import ToolCallResponse
+from sessions_app.prompts.base import answer_text
+from sessions_app.prompts.tool_call import decision_on
 
 
 class CallState(StrEnum):
@@ -103,12 +105,9 @@ def read_calls(runs: Sequence[UUID], until: int | None = None) -> dict[str, list
 
 
 def _decision(row: Interaction) -> ToolCallResponse | None:
-    prompt = load_prompt(row.prompt)
-    if not isinstance(prompt, ToolCallPrompt) or row.response is None:
-        return None
     by = None if row.answered_by is None else row.answered_by.get_username()
     is_default = row.status == Interaction.Status.EXPIRED
-    return prompt.respond(row.response, by=by, at=row.answered_at, is_default=is_default)
+    return decision_on(row.prompt, row.response, by=by, at=row.answered_at, is_default=is_default)
 
 
 def _calls(entries: Sequence[JournalEntry], questions: Sequence[_Question]) -> Iterator[PastCall]:
@@ -187,7 +186,7 @@ def _said_after(entry: JournalEntry, questions: Sequence[_Question]) -> str:
     question = next(following, None)
     if question is None or question.row.response is None or question.is_about_call:
         return ""
-    return load_prompt(question.row.prompt).answer_text(question.row.response)
+    return answer_text(question.row.prompt, question.row.response)
 
 
 def _arguments(recorded: str) -> list[Any] | str:

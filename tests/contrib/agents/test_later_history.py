@@ -1,4 +1,4 @@
-"""What an earlier run has done stands in the history of the next message as it was executed."""
+"""The history of a message: it has the calls of earlier runs as they were executed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
