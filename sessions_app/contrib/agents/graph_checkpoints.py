@@ -92,7 +92,7 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
         latest = await reads.read(lambda: list(self._tuples(where, 1)))
         return latest[0] if latest else None
 
-    async def awritten(self, config: RunnableConfig | None) -> "Written":
+    async def awritten(self, config: RunnableConfig | None) -> Written:
         """Return the writes since the checkpoint that the configuration names."""
         if config is None or not get_checkpoint_id(config):
             return Written([])

@@ -130,8 +130,11 @@ def _leave_out_malformed_tools(message: Any) -> None:
     tools = message.result.get("tools")
     if not isinstance(tools, list):
         return
-    message.result["tools"] = [one for one in tools if _is_sound(one)]
-    malformed = [one for one in tools if not _is_sound(one)]
+    sound: list[Any] = []
+    malformed: list[Any] = []
+    for one in tools:
+        (sound if _is_sound(one) else malformed).append(one)
+    message.result["tools"] = sound
     if malformed:
         names = [one.get("name") if isinstance(one, dict) else one for one in malformed]
         log.warning("mcp.malformed_tools", number=len(names), first=str(names[:10])[:1000])
