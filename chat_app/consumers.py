@@ -34,7 +34,7 @@ from chat_app.wire.replies import (
     settled_content,
     submitted_content,
 )
-from sessions_app.conversations import messages
+from sessions_app.conversations import stops
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import NotFound, StorageUnavailable, TooMany
 from sessions_app.interactions import answers
@@ -300,7 +300,7 @@ class ChatConsumer(AsyncConsumer):
             await self._subscriptions.follow(message.conversation_id)
         try:
             feed = self._subscriptions.feed_of(message.conversation_id)
-            runs = await messages.stop(
+            runs = await stops.stop(
                 owner=self._authentication.person.id,
                 conversation_id=feed.conversation_id,
                 run=message.run_id,

@@ -9,6 +9,7 @@ from sessions_app.models import Event, Feedback, Interaction, Run
 from sessions_app.prompts import load_prompt
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.storage.attachments import shown_file
+from sessions_app.storage.branches import ancestors
 from sessions_app.storage.records import read_records
 from sessions_app.workflows.history import ended_runs
 
@@ -26,7 +27,7 @@ def read_shared(prompt: Interaction) -> list[TranscriptPart]:
     view = QuestionView.of(prompt)
     if not (view.is_pending and view.rules.share):
         return []
-    run = prompt.run.root.id
+    run = ancestors(prompt.run_id)[-1]
     earlier = ended_runs(run, prompt.conversation_id, MOST_SHARED_RUNS)
     runs = [read_run(UUID(earlier_id)) for earlier_id in reversed(earlier)] + [read_run(run)]
     for transcript in runs:

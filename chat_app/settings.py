@@ -259,12 +259,6 @@ class ChatSettings(SiteSettings):
     )
     RATE_API_USER: str = rate("600/minute", "HTTP requests of one user")
     RATE_API_ADDRESS: str = rate("6000/minute", "HTTP requests from one address")
-    RUNS_PER_USER: int = Field(
-        default=1000,
-        ge=0,
-        description="the number of unfinished runs of one user, or 0 for no limit. Waiting runs "
-        "count. It may be exceeded by 20 in each web process",
-    )
     SOCKETS_PER_USER: int = Field(
         default=100,
         ge=1,

@@ -73,6 +73,37 @@ class TooMany(Refused):
         self.seconds = seconds
 
 
+class TooManyRuns(Refused):
+    """A run began another one, which began another one, beyond a limit."""
+
+    @classmethod
+    def in_a_row(cls, limit: int) -> "TooManyRuns":
+        """Return the error that too many runs have begun one another."""
+        text = _(
+            "{limit} runs have begun one another, as many as may. Find the one that begins itself, "
+            "or have one run do more of the work."
+        )
+        return cls(format_lazy(text, limit=limit))
+
+    @classmethod
+    def of_a_message(cls, limit: int) -> "TooManyRuns":
+        """Return the error that one message has led to too many runs."""
+        text = _(
+            "One message has led to {limit} further runs, as many as RUNS_PER_MESSAGE in HITL "
+            "allows. Find the run that begins others without end, or raise RUNS_PER_MESSAGE."
+        )
+        return cls(format_lazy(text, limit=limit))
+
+    @classmethod
+    def of_a_user(cls, limit: int) -> "TooManyRuns":
+        """Return the error that a user has too many unfinished runs for one more."""
+        text = _(
+            "One user has {limit} unfinished runs, as many as RUNS_PER_USER in HITL allows. Stop "
+            "some of them, or raise RUNS_PER_USER."
+        )
+        return cls(format_lazy(text, limit=limit))
+
+
 class NotFound(Refused):
     """There is no such thing here."""
 
@@ -308,12 +339,16 @@ class NothingCame(WorkflowError):
 
 
 class ChildFailed(WorkflowError):
-    """A run that this one ran did not complete. `status` is `failed`, `cancelled` or `timeout`;
-    `reason` is what people read of it.
+    """A run that this one ran did not complete. `status` is `failed`, `cancelled`, `timeout` or
+    `refused`, if a limit did not let it begin; `reason` is what people read of it.
     """
 
+    BEGINNING = "The run of "
+
     def __init__(self, workflow: str, status: str, reason: str) -> None:
-        super().__init__(f"The run of {workflow!r} came to no result ({status}). {reason}".strip())
+        text = f"{self.BEGINNING}{workflow!r} came to no result ({status}). {reason}".strip()
+        # Of a child of a child, people read only of the innermost one that came to no result.
+        super().__init__(reason if reason.startswith(self.BEGINNING) else text)
         self.workflow = workflow
         self.status = status
         self.reason = reason

@@ -96,6 +96,19 @@ class RuntimeSettings(Section):
         description="the number of context calls that a run may make, each a journal entry. "
         "Then it is suspended (`TooManyCalls`)",
     )
+    RUNS_PER_USER: int = Field(
+        default=1000,
+        ge=0,
+        description="the number of unfinished runs of one user, or 0 for no limit. Waiting runs "
+        "and child runs count. It may be exceeded by 20 in each web process",
+    )
+    RUNS_PER_MESSAGE: int = Field(
+        default=100,
+        ge=0,
+        description="the number of runs that one message may lead to, or 0 for no limit: children, "
+        "theirs, and runs that a run or a receiver of its signals starts. Another one is refused "
+        "(`TooManyRuns`)",
+    )
     MAX_OUTPUT: int = Field(
         default=16 * 2**20,
         ge=1,

@@ -17,10 +17,11 @@ from chat_app.api.run_selectors import (
     find_staff,
     read_execution,
     read_monitor,
+    read_run,
 )
 from chat_app.wire.frames import timestamp
 from sessions_app import runs
-from sessions_app.conversations import messages
+from sessions_app.conversations import stops
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import answers
 from sessions_app.interactions.answers import AnswerResult, IncomingAnswer, Outcome
@@ -61,9 +62,9 @@ async def execution(request: AuthenticatedRequest, execution_id: UUID) -> object
 async def cancel(request: AuthenticatedRequest, execution_id: UUID) -> Status[None]:
     """Ask a run to stop; its status says when it has. One that has ended stays as it is."""
     owner = request.auth.person.id
-    run = (await reads.read_for(owner, read_execution, owner, execution_id)).run
+    run = await reads.read_for(owner, read_run, owner, execution_id)
     conversation_id = run.conversation.conversation_id
-    await messages.stop(owner=owner, conversation_id=conversation_id, run=str(run.id))
+    await stops.stop(owner=owner, conversation_id=conversation_id, run=str(run.id))
     return Status(202, None)
 
 

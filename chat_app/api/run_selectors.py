@@ -15,6 +15,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.people import UserId, users
 from sessions_app.questions.question_view import QuestionView
+from sessions_app.storage.branches import ancestors, descendants
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.storable import is_storable
@@ -41,7 +42,21 @@ class ExecutionRecord:
 
 
 def read_execution(owner: UserId, run_id: UUID) -> ExecutionRecord:
-    """Read one of the owner's runs.
+    """Read one of the owner's runs with its output and prompts.
+
+    Raises:
+        NotFound: there is no such run, or it belongs to another user.
+    """
+    run = read_run(owner, run_id)
+    is_unfinished = run.status in Run.UNFINISHED
+    prompts = _prompts(run) if is_unfinished else []
+    asked_others = _read_asked_others(run) if is_unfinished and not prompts else []
+    output = text_of(run_id) if run.status == Run.Status.COMPLETED else ""
+    return ExecutionRecord(run, prompts, asked_others, output, _usage(run))
+
+
+def read_run(owner: UserId, run_id: UUID) -> Run:
+    """Read one of the owner's runs with its conversation.
 
     Raises:
         NotFound: there is no such run, or it belongs to another user.
@@ -52,11 +67,7 @@ def read_execution(owner: UserId, run_id: UUID) -> ExecutionRecord:
     run = runs.select_related("conversation").first()
     if run is None:
         raise NotFound("There is no such execution.")
-    is_unfinished = run.status in Run.UNFINISHED
-    prompts = _prompts(run) if is_unfinished else []
-    asked_others = _read_asked_others(run) if is_unfinished and not prompts else []
-    output = text_of(run_id) if run.status == Run.Status.COMPLETED else ""
-    return ExecutionRecord(run, prompts, asked_others, output, _usage(run))
+    return run
 
 
 def read_job(owner: UserId, job_id: str) -> Run:
@@ -77,7 +88,8 @@ def read_job(owner: UserId, job_id: str) -> Run:
 def _prompts(run: Run) -> list[EventRecord]:
     condition = Q(run=run) | Q(run__parent__isnull=False, run__status__in=Run.UNFINISHED)
     pending = pending_prompts(condition, conversation=run.conversation_id)
-    return [prompt for prompt in pending if prompt.run == run.pk or is_within(prompt.run, run.pk)]
+    within = descendants(run.pk)
+    return [prompt for prompt in pending if prompt.run in within]
 
 
 def _read_asked_others(run: Run) -> list[JsonObject]:
@@ -88,6 +100,7 @@ def _read_asked_others(run: Run) -> list[JsonObject]:
         status=Interaction.Status.PENDING,
         for_owner=False,
     )
+    within = descendants(run.pk)
     return [
         {
             "interaction_id": view.interaction.pk,
@@ -96,14 +109,13 @@ def _read_asked_others(run: Run) -> list[JsonObject]:
             "assignee": view.assignee,
         }
         for view in QuestionView.of_all(pending.select_related("assignee").order_by("sequence"))
-        if view.interaction.run_id == run.pk or is_within(view.interaction.run_id, run.pk)
+        if view.interaction.run_id in within
     ]
 
 
 def is_within(run_id: UUID, ancestor: UUID) -> bool:
     """Return whether the run is a child run of the ancestor, or a deeper descendant."""
-    parent = Run.objects.filter(pk=run_id).values_list("parent_id", flat=True).first()
-    return parent is not None and (parent == ancestor or is_within(parent, ancestor))
+    return ancestor in ancestors(run_id)[1:]
 
 
 def _usage(run: Run) -> dict[str, int]:

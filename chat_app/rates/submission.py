@@ -12,27 +12,20 @@ from weakref import WeakValueDictionary
 from django.utils.translation import gettext_noop
 
 from chat_app.rates.rate_limits import Rate, rate_limits
-from chat_app.settings import ChatSettings
 from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage, SubmittedMessage
 from sessions_app.errors import TooMany
 from sessions_app.interactions import claims
 from sessions_app.interactions.claims import ClaimState
 from sessions_app.models.people import Person, UserId
-from sessions_app.storage import reads, sql
+from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import reads
+from sessions_app.storage.lineage import count_unfinished
 
 # Counting unfinished runs takes a query, and is therefore not done for each message.
 MESSAGES_PER_COUNT = 20  # maximum number of a user's messages in this process between two counts
 RETRY_SECONDS = 60  # seconds until a retry: when a run will end is unknown
 MAX_REMEMBERED_USERS = 10_000  # maximum number of users whose free run slots are remembered
-
-UNFINISHED = """
-    SELECT COUNT(*) FROM (
-        SELECT 1 FROM sessions_app_run r
-        JOIN sessions_app_conversation c ON c.id = r.conversation_id
-        WHERE c.owner_id = %s AND r.status IN ('queued', 'running', 'waiting') LIMIT %s
-    ) unfinished
-"""
 
 _slots_left: dict[UserId, int] = {}
 # Number of each user's runs that are being started, and may not be in the database yet.
@@ -93,7 +86,7 @@ async def _another_run(user: UserId) -> AsyncIterator[None]:
     Raises:
         TooMany: the user has too many unfinished runs.
     """
-    if limit := ChatSettings.load().RUNS_PER_USER:
+    if limit := RuntimeSettings.load().RUNS_PER_USER:
         await _acquire_slot(user, limit)
     _starting_runs[user] += 1
     try:
@@ -121,12 +114,6 @@ async def _acquire_slot(user: UserId, limit: int) -> None:
             if _slots_left[user] <= 0:
                 raise TooMany(gettext_noop("unfinished runs"), RETRY_SECONDS)
     _slots_left[user] -= 1
-
-
-def count_unfinished(owner: UserId, limit: int) -> int:
-    """Count the owner's unfinished runs, up to `limit`. Blocks."""
-    [(count,)] = sql.fetch(UNFINISHED, (owner, limit))
-    return int(count)
 
 
 async def change_claim(

@@ -5,7 +5,7 @@ Sending and taking both lock the conversation first, so that no arrival is misse
 
 from uuid import UUID
 
-from sessions_app.conversations.messages import find_run
+from sessions_app.conversations.stops import find_run
 from sessions_app.errors import NothingCame
 from sessions_app.interactions.answers import Outcome
 from sessions_app.interactions.settlement import resume_wait, set_running

@@ -10,14 +10,18 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from sessions_app.conversations.messages import IncomingMessage, insert_run, request_stop
+from sessions_app.conversations.messages import IncomingMessage, insert_run
+from sessions_app.conversations.stops import request_stop
+from sessions_app.errors import TooManyRuns
 from sessions_app.interactions.settlement import resume_wait, set_running
 from sessions_app.journal.journal import Call, CallResult, last_positions
 from sessions_app.journal.tracks import track_of
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
+from sessions_app.models.people import UserId
 from sessions_app.notify.announce import announce
+from sessions_app.storage.lineage import Place, next_place
 from sessions_app.storage.records import ParentCall, RunRecord, step_payload
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.transaction import Transaction
@@ -33,6 +37,7 @@ class NewChild:
     key: HostKey
     message: IncomingMessage
     title: str
+    owner: UserId
 
     def journal_record(self, until: datetime | None) -> JsonObject:
         """Return the content of the parent's journal entry while the child is running."""
@@ -47,7 +52,17 @@ class ReturnValue:
     value: object
 
 
-def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, sequence: int) -> None:
+def find_place(parent: RunRecord, child: NewChild) -> Place | CallResult:
+    """Return the place of a new child in its line, or the failure of the call if it has none."""
+    try:
+        return next_place(parent.id, child.owner)
+    except TooManyRuns as error:
+        return CallResult(error={"type": "refused", "message": str(error)})
+
+
+def begin(
+    tx: Transaction, parent: RunRecord, call: Call, child: NewChild, place: Place, sequence: int
+) -> None:
     """Insert a child run, with a sequence number of the log as its order, and wake its host."""
     run = RunRecord(
         child.id,
@@ -56,7 +71,7 @@ def begin(tx: Transaction, parent: RunRecord, call: Call, child: NewChild, seque
         parent.client_format,
         ParentCall(parent.id, call.position),
     )
-    insert_run(tx, run, child.key, sequence, child.message)
+    insert_run(tx, run, child.key, sequence, child.message, place.columns)
     announce(tx, child.key)
 
 
@@ -70,8 +85,10 @@ def end(
 ) -> None:
     """Record the result of a finished child for the parent's call, and let the parent continue."""
     parent = Run.objects.get(pk=call.run)
+    if parent.status in Run.FINISHED or _is_cut(parent, call):
+        return
     entry = _open(call.run, call.position).filter(result__run=str(child.id)).first()
-    if entry is None or parent.status in Run.FINISHED or _is_cut(parent, call):
+    if entry is None:
         return
     result = error = None
     if status == Run.Status.COMPLETED:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from functools import cached_property
 from operator import itemgetter
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sessions_app.conversations.listing import lock_kept
-from sessions_app.conversations.messages import ACTIVE, SUBMITTED, add_trace_id, find_run, interrupt
+from sessions_app.conversations.messages import SUBMITTED, add_trace_id
 from sessions_app.conversations.run_parts import RunPart, read_parts
+from sessions_app.conversations.stops import find_run, interrupt, read_active
 from sessions_app.errors import Busy, Invalid
 from sessions_app.journal.journal import Journal
 from sessions_app.journal.tracks import NESTED_CALLS
@@ -24,6 +26,7 @@ from sessions_app.models.interaction import NEVER
 from sessions_app.notify.announce import announce
 from sessions_app.storage import sql
 from sessions_app.storage.attachments import shown_file
+from sessions_app.storage.lineage import Place, next_place
 from sessions_app.storage.records import RunRecord, read_records
 from sessions_app.storage.run_text import pieces_of
 from sessions_app.storage.transaction import Transaction
@@ -36,7 +39,14 @@ Payload = JsonObject
 limits: list[Callable[[Run, int], int]] = []
 
 
-def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) -> UUID:
+class Forker(NamedTuple):
+    """The user name that the log gets for a fork, and the run whose code makes it, if any."""
+
+    name: str
+    run: UUID | None
+
+
+def fork_run(tx: Transaction, run: UUID, *, position: int, by: Forker, key: str) -> UUID:
     """Begin a fork of a run, in the same conversation; see `runs.fork`.
 
     Raises:
@@ -44,6 +54,7 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
         Invalid: the run has not reached that position, or is a child.
         UnknownWorkflow: the run's workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
+        TooManyRuns: the run that makes the fork may begin no other.
     """
     source = find_run(run)
     if source.parent_id is not None:
@@ -55,11 +66,11 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
         return sql.read_uuid(run_id)
     offer = registry.get(conversation.workflow)
     policy = offer.policy or "enqueue"
-    if policy == "reject" and sql.fetch(ACTIVE, (conversation.id,)):
+    if policy == "reject" and read_active(conversation.id):
         raise Busy
     past = _Past(source, position)
     host_key = offer.key(conversation=conversation.id, owner=conversation.owner_id)
-    fork = _insert(tx, past, key, host_key)
+    fork = _insert(tx, past, key, host_key, next_place(by.run, conversation.owner_id))
     record = RunRecord(fork.id, fork.conversation_id, fork.message_id, fork.client_format)
     if policy == "interrupt":
         interrupt(tx, record, only_asking=False)
@@ -67,7 +78,7 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
         "message_id": fork.message_id,
         "text": fork.text,
         "client_format": fork.client_format,
-        "fork": {"run": str(source.id), "position": position, "by": by},
+        "fork": {"run": str(source.id), "position": position, "by": by.name},
     }
     if files := source.metadata.get("files"):
         payload["files"] = [shown_file(file) for file in files]
@@ -81,7 +92,7 @@ def fork_run(tx: Transaction, run: UUID, *, position: int, by: str, key: str) ->
     return fork.id
 
 
-def _insert(tx: Transaction, past: "_Past", message_id: str, key: HostKey) -> Run:
+def _insert(tx: Transaction, past: "_Past", message_id: str, key: HostKey, place: Place) -> Run:
     """Insert the fork's row; if it keeps no calls, the run uses the workflow's newest version."""
     source, run = past.source, uuid4()
     fork = Run(
@@ -96,6 +107,7 @@ def _insert(tx: Transaction, past: "_Past", message_id: str, key: HostKey) -> Ru
         metadata=add_trace_id(source.metadata, run),
         forked_from=source,
         fork_position=past.position,
+        **place.columns,
         created_at=tx.now,
     )
     if past.positions:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
-from sessions_app.conversations.messages import stop_all
+from sessions_app.conversations.stops import stop_rest, stop_some
 from sessions_app.errors import Invalid, NotFound
-from sessions_app.models import Conversation, Run
+from sessions_app.models import Conversation
 from sessions_app.models.people import UserId
 from sessions_app.notify.groups import group_name, send_to_group
 from sessions_app.notify.news import LOOK, PROMPTS, PROMPTS_CHANGED
@@ -48,7 +48,9 @@ async def delete(*, owner: UserId, conversation_id: str) -> None:
     Raises:
         NotFound: there is no such conversation.
     """
-    conversation = await writer.write(lambda tx: _delete(tx, owner, conversation_id))
+    conversation, is_run_left = await writer.write(lambda tx: _delete(tx, owner, conversation_id))
+    if is_run_left:
+        await stop_rest(conversation)
     # Notify the readers of the conversation, and everybody who counts open prompts.
     await send_to_group(group_name(conversation), LOOK)
     await send_to_group(PROMPTS, PROMPTS_CHANGED)
@@ -78,11 +80,11 @@ def lock_kept(tx: Transaction, conversation: UUID) -> None:
         raise NotFound("The conversation of this run was deleted by its owner.")
 
 
-def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:
+def _delete(tx: Transaction, owner: UserId, conversation_id: str) -> tuple[UUID, bool]:
+    """Return the deleted conversation, and whether some of its runs still have to be stopped."""
     conversation = _find(tx, owner, conversation_id)
     Conversation.objects.filter(pk=conversation, deleted_at=None).update(deleted_at=tx.now)
-    stop_all(tx, Run.objects.filter(conversation=conversation))
-    return conversation
+    return conversation, stop_some(tx, conversation)
 
 
 def _find(tx: Transaction, owner: UserId, conversation_id: str) -> UUID:

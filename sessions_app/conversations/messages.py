@@ -1,20 +1,19 @@
-"""The messages of people to a conversation, and the stops of its runs.
+"""The messages of people to a conversation.
 
 Each function is one transaction of the process's writer; hosts are woken after the commit. A crash
 before the commit leaves no trace; after a crash following the commit, the next start does the work.
 """
 
-from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID, uuid4
 
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.conversations import workflow_access
-from sessions_app.errors import Busy, Invalid, NotFound, UnknownWorkflow
+from sessions_app.conversations.stops import interrupt, read_active, request_stop
+from sessions_app.errors import Busy, Invalid, NotFound, TooManyRuns, UnknownWorkflow
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Attachment, Conversation, Event, Run
 from sessions_app.models.host_lease import HostKey
@@ -24,6 +23,7 @@ from sessions_app.prompts.hidden_characters import cut, is_seen
 from sessions_app.prompts.titles import without_marks
 from sessions_app.storage import attachments, sql
 from sessions_app.storage.branches import BranchPoint, find_branch_point
+from sessions_app.storage.lineage import Place, next_place
 from sessions_app.storage.records import RunRecord
 from sessions_app.storage.storable import check_length, check_storable, encode
 from sessions_app.storage.transaction import Transaction
@@ -35,7 +35,6 @@ from sessions_app.workflows.request_context import Trace
 MAX_MESSAGE = 32_000
 MAX_NAME = 200
 MAX_TITLE_LENGTH = 80
-STOPPABLE = (*Run.UNFINISHED, Run.Status.SUSPENDED)
 
 # A policy that only front ends choose: a new message stops an active run only if that run waits for
 # a person.
@@ -44,13 +43,6 @@ OnlyAsking = Literal["interrupt_asking"]
 CONVERSATION = """
     SELECT id, workflow, last_sequence, deleted_at FROM sessions_app_conversation
     WHERE owner_id = %s AND conversation_id = %s
-"""
-ACTIVE = """
-    SELECT id, EXISTS (
-        SELECT 1 FROM sessions_app_interaction i WHERE i.run_id = r.id AND i.status = 'pending'
-    )
-    FROM sessions_app_run r
-    WHERE conversation_id = %s AND status IN ('queued', 'running', 'waiting')
 """
 SUBMITTED = """
     SELECT r.id, e.sequence FROM sessions_app_run r
@@ -117,17 +109,6 @@ def exist(owner: UserId, conversation_id: str, message_id: str) -> tuple[bool, b
     return False, False
 
 
-async def stop(*, owner: UserId, conversation_id: str, run: str | None = None) -> list[UUID]:
-    """Ask the active runs of a conversation, or only the run `run`, to stop; return their ids.
-
-    The last event of a run confirms its stop.
-
-    Raises:
-        NotFound: this owner has no such conversation, or there is no such run in it.
-    """
-    return await writer.write(lambda tx: _stop(tx, owner, conversation_id, run))
-
-
 def check_message(conversation_id: str, message: IncomingMessage) -> None:
     """Check a message before `submit` writes it.
 
@@ -159,11 +140,15 @@ def submit_in(
     message: IncomingMessage,
     *,
     trusted: bool = False,
+    begun_by: UUID | None = None,
 ) -> SubmittedMessage:
     """Store a message as `submit` does, in a given transaction; `check_message` has checked it.
 
     `trusted`: the project's code sends the message, so that the owner need not have access to the
-    workflow.
+    workflow. `begun_by`: the run whose code sends the message.
+
+    Raises:
+        TooManyRuns: the run `begun_by` may begin no other; a repeated message is not refused.
     """
     sent_files = attachments.find(owner, conversation_id, message.files) if message.files else []
     conversation, workflow, last = _open(
@@ -183,7 +168,9 @@ def submit_in(
         _check_free(conversation, message, branch_point)
     run = RunRecord(uuid4(), conversation, message.message_id, message.client_format)
     key = offer.key(conversation=conversation, owner=owner)
-    if not insert_run(tx, run, key, last, message, branch_point):
+    columns = _next_place(begun_by, owner, conversation, message).columns
+    columns |= branch_point.columns if branch_point else {}
+    if not insert_run(tx, run, key, last, message, columns):
         [(run_id, sequence)] = sql.fetch(SUBMITTED, (conversation, message.message_id))
         return SubmittedMessage(conversation, sql.read_uuid(run_id), sequence, duplicate=True)
     payload: JsonObject = {
@@ -284,11 +271,30 @@ def _check_free(
     Raises:
         Busy: a run is active.
     """
-    active = sql.fetch(ACTIVE, (conversation,))
+    active = read_active(conversation)
     if branch_point:  # ignore active runs on other branches, because a new branch stops these
-        active = [row for row in active if sql.read_uuid(row[0]) in branch_point.before]
+        active = [run for run in active if run.id in branch_point.before]
     if active and not sql.fetch(SUBMITTED, (conversation, message.message_id)):
         raise Busy
+
+
+def _next_place(
+    begun_by: UUID | None, owner: UserId, conversation: UUID, message: IncomingMessage
+) -> Place:
+    """Return the place of the message's run in the line of the run whose code sends the message.
+
+    Another program's request names this run by the header `workflow-parent-id`.
+    """
+    if begun_by is None:
+        name = ((message.metadata or {}).get("headers") or {}).get("workflow-parent-id", "")
+        runs = Run.objects.filter(pk=name, conversation__owner=owner) if sql.is_uuid(name) else []
+        begun_by = next((run.pk for run in runs), None)
+    try:
+        return next_place(begun_by, owner)
+    except TooManyRuns:
+        if sql.fetch(SUBMITTED, (conversation, message.message_id)):
+            return Place()  # unused: the message has a run
+        raise
 
 
 def _begin_branch(tx: Transaction, run: RunRecord, branch_point: BranchPoint) -> JsonObject:
@@ -306,26 +312,18 @@ def _begin_branch(tx: Transaction, run: RunRecord, branch_point: BranchPoint) ->
     return {"fork": fork}
 
 
-def interrupt(
-    tx: Transaction, by: RunRecord, *, only_asking: bool, spared: Container[UUID] = ()
-) -> None:
-    """Stop the other active runs of the conversation, in favour of the new run `by`."""
-    for run, asks in sql.fetch(ACTIVE, (by.conversation_id,)):
-        if sql.read_uuid(run) != by.id and (asks or not only_asking):
-            root = Run.objects.get(pk=run).root
-            if root.id not in spared:
-                request_stop(tx, root)
-
-
 def insert_run(
     tx: Transaction,
     run: RunRecord,
     key: HostKey,
     sequence: int,
     message: IncomingMessage,
-    branch_point: BranchPoint | None = None,
+    columns: JsonObject,
 ) -> bool:
-    """Insert a run, queued behind runs with a lower `sequence`; False if the message has a run."""
+    """Insert a run, queued behind runs with a lower `sequence`; False if the message has a run.
+
+    `columns` are further columns of the row.
+    """
     parent = {} if run.parent is None else run.parent._asdict()
     return sql.insert_new(
         Run,
@@ -344,7 +342,7 @@ def insert_run(
         generation=0,
         crashes=0,
         created_at=tx.now,
-        **(branch_point.columns if branch_point else {}),
+        **columns,
     )
 
 
@@ -352,58 +350,3 @@ def add_trace_id(metadata: JsonObject, run: UUID) -> JsonObject:
     """Add the id of the run's trace to its metadata, for `context.workflow_trace_id`."""
     parent = Trace.of_headers(metadata.get("headers") or {})
     return {**metadata, "trace_id": f"{Trace.of_run(str(run), parent).trace_id:032x}"}
-
-
-def find_run(run_id: UUID) -> Run:
-    """Return the run of that id, of any owner.
-
-    Raises:
-        NotFound: there is no such run.
-    """
-    run = Run.objects.select_related("conversation").filter(pk=run_id).first()
-    if run is None:
-        raise NotFound("There is no such run.")
-    return run
-
-
-def request_stop(tx: Transaction, run: Run) -> None:
-    """Ask a run's host to stop the run and its children; repetitions do nothing."""
-    tx.lock(run.conversation_id)
-    stoppable = Run.objects.filter(pk=run.pk, status__in=STOPPABLE, stop_requested_at=None)
-    if not stoppable.update(stop_requested_at=tx.now):
-        return
-    tx.append(run, Event.Type.RUN, {"status": run.status, "reason": "stopping"})
-    stop_all(tx, Run.objects.filter(parent=run))
-    announce(tx, run.key)
-
-
-def stop_all(tx: Transaction, runs: QuerySet[Run]) -> list[UUID]:
-    """Ask all unfinished and suspended runs of the query to stop; return their ids in order."""
-    stoppable = list(runs.filter(status__in=STOPPABLE).order_by("sequence"))
-    for run in stoppable:
-        request_stop(tx, run)
-    return [run.id for run in stoppable]
-
-
-def stop_run(tx: Transaction, run_id: UUID) -> bool:
-    """Ask a run of any owner to stop; return False if the run has ended.
-
-    Raises:
-        NotFound: there is no such run.
-    """
-    run = find_run(run_id)
-    if run.status in Run.FINISHED:
-        return False
-    request_stop(tx, run)
-    return True
-
-
-def _stop(tx: Transaction, owner: UserId, conversation_id: str, run_id: str | None) -> list[UUID]:
-    runs = Run.objects.filter(conversation__in=Conversation.objects.of(owner, conversation_id))
-    if not runs.exists():
-        raise NotFound("There is no such conversation.")
-    if run_id is not None:
-        runs = runs.filter(pk=run_id) if sql.is_uuid(run_id) else runs.none()
-        if not runs.exists():
-            raise NotFound("There is no such run in this conversation.")
-    return stop_all(tx, runs)

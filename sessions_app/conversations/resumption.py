@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from sessions_app.conversations.listing import lock_kept
-from sessions_app.conversations.messages import find_run
+from sessions_app.conversations.stops import find_run, stop_children
 from sessions_app.errors import OutcomeUnknown, ResultRefused
 from sessions_app.journal.journal import last_positions
 from sessions_app.journal.tracks import gather_of, track_of
@@ -43,7 +43,7 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
     if not is_resumable(run):
         return False
     if run.status == Run.Status.FAILED:
-        _reopen(run)
+        _reopen(tx, run)
     run.status, run.error, run.crashes = Run.Status.QUEUED, None, 0
     run.save(update_fields=["status", "error", "crashes", "finished_at", "stop_requested_at"])
     payload = {"status": Run.Status.QUEUED.value, "reason": f"resumed by {by}"}
@@ -52,7 +52,7 @@ def resume_run(tx: Transaction, run_id: UUID, by: str) -> bool:
     return True
 
 
-def _reopen(run: Run) -> None:
+def _reopen(tx: Transaction, run: Run) -> None:
     """Restore a failed run to its state before the failure.
 
     Interactions that the end cancelled keep this status, but lose their position in the journal, so
@@ -65,7 +65,10 @@ def _reopen(run: Run) -> None:
     unfold(run.id, run.conversation_id)
     cancelled_interactions = run.interactions.filter(status=Interaction.Status.CANCELLED)
     cancelled_interactions.update(position=None)
-    run.journal.filter(kind=RUN, finished_at=None).delete()  # repeat calls of stopped child runs
+    # Repeat the calls of child runs. Those that the end of the run has not stopped yet are stopped.
+    while stop_children(tx, run.id):
+        pass
+    run.journal.filter(kind=RUN, finished_at=None).delete()
     failed_steps = run.journal.filter(error__isnull=False, kind__in=STEPS).exclude(
         error__type__in=(OutcomeUnknown.__name__, ResultRefused.__name__)  # keep: it may have run
     )

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
@@ -44,6 +45,8 @@ LINGER = 5.0
 EVICTION_CHECK = 0.5
 # Minimum seconds between two checks of a host for runs to evict.
 MOMENT = 0.01
+# Maximum of runs in memory that are stopped after one selection.
+STOPPED_AT_ONCE = 4
 # Seconds until a run is resumed after a failed write.
 RETRY_AFTER = 1.0
 
@@ -266,10 +269,18 @@ class Host:
         for settlement in news:
             if (task := self._runs.get(settlement.run)) is not None:
                 task.waits.receive_settlement(settlement)
-        for run in selection.stopping:
-            if (task := self._runs.get(run)) is not None:
-                task.apply(RunEvent.STOP)
+        self._stop_runs(selection.stopping)
         self._changed.set()
+
+    def _stop_runs(self, runs: Iterable[UUID]) -> None:
+        """Stop the first `STOPPED_AT_ONCE` runs that do not stop yet; the next selection goes on.
+
+        So the writes of many runs that end do not keep other writes waiting.
+        """
+        tasks = (self._runs[run] for run in runs if run in self._runs)
+        stopped = islice((task for task in tasks if task.apply(RunEvent.STOP)), STOPPED_AT_ONCE)
+        if len(list(stopped)) == STOPPED_AT_ONCE:
+            self._request_selection()
 
     async def _wait(self) -> bool:
         """Wait for work, and evict waiting runs; return False if nothing is left to do."""

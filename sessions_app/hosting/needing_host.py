@@ -24,7 +24,8 @@ SUSPECT_PATIENCE = 5.0
 # SQL condition for runs that need a host. A queued run must wait for active and earlier queued runs
 # of its conversation, unless the workflow accepts parallel runs, or is no longer offered (the host
 # reports this). A child run never waits for other runs, because its parent waits for the child. A
-# run that waits for people needs a host only if a stop was requested.
+# run that waits for people needs a host only if a stop was requested. (SQLite would otherwise make
+# the subquery for each run, so CASE repeats the status.)
 HAS_TURN = """
     (
         sessions_app_run.status = 'running'
@@ -33,12 +34,12 @@ HAS_TURN = """
         OR sessions_app_run.status = 'queued' AND (
             sessions_app_run.parent_id IS NOT NULL
             OR sessions_app_run.workflow NOT IN ({one_by_one})
-            OR NOT EXISTS (
+            OR CASE WHEN sessions_app_run.status = 'queued' THEN NOT EXISTS (
                 SELECT 1 FROM sessions_app_run before
                 WHERE before.conversation_id = sessions_app_run.conversation_id
                 AND before.parent_id IS NULL AND before.status IN ('queued', 'running', 'waiting')
                 AND (before.status <> 'queued' OR before.sequence < sessions_app_run.sequence)
-            )
+            ) END
         )
     )
 """

@@ -284,7 +284,7 @@ class RecordedCalls(RecordedBackend):
         check_message(conversation.conversation_id, message)
         key = offer.key(conversation=run.conversation_id, owner=conversation.owner.id)
         title = offer.workflow.title if child.title is None else child.title
-        return NewChild(id_, key, message, title)
+        return NewChild(id_, key, message, title, conversation.owner.id)
 
     async def _outcome(
         self,

@@ -31,23 +31,25 @@ log = Log(__name__)
 # Number of crashes, without progress in between, at which a run is suspended.
 MAX_CRASHES = 3
 
-# Maximum of queued runs that one query reads to start them, as a host key may have a thousand. The
-# query also reads one run that may not start yet, so that the host knows of later work.
-QUEUED_AT_ONCE = 16
+# Maximum of runs that one selection starts or ends, and of queued runs that its query reads, as a
+# host key may have a thousand. The query also reads one run that may not start yet, so that the
+# host knows of later work.
+AT_ONCE = 16
 UNFINISHED = """
-    SELECT has_turn, id, conversation_id, message_id, client_format, status,
+    SELECT has_turn, r.id, conversation_id, message_id, client_format, r.status,
            stop_requested_at IS NOT NULL, crashes, started_at, text, metadata, version, patches,
            stop_point, parent_id, parent_position
     FROM (
         SELECT alive.*, ROW_NUMBER() OVER (PARTITION BY has_turn, status ORDER BY sequence) AS nth
         FROM (
-            SELECT sessions_app_run.*, {has_turn} AS has_turn FROM sessions_app_run
+            SELECT id, status, sequence, {has_turn} AS has_turn FROM sessions_app_run
             WHERE key = %s AND status IN ('queued', 'running', 'waiting', 'suspended')
         ) AS alive
     ) AS unfinished
-    WHERE status <> 'queued' AND has_turn
-    OR status = 'queued' AND nth <= CASE WHEN has_turn THEN %s ELSE 1 END
-    ORDER BY conversation_id, status = 'queued', sequence
+    JOIN sessions_app_run r ON r.id = unfinished.id
+    WHERE r.status <> 'queued' AND has_turn
+    OR r.status = 'queued' AND nth <= CASE WHEN has_turn THEN %s ELSE 1 END
+    ORDER BY conversation_id, r.status = 'queued', r.sequence
 """
 
 
@@ -152,7 +154,7 @@ def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selec
     """Read the unfinished runs of the key, and start the runs whose turn has come."""
     evict = lease.check(tx)
     condition, one_by_one = has_turn()
-    values = (*one_by_one, lease.key, QUEUED_AT_ONCE)
+    values = (*one_by_one, lease.key, AT_ONCE)
     query = UNFINISHED.format(has_turn=condition)
     unfinished = [_read(*row) for row in sql.fetch(query, values)]
     in_turn = [run for run in unfinished if run.has_turn]
@@ -163,9 +165,12 @@ def select_runs(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selec
         workflow=lease.key.workflow,
         conversations=dict(driven_runs.conversations),
     )
-    for run in in_turn:
-        _start_or_stop(tx, lease, driven_runs, run, selection)
-    selection.more = selection.more or len(selection.started) >= QUEUED_AT_ONCE
+    driven = driven_runs.runs
+    selection.stopping += [run.record.id for run in in_turn if run.stop and run.record.id in driven]
+    new_runs = [run for run in in_turn if run.record.id not in driven]
+    for run in new_runs[:AT_ONCE]:
+        _start_or_end(tx, lease, driven_runs, run, selection)
+    selection.more = selection.more or len(new_runs) >= AT_ONCE
     return selection
 
 
@@ -205,14 +210,11 @@ def suspend_all(tx: Transaction, lease: Lease, *, error: dict[str, str], detail:
         run_writes.end(tx, LeasedRun(lease, run), status, error=error, detail=detail)
 
 
-def _start_or_stop(
+def _start_or_end(
     tx: Transaction, lease: Lease, driven_runs: DrivenRuns, run: UnfinishedRun, selection: Selection
 ) -> None:
-    """Start or stop a run that needs a host; if the run ends, request another selection."""
-    if run.record.id in driven_runs.runs:
-        if run.stop:
-            selection.stopping.append(run.record.id)
-    elif run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
+    """Start or end a run that needs a host; if the run ends, request another selection."""
+    if run.stop and (run.started_at is None or run.status == Run.Status.SUSPENDED):
         run_writes.end(tx, LeasedRun(lease, run.record), Run.Status.CANCELLED)
         selection.more = True
     else:  # a run to be stopped is executed, too, if it has begun: its code may have to clean up

@@ -145,14 +145,18 @@ class RunTask:
         self.run.task = asyncio.create_task(self._drive(), name=f"{self.NAME}{self.id}")
         self.run.task.add_done_callback(lambda _: on_end(self))
 
-    def apply(self, event: RunEvent) -> None:
-        """Apply an event that stops the run or makes it leave memory. Finished work is stored."""
+    def apply(self, event: RunEvent) -> bool:
+        """Apply an event that stops the run or makes it leave memory. Finished work is stored.
+
+        Returns False if the event changes nothing.
+        """
         if not self.run.apply(event):
-            return
+            return False
         if event is RunEvent.STOP:
             self._stopping.begin()
         elif event is RunEvent.DRAIN and not self.waits.has_step:
             self.run.apply(RunEvent.STEPS_OVER)
+        return True
 
     def park(self) -> None:
         """Evict the run until an answer, or the end of a sleep, brings it back."""

@@ -4,13 +4,14 @@ Each write is one transaction, which first checks that the host still has the le
 key: the generation in the database must be the host's.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from sessions_app.conversations import arrivals, child_runs
 from sessions_app.conversations.child_runs import NewChild
-from sessions_app.conversations.messages import stop_all
+from sessions_app.conversations.stops import stop_children
 from sessions_app.errors import RunEnded
 from sessions_app.hosting.lease import Lease, this_process
 from sessions_app.interactions.assigning import ResolvedAssignment, assign
@@ -250,14 +251,23 @@ def begin_child(
     *,
     until: datetime | None,
     only_waits: bool,
-) -> None:
-    """Begin a child run, and record that the parent waits; see `open_interactions`."""
+) -> CallResult | None:
+    """Begin a child run, and record that the parent waits; see `open_interactions`.
+
+    If a limit refuses the child, record and return this failure of the call.
+    """
     run = leased_run.check_open(tx)
+    place = child_runs.find_place(run, child)
+    if isinstance(place, CallResult):
+        refusal = replace(place, title=child.title, last_position=call.position)
+        finish_call(tx, leased_run, call, refusal)
+        return refusal
     leased_run.has_children = True
     result = sql.Json(child.journal_record(until))
     sequence = record.begin(tx, run, call, child.title, result=result)
     leased_run.note_wait(tx, only_waits=only_waits, wake_at=until)
-    child_runs.begin(tx, run, call, child, sequence)
+    child_runs.begin(tx, run, call, child, place, sequence)
+    return None
 
 
 def mark_waiting(
@@ -351,7 +361,7 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
     if not is_folded:
         fold(run.id, run.conversation_id)
     if leased_run.has_children:
-        stop_all(tx, Run.objects.filter(parent=run.id))
+        stop_children(tx, run.id)
     if run.parent is not None:
         reason = error["message"] if error else ""
         child_runs.end(tx, run, run.parent, status, return_value, reason)

@@ -1,4 +1,4 @@
-"""The events that fall due: deadlines and escalations of interactions, ends of durable sleeps."""
+"""The events that fall due: deadlines and escalations of interactions, ends of sleeps, stops."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from sessions_app.conversations import stops
 from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import claims
 from sessions_app.interactions.escalation import escalate_due
@@ -72,6 +73,8 @@ async def settle_due() -> None:
     await _settle_all(partial(due_interactions, "expires_at"), expire)
     await _settle_all(partial(due_interactions, "escalates_at"), escalate_due)
     await _settle_all(due_sleeps, wake_run)
+    while await _settle_some(stops.find_left, stops.request_stop, stops.AT_ONCE):
+        pass  # each stop may lead to the next ones, of the children
 
 
 async def release_claims() -> None:
@@ -83,12 +86,18 @@ async def _settle_all(
     read_due: Callable[[int], list[T]], settle_one: Callable[[Transaction, T], None]
 ) -> None:
     """Settle all due events of a kind, oldest first."""
-    is_full = True
-    while is_full:
-        rows = await reads.read(read_due, EVENTS_AT_ONCE + len(_postponed))
-        due = [one for one in rows if one not in _postponed]
-        await asyncio.gather(*(_settle(settle_one, one) for one in due))
-        is_full = len(due) >= EVENTS_AT_ONCE
+    while await _settle_some(read_due, settle_one, EVENTS_AT_ONCE) >= EVENTS_AT_ONCE:
+        pass
+
+
+async def _settle_some(
+    read_due: Callable[[int], list[T]], settle_one: Callable[[Transaction, T], None], limit: int
+) -> int:
+    """Settle up to `limit` due events of a kind; return their number."""
+    rows = await reads.read(read_due, limit + len(_postponed))
+    due = [one for one in rows if one not in _postponed]
+    await asyncio.gather(*(_settle(settle_one, one) for one in due))
+    return len(due)
 
 
 async def _settle(settle_one: Callable[[Transaction, T], None], one: T) -> None:

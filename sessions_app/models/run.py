@@ -30,6 +30,7 @@ class Run(models.Model):
         CANCELLED = "cancelled", _("cancelled")
 
     UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.WAITING)
+    STOPPABLE = (*UNFINISHED, Status.SUSPENDED)
     FINISHED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -48,6 +49,10 @@ class Run(models.Model):
         verbose_name=_("run that began it"),
     )
     parent_position = models.PositiveIntegerField(null=True, blank=True)
+    # For a run that another run began, as a child or in a step: the first run of this line, and the
+    # number of runs before this one in the line. See `lineage`.
+    origin = models.UUIDField(null=True, blank=True, editable=False)
+    depth = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     # The host's key: a user for a workflow with a builder per user, else the conversation.
     key = models.CharField(max_length=200)
     # The executed workflow: the conversation's, or a child run's own.
@@ -145,6 +150,20 @@ class Run(models.Model):
             models.Index(
                 fields=["parent"], name="run_parent", condition=models.Q(parent__isnull=False)
             ),
+            # Index for the search for children that must be stopped with their parents.
+            models.Index(
+                fields=["parent"],
+                name="run_open_child",
+                condition=models.Q(
+                    parent__isnull=False,
+                    stop_requested_at__isnull=True,
+                    status__in=["queued", "running", "waiting", "suspended"],
+                ),
+            ),
+            # Index for the count of the runs of a line.
+            models.Index(
+                fields=["origin"], name="run_origin", condition=models.Q(origin__isnull=False)
+            ),
             # Index for the search for runs to stop, which would otherwise read all waiting runs.
             models.Index(
                 fields=["status"],
@@ -160,11 +179,6 @@ class Run(models.Model):
     def title(self) -> str:
         """The first words of the message that began the run."""
         return Truncator(" ".join(self.text.split())).chars(TITLE) or gettext("(without a message)")
-
-    @property
-    def root(self) -> "Run":
-        """The run that a message began: this one, or a child's top-level ancestor."""
-        return self if self.parent is None else self.parent.root
 
 
 class JournalEntry(models.Model):

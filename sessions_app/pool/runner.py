@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from sessions_app.errors import SessionsError
 from sessions_app.journal.tracks import current_track
 from sessions_app.pool import schemas
+from sessions_app.storage.lineage import running
 from sessions_app.workflows.backend import Backend, dump_returned
 from sessions_app.workflows.context import Context, RunInfo, current_context
 from sessions_app.workflows.context_variables import within
@@ -297,6 +298,7 @@ def _enter(context: Context) -> None:
     # Set the context variables for the workflow's code. A session that the workflow opens shall
     # continue the trace, but must not see the rest of the request, nor the parent.
     current_context.set(context)
+    running.set(context.run_id)
     current_track.set("")
     current_request.set(RequestContext(trace=context.trace))
     session_user.set((context.user_id, context.user))

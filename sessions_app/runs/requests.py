@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 from django.contrib.auth.base_user import AbstractBaseUser
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from sessions_app.conversations import arrivals, messages
-from sessions_app.conversations.forks import fork_run
+from sessions_app.conversations import arrivals, messages, stops
+from sessions_app.conversations.forks import Forker, fork_run
 from sessions_app.conversations.messages import MAX_NAME, IncomingMessage
 from sessions_app.conversations.resumption import resume_run
 from sessions_app.errors import Invalid, NotFound, TooLarge
@@ -40,6 +40,7 @@ from sessions_app.models import Conversation
 from sessions_app.models.people import Person, UserId
 from sessions_app.prompts import Given, JsonAnswer
 from sessions_app.prompts.assignment import To, assignees
+from sessions_app.storage.lineage import current_run
 from sessions_app.storage.sql import read_id
 from sessions_app.storage.storable import check_finite, check_size, check_storable, storable
 from sessions_app.storage.transaction import Transaction
@@ -103,6 +104,8 @@ def start(
         UnknownWorkflow: the workflow is not offered.
         Invalid: the message is empty or too long, or the conversation is another workflow's.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
+        TooManyRuns: a run's step, or a receiver of its signals, starts this run, and the run may
+            begin no other.
     """
     if key is not None and not key:
         raise Invalid("The key is empty: leave it out, or give one.")
@@ -113,7 +116,11 @@ def start(
     conversation_id = conversation or (f"{workflow}:{key}" if key else uuid4().hex)
     messages.check_message(conversation_id, incoming_message)
     return partial(
-        _submit, owner=Person.of(user).id, conversation_id=conversation_id, message=incoming_message
+        _submit,
+        owner=Person.of(user).id,
+        conversation_id=conversation_id,
+        message=incoming_message,
+        begun_by=current_run(),
     )
 
 
@@ -210,7 +217,7 @@ def cancel(run: UUID | str) -> Work[bool]:
     Raises:
         NotFound: there is no such run.
     """
-    return partial(messages.stop_run, run_id=read_id(run))
+    return partial(stops.stop_run, run_id=read_id(run))
 
 
 acancel = as_coroutine(cancel)
@@ -254,17 +261,25 @@ def fork(
         Invalid: the run has not reached that position.
         UnknownWorkflow: the run's workflow is not offered.
         Busy: a run is active in the conversation, and the workflow takes one at a time.
+        TooManyRuns: as for `start`.
     """
     name = uuid4().hex if key is None else key
     _check_name("The key", name)
     person = Person.of(by)
-    return partial(fork_run, run=read_id(run), position=position, by=person.username, key=name)
+    forker = Forker(person.username, current_run())
+    return partial(fork_run, run=read_id(run), position=position, by=forker, key=name)
 
 
 afork = as_coroutine(fork)
 
 
-def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: IncomingMessage) -> UUID:
+def _submit(
+    tx: Transaction,
+    owner: UserId,
+    conversation_id: str,
+    message: IncomingMessage,
+    begun_by: UUID | None,
+) -> UUID:
     conversations = Conversation.objects.filter(owner_id=owner, conversation_id=conversation_id)
     other_workflow = (
         conversations.exclude(workflow=message.workflow).values_list("workflow", flat=True).first()
@@ -273,7 +288,10 @@ def _submit(tx: Transaction, owner: UserId, conversation_id: str, message: Incom
         raise Invalid(
             f"The conversation {conversation_id!r} is one of the workflow {other_workflow!r}."
         )
-    return messages.submit_in(tx, owner, conversation_id, message, trusted=True).run
+    submitted = messages.submit_in(
+        tx, owner, conversation_id, message, trusted=True, begun_by=begun_by
+    )
+    return submitted.run
 
 
 async def acall_back(token: str, payload: object) -> Outcome:

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from django.utils import timezone
 
-from sessions_app.errors import NoPerson, UnknownWorkflow, Unrecorded
+from sessions_app.errors import NoPerson, TooManyRuns, UnknownWorkflow, Unrecorded
 from sessions_app.journal.journal import Call, CallResult
 from sessions_app.prompts import AnyPrompt, Given, JsonAnswer
+from sessions_app.storage.lineage import MAX_DEPTH
 from sessions_app.workflows import registry
 from sessions_app.workflows.backend import (
     Attempted,
@@ -23,6 +24,7 @@ from sessions_app.workflows.backend import (
 )
 from sessions_app.workflows.concurrency import Slot
 from sessions_app.workflows.context import AuthCallback, refuse
+from sessions_app.workflows.context_variables import bind
 from sessions_app.workflows.steps import execute
 
 # A function that runs a workflow by name for the same user, and returns the result.
@@ -34,6 +36,9 @@ UserInputCallback = Callable[[AnyPrompt], Awaitable[Given | list[Given]]]
 user_input_callback: ContextVar[UserInputCallback | None] = ContextVar(
     "user_input_callback", default=None
 )
+
+# Number of runs above the current run, each of which has run the next one.
+_level: ContextVar[int] = ContextVar("_level", default=0)
 
 
 class ScriptBackend(Backend):
@@ -104,6 +109,14 @@ class ScriptBackend(Backend):
 
     async def run(self, call: Call, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         """Run a child workflow in this script, with the same callback for prompts."""
+        level = _level.get() + 1
+        if level > MAX_DEPTH:
+            refusal = str(TooManyRuns.in_a_row(MAX_DEPTH))
+            return CallResult(error={"type": "refused", "message": refusal})
+        with bind({_level: level}):
+            return await self._run(child, timeout)
+
+    async def _run(self, child: ChildCall, timeout: float | None) -> CallResult:  # noqa: ASYNC109 - as in `Backend`
         work = self._slot.release_for(self._run_beside(child.workflow, child.message))
         try:
             async with asyncio.timeout(timeout) as limit:

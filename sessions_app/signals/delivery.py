@@ -19,6 +19,7 @@ from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.signals import SIGNALS, interaction_due_soon, pending_signals
 from sessions_app.storage import reads
+from sessions_app.storage.lineage import running
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -104,6 +105,7 @@ def _send_all(signals: Iterable[PendingSignal]) -> None:
     close_old_connections()
     try:
         for signal in signals:
+            running.set(str(signal.run_id))  # in the context that `to_thread` has copied
             try:
                 signal.outcome, signal.error, signal.due_at = _send(signal)
             except Exception as error:  # e.g. the name of a signal that this version lacks

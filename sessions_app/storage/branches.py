@@ -16,6 +16,23 @@ from sessions_app.storage import sql
 # Columns of `models.Run` from which the tree of branches in a conversation is built.
 COLUMNS = ("id", "parent_id", "forked_from_id", "follows_id")
 
+ANCESTORS = """
+    WITH RECURSIVE line (id, parent_id) AS (
+        SELECT id, parent_id FROM sessions_app_run WHERE id = %s
+        UNION ALL
+        SELECT r.id, r.parent_id FROM sessions_app_run r JOIN line ON r.id = line.parent_id
+    )
+    SELECT id FROM line
+"""
+DESCENDANTS = """
+    WITH RECURSIVE tree (id) AS (
+        SELECT id FROM sessions_app_run WHERE id = %s
+        UNION ALL
+        SELECT r.id FROM sessions_app_run r JOIN tree ON r.parent_id = tree.id
+    )
+    SELECT id FROM tree
+"""
+
 
 class Branches:
     """The order of a conversation's runs, built from rows of `COLUMNS` in the order of the log."""
@@ -99,6 +116,16 @@ def read_all(conversation: UUID) -> Branches:
     """Read the order of the runs, even of a single branch. Blocks: call in a thread."""
     runs = Run.objects.filter(conversation_id=conversation).order_by("sequence")
     return Branches(runs.values_list(*COLUMNS).iterator())
+
+
+def ancestors(run: UUID) -> list[UUID]:
+    """Return the run, its parent, and so on up to the run that a message began. Blocks."""
+    return [sql.read_uuid(id_) for (id_,) in sql.fetch(ANCESTORS, (run,))]
+
+
+def descendants(run: UUID) -> set[UUID]:
+    """Return the run, its children, theirs, and so on. Blocks."""
+    return {sql.read_uuid(id_) for (id_,) in sql.fetch(DESCENDANTS, (run,))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from asyncio import CancelledError
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -384,7 +385,8 @@ class Execution:
             async with self.backend.working(call):
                 running_step = RunningStep(self, call.name)
                 work = partial(attempt, function, returns, title, running_step)
-                call_result = await self.backend.transact(call, work)
+                # The writer's thread executes the work, with the context variables of the run.
+                call_result = await self.backend.transact(call, partial(copy_context().run, work))
         if isinstance(call_result, Unrecorded):
             raise call_result
         if call_result.error is not None:

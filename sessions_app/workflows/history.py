@@ -33,7 +33,9 @@ def ended_runs(run: UUID, conversation: UUID, limit: int) -> list[str]:
     The journal keeps these ids, and the log's sequence number at the time of reading, so that a
     replay reads the same text even if a failed run was resumed meanwhile.
     """
-    root = Run.objects.get(pk=run).root
+    root = Run.objects.get(pk=run)
+    if root.parent_id is not None:
+        root = Run.objects.get(pk=branches.ancestors(run)[-1])
     order = branches.read(conversation)
     branch = set(order.up_to(root.id)) if order else None
     runs = Run.objects.filter(conversation_id=conversation, parent=None, status__in=Run.FINISHED)

@@ -44,7 +44,7 @@ from chat_app.rates import submit
 from chat_app.wire.parsing import STATUS
 from sessions_app.conversations import listing, workflow_access
 from sessions_app.conversations.messages import MAX_MESSAGE, MAX_NAME
-from sessions_app.conversations.messages import stop as stop_runs
+from sessions_app.conversations.stops import stop as stop_runs
 from sessions_app.errors import Refused, StorageUnavailable, TooMany
 from sessions_app.interactions import audit
 from sessions_app.json_types import JsonObject

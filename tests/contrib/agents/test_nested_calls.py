@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from sessions_app import runs
 from sessions_app.contrib.agents.nesting import NamedCall, NestedCalls
 from sessions_app.contrib.testing.hosted_run import HostedRun
-from sessions_app.conversations import messages
+from sessions_app.conversations import stops
 from sessions_app.errors import NotJson
 from sessions_app.models import Interaction, Run
 from sessions_app.workflows import Context, TextPrompt
@@ -188,6 +188,6 @@ async def test_stop_ends_a_call_that_asks() -> None:
         run = await hosted.send("go")
         await run.prompts()
         await hosted.crash()
-        await messages.stop(owner=hosted.user, conversation_id="c")
+        await stops.stop(owner=hosted.user, conversation_id="c")
         row = await hosted.until_ended(run.id)
         assert row.status == Run.Status.CANCELLED

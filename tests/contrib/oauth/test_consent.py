@@ -11,12 +11,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from chat_app.contrib.oauth.models import OAuthGrant, OAuthRequest
+from sessions_app import runs
 from sessions_app.contrib.testing.hosted_run import HostedRun
 from sessions_app.contrib.testing.polling import until
-from sessions_app.conversations.messages import stop_all
 from sessions_app.errors import Invalid
 from sessions_app.models import Interaction, Run
-from sessions_app.storage.writer import writer
 from tests.contrib.oauth.people import SITE, Browser, changed, elsewhere, link_of
 from tests.contrib.oauth.provider import Provider
 from tests.support.gzip_bomb import little_memory
@@ -255,7 +254,7 @@ async def test_a_run_that_was_stopped_meanwhile_gets_nothing(
     tokens = "SELECT id FROM oauth2_provider_accesstoken"
     link, address = await link_of(run), await elsewhere(await ann.leave(run))
     given_before = provider.rows(tokens)
-    await writer.write(lambda tx: stop_all(tx, Run.objects.filter(pk=run.id)))
+    await runs.acancel(run.id)
     await run.rest()
     assert (await ann.come_back(address)).status == 409
     assert (await ann.get(link)).status_code == 409
@@ -270,7 +269,7 @@ async def test_a_run_that_is_stopped_during_the_exchange_gets_nothing(
     with provider.paused():
         coming_back = asyncio.create_task(ann.come_back(address))
         await until(lambda: not OAuthRequest.objects.exists())
-        await writer.write(lambda tx: stop_all(tx, Run.objects.filter(pk=run.id)))
+        await runs.acancel(run.id)
         await run.rest()  # a stop is a request, which the run's host carries out
     assert (await coming_back).status == 409
     assert not await OAuthGrant.objects.aexists()

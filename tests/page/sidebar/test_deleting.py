@@ -140,11 +140,11 @@ async def test_code_acting_for_the_owner_or_an_operator_finds_no_deleted_convers
 ) -> None:
     message, run = IncomingMessage("m2", "on?"), prompt.run_id
     await Run.objects.filter(pk=run).aupdate(status="suspended")
-    wanted_fork = partial(forks.fork_run, run=run, position=1, by="an operator", key="key")
+    fork = partial(forks.fork_run, run=run, position=1, by=forks.Forker("op", None), key="k")
     with pytest.raises(NotFound, match="deleted by its owner"):
         await writer.write(lambda tx: resumption.resume_run(tx, run, "an operator"))
     with pytest.raises(NotFound, match="deleted by its owner"):
-        await writer.write(wanted_fork)
+        await writer.write(fork)
     for work in (
         lambda: messages.submit(owner=ann.pk, conversation_id="c", message=message),
         lambda: feedback.find_run(owner=ann.pk, trace_id=TRACE),

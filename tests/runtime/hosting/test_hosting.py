@@ -14,7 +14,7 @@ from django.utils import timezone
 from pydantic import BaseModel
 
 from sessions_app import runs
-from sessions_app.conversations import messages
+from sessions_app.conversations import stops
 from sessions_app.errors import Busy, Fenced, StorageUnavailable
 from sessions_app.hosting import host as host_module
 from sessions_app.hosting import run_selection, run_writes
@@ -85,7 +85,7 @@ async def test_parallel_runs_go_side_by_side() -> None:
 
 
 async def test_run_selection_reads_few_of_many_queued_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
+    monkeypatch.setattr(run_selection, "AT_ONCE", 2)
     read, look, queued = run_selection._read, run_selection.select_runs, list[int]()
 
     def read_and_count(*row: Any) -> run_selection.UnfinishedRun:
@@ -108,7 +108,7 @@ async def test_run_selection_reads_few_of_many_queued_runs(monkeypatch: pytest.M
 
 
 async def test_parallel_runs_all_start_though_few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
+    monkeypatch.setattr(run_selection, "AT_ONCE", 2)
     async with Hosting("t_ask", second_message="parallel") as hosting:
         await hosting.stop()
         runs = [await hosting.submit(f"{number}") for number in range(7)]
@@ -520,7 +520,7 @@ async def test_a_run_that_is_to_stop_ends_though_its_workflow_is_not_offered_any
     async with Hosting("t_ask") as hosting:
         await hosting.stop()
         run = await hosting.submit("echo")
-        await messages.stop(owner=hosting.user, conversation_id="c")
+        await stops.stop(owner=hosting.user, conversation_id="c")
         Hosting("t_busy").offer()
         await hosting.start()
         assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
@@ -536,7 +536,7 @@ async def test_a_stop_ends_what_rests_of_a_workflow_that_is_not_offered_any_more
         await reads.read(Run.objects.filter(pk=run).update, status=status)
         Hosting("t_busy").offer()
         await hosting.start()
-        await messages.stop(owner=hosting.user, conversation_id="c")
+        await stops.stop(owner=hosting.user, conversation_id="c")
         await hosting.until_status(run, Run.Status.CANCELLED)
 
 

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from sessions_app import runs
 from sessions_app.contrib.replay.history_replay import replay_history
 from sessions_app.contrib.testing.hosted_run import HostedRun
-from sessions_app.conversations import messages
+from sessions_app.conversations import stops
 from sessions_app.errors import Invalid, NotReplayable
 from sessions_app.hosting import host as host_module
 from sessions_app.hosting.lease import Lease
@@ -104,7 +104,7 @@ async def until_recorded(run: UUID) -> None:
 
 
 async def stop(hosting: Hosting, run: UUID) -> None:
-    await messages.stop(owner=hosting.user, conversation_id="c")
+    await stops.stop(owner=hosting.user, conversation_id="c")
     assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
 
 
@@ -114,7 +114,7 @@ async def test_a_stop_in_the_moment_in_which_its_run_is_taken_up_is_heard(
     def look_and_stop(tx: Transaction, lease: Lease, driven_runs: DrivenRuns) -> Selection:
         selection = select_runs(tx, lease, driven_runs)
         for one in selection.started:
-            messages.stop_run(tx, one.run.id)
+            stops.stop_run(tx, one.run.id)
         return selection
 
     monkeypatch.setattr(host_module, "select_runs", look_and_stop)
@@ -196,7 +196,7 @@ async def test_a_stop_in_good_order_goes_on_with_clean_up_at_the_next_start() ->
             await context.step(do, "close")
 
     async with asking(hosting_of(slow)) as (hosting, run, _):
-        await messages.stop(owner=hosting.user, conversation_id="c")
+        await stops.stop(owner=hosting.user, conversation_id="c")
         await held.wait()
         ending = asyncio.create_task(hosting.stop())
         await asyncio.sleep(0)
@@ -275,7 +275,7 @@ async def stands(hosting: Hosting, run: UUID, waits: Waits, text: str = "begun "
 async def test_clean_up_that_was_cut_by_a_crash_goes_on_where_it_was(waits: Waits) -> None:
     async with running(hosting_of(cleans_up_after(waits))) as (hosting, run):
         await stands(hosting, run, waits)
-        await messages.stop(owner=hosting.user, conversation_id="c")
+        await stops.stop(owner=hosting.user, conversation_id="c")
         await until_true(lambda: "close" in done)
         await hosting.crash()
         gates[0].set()
@@ -310,11 +310,11 @@ async def test_clean_up_may_ask_and_wait(waits: Waits, crashes: bool) -> None:
     async with running(hosting_of(asks_in_clean_up(waits))) as (hosting, run):
         await stands(hosting, run, waits)
         cut = await reads.read(lambda: list(Interaction.objects.filter(run=run)))
-        await messages.stop(owner=hosting.user, conversation_id="c")
+        await stops.stop(owner=hosting.user, conversation_id="c")
         open_wait = JournalEntry.objects.filter(run=run, kind="wait", finished_at=None)
         cleans_up = Run.objects.filter(pk=run, stop_point__isnull=False)
         await until(lambda: cleans_up.exists() and open_wait.exists())
-        await messages.stop(owner=hosting.user, conversation_id="c")
+        await stops.stop(owner=hosting.user, conversation_id="c")
         if crashes:
             await hosting.crash()
         assert await runs.asend(run, "payment", 5, id="a") == "accepted"
@@ -369,7 +369,7 @@ async def test_results_that_arrive_after_a_stop_are_not_replayed(waits: Waits) -
 
     async with running(hosting_of(late)) as (hosting, run):
         await stands(hosting, run, waits, text="")
-        await messages.stop(owner=hosting.user, conversation_id="c")
+        await stops.stop(owner=hosting.user, conversation_id="c")
         await stopped.wait()
         if waits is in_ask:
             for prompt in await hosting.prompts(run, 2):

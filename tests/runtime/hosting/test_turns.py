@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from sessions_app import runs
-from sessions_app.conversations import messages
+from sessions_app.conversations import stops
 from sessions_app.hosting import run_selection
 from sessions_app.models import Run
 from sessions_app.storage import reads
@@ -46,7 +46,7 @@ async def test_a_message_waits_behind_an_earlier_one_though_the_clock_was_set_ba
 
 @pytest.mark.parametrize("at_once", [1, 16])
 async def test_turns_are_in_the_order_sent(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", at_once)
+    monkeypatch.setattr(run_selection, "AT_ONCE", at_once)
     async with asking("t_turn", "one") as (hosting, _, _):
         second = await hosting.submit("two")
         with an_hour_back():
@@ -66,14 +66,14 @@ async def test_the_past_of_a_conversation_is_in_the_order_of_its_log() -> None:
         [prompt] = await hosting.prompts(asks)
         past = await reads.read(ended_runs, asks, prompt.conversation_id, 10)
         assert past == [str(second), str(first)]
-        assert await messages.stop(owner=hosting.user, conversation_id="c") == [asks]
+        assert await stops.stop(owner=hosting.user, conversation_id="c") == [asks]
 
 
 async def test_a_stop_takes_waiting_and_queued_runs_in_the_order_of_the_log() -> None:
     async with asking("t_turn", "one") as (hosting, first, _):
         with an_hour_back():
             second = await hosting.submit("two")
-        stopped_ids = await messages.stop(owner=hosting.user, conversation_id="c")
+        stopped_ids = await stops.stop(owner=hosting.user, conversation_id="c")
         assert stopped_ids == [first, second]
         for run in stopped_ids:
             assert (await hosting.until_ended(run)).status == Run.Status.CANCELLED
@@ -98,7 +98,7 @@ async def test_a_resumed_run_waits_for_the_active_one_and_comes_before_those_beh
 
 
 async def test_a_child_has_its_turn_before_queued_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_selection, "QUEUED_AT_ONCE", 2)
+    monkeypatch.setattr(run_selection, "AT_ONCE", 2)
     async with running(Hosting("t_turn", park_after=0.01), "one") as (hosting, first):
         parent = await hosting.submit("child")
         await hosting.prompts(first)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, field_serializer
 
-from sessions_app.conversations import messages
+from sessions_app.conversations import stops
 from sessions_app.errors import NotFound
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.models import Event, Run
@@ -146,7 +146,7 @@ async def test_steps_of_one_user_are_not_seen_by_another_under_the_same_conversa
         assert (await ann.answer("a")).outcome == "accepted"
         others = str(runs[ben])
         with pytest.raises(NotFound):
-            await messages.stop(owner=ann.user, conversation_id="c", run=others)
+            await stops.stop(owner=ann.user, conversation_id="c", run=others)
         await ann.until_ended(runs[ann])
         payloads_text = json.dumps([event.payload for event in await ann.events()])
         assert "Work of ann" in payloads_text

@@ -9,6 +9,7 @@ from tests.support.workflows import (  # noqa: F401 - their functions register t
     assigning,
     blocking,
     failing,
+    lines,
     steps,
     streaming,
     waiting,

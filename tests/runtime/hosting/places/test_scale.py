@@ -8,9 +8,9 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
-from chat_app.rates.submission import count_unfinished
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.storage import reads
+from sessions_app.storage.lineage import count_unfinished
 from sessions_app.workflows import BinaryPrompt, TextPrompt
 from tests.inbox.many_prompts import NOW, new_conversation, new_prompt, new_run
 from tests.support.hosting import Hosting, until

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from chat_app.feed import selectors, sweeper
 from chat_app.page.conversation import conversation_page, history
 from chat_app.page.sidebar import sidebar_entries
-from sessions_app.conversations import messages
+from sessions_app.conversations import messages, stops
 from sessions_app.hosting import lease, run_selection, run_writes
 from sessions_app.hosting.needing_host import keys_needing_host
 from sessions_app.interactions import answers
@@ -134,13 +134,14 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         "an answer by its id": (partial(answered, answer=make_answer(str(asked.id))), FEW),
         "an answer without": (partial(answered, answer=make_answer()), FEW),
         "a message": (lambda tx: messages.submit_in(tx, owner.pk, name, message), FEW),
-        "a stop": (lambda tx: messages._stop(tx, owner.pk, name, None), FEW),
+        "a stop": (lambda tx: stops._stop(tx, owner.pk, name, None), FEW),
         "a worker's look": (lambda tx: look_up([run.key], [asked.id]), FEW),
         "keys at start": (lambda tx: keys_needing_host(), FEW),
         "take-over": (take_over, FEW),
         "forgotten keys": (queue.put_forgotten, FEW),
         "deadlines": (lambda tx: due.due_interactions("expires_at", due.EVENTS_AT_ONCE), FEW),
         "sleeps": (lambda tx: due.due_sleeps(due.EVENTS_AT_ONCE), FEW),
+        "children to stop": (lambda tx: stops.find_left(stops.AT_ONCE), FEW),
         "the log": (lambda tx: read(conversation.pk, after=0, limit=100), FEW),
         "the transcript": (lambda tx: history.read(conversation.pk), FEW),
         "the page": (lambda tx: conversation_page.read_page(owner.pk, name), FEW),

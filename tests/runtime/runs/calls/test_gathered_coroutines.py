@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sessions_app import runs
 from sessions_app.contrib.replay.history_replay import replay_history
 from sessions_app.contrib.testing.hosted_run import HostedRun
-from sessions_app.conversations import messages
+from sessions_app.conversations import stops
 from sessions_app.hosting.run_task import RunTask
 from sessions_app.models import Interaction, JournalEntry, Run
 from sessions_app.storage import reads
@@ -426,7 +426,7 @@ async def test_a_stop_cleans_up_every_coroutine_once(
         )
         await until(lambda: finished_steps.count() == 2)
         await until(lambda: Run.objects.get(pk=run.id).interactions.exists())
-        await messages.stop(owner=hosted.user, conversation_id=await conversation(run))
+        await stops.stop(owner=hosted.user, conversation_id=await conversation(run))
         await until_true(lambda: {"a closed", "b closed"} <= set(executed))
         if crashes:
             await hosted.crash()
