@@ -16,6 +16,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, time
 from functools import lru_cache, partial
 from math import isfinite, isnan
 from numbers import Real
@@ -41,6 +42,7 @@ from sessions_app.workflows.options import Function
 from sessions_app.workflows.threads import Begin, step_threads
 
 T = TypeVar("T")
+Time = datetime | time
 # Type of the coroutine that a call of the context returns.
 Coro: TypeAlias = Coroutine[Any, Any, T]
 
@@ -272,6 +274,10 @@ class ResultType:
             self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         except PydanticUserError as error:
             raise self._refusal(str(error).splitlines()[0]) from None
+        # True if results may have times, which count as equal in another time zone. Without an
+        # annotation, a time would come back as a text, and is refused.
+        schema = repr(self._adapter.core_schema)
+        self._has_times = "'type': 'datetime'" in schema or "'type': 'time'" in schema
 
     def dump(self, result: object, *, any_text: bool = False) -> Any:
         """Return the result as JSON values.
@@ -296,7 +302,8 @@ class ResultType:
             if isinstance(error, TooLarge | Unrecorded) or is_fault(error):
                 raise
             raise self._refusal(str(error)) from None
-        for part, new_part in _changed_parts(result, copy, tuples=self._annotated):
+        comparison = Comparison(tuples=self._annotated, times=self._has_times)
+        for part, new_part in comparison.changed_parts(result, copy):
             raise self._refusal(_describe_change(part, new_part))
         return stored
 
@@ -395,21 +402,40 @@ def _in_json(value: Any, *, any_text: bool) -> Any:
     return value
 
 
-def _changed_parts(
-    result: object, copy: object, *, tuples: bool
-) -> Iterator[tuple[object, object]]:
-    """Yield each part of a result that differs in the copy read from JSON, and the copy's part.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison of a step's result with its copy read from JSON.
 
-    `tuples`: ignore that a tuple became a list, as the annotation `Sequence` permits.
+    `tuples`: ignore that a tuple became a list, as the annotation `Sequence` permits. `times`:
+    there may be times, which have to be compared by their zones, too.
     """
-    if _equal(result, copy):  # a fast check, which is enough for most results
-        return
-    pairs = _pair_parts(result, copy, tuples=tuples)
-    if pairs is not None:
-        for part, new_part in pairs:
-            yield from _changed_parts(part, new_part, tuples=tuples)
-    elif not _is_beyond_comparison(result, copy):
-        yield result, copy
+
+    tuples: bool
+    times: bool
+
+    def changed_parts(self, result: object, copy: object) -> Iterator[tuple[object, object]]:
+        """Yield each part of a result that differs in the copy, and the copy's part."""
+        is_equal = _equal(result, copy)
+        if is_equal and not self.times:  # a fast check, which is enough for most results
+            return
+        pairs = _pair_parts(result, copy, tuples=self.tuples)
+        if pairs is not None:
+            for part, new_part in pairs:
+                yield from self.changed_parts(part, new_part)
+        elif not (is_equal or _is_beyond_comparison(result, copy)) or _lost_zone(result, copy):
+            yield result, copy
+
+
+def _lost_zone(part: object, copy: object) -> bool:
+    """Return whether JSON has replaced a time's zone by the offset of the moment, or lost `fold`.
+
+    A zone of a fixed offset has this offset also without a moment, as `datetime.tzinfo` says.
+    """
+    if not isinstance(part, Time) or not isinstance(copy, Time):
+        return False
+    if part.tzinfo is None:
+        return part.fold != copy.fold
+    return part.tzinfo.utcoffset(None) is None
 
 
 def _pair_parts(result: Any, copy: Any, *, tuples: bool) -> Iterable[tuple[object, object]] | None:
@@ -444,6 +470,11 @@ def _is_beyond_comparison(result: object, copy: object) -> bool:
 def _describe_change(part: object, new_part: object) -> str:
     """Describe how JSON changes a part, and the remedy, but not the value, which may be secret."""
     kind, new_kind = _kind(part), _kind(new_part)
+    if _lost_zone(part, new_part):
+        return (
+            f"a {kind} in it has a time zone of changing offset, or `fold`, which JSON does not "
+            "keep: return it in UTC, by astimezone(UTC), and the zone by its name"
+        )
     if kind == new_kind and not isinstance(part, dict):
         return (
             f"a value of type {kind} in it would come back as another one: return no secrets, no "

@@ -5,10 +5,11 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, TypedDict
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import (
@@ -30,10 +31,17 @@ from tests.support.sessions import in_script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+BERLIN = ZoneInfo("Europe/Berlin")
+
 
 @dataclass
 class Quote:
     price: Decimal
+
+
+@dataclass
+class Moment:
+    at: datetime
 
 
 class Mail(BaseModel):
@@ -240,10 +248,14 @@ def test_a_result_that_needs_an_annotation_is_refused_without(result: Any) -> No
             [1, 2],
             "a list of 2 in it would come back as a list of 1:",
         ),
+        (datetime, datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN), "return it in UTC"),
+        (list[time], [time(2, 30, fold=1)], "or `fold`, which JSON"),
+        (Moment, Moment(datetime(2026, 7, 1, tzinfo=BERLIN)), "a datetime in it has a time zone"),
     ],
     ids=[
         *("secret", "excluded", "subclass", "in a tuple", "text", "long number", "in a list"),
         "items that a validator drops",
+        *("zone", "fold", "zone in a dataclass"),
     ],
 )
 def test_annotated_result_that_would_lose_something_is_refused(
@@ -269,6 +281,8 @@ def test_annotated_result_that_would_lose_something_is_refused(
         (dict[int, str], {1: "a"}),
         (Decimal, Decimal("1.10")),
         (UUID, UUID(int=7)),
+        (datetime, datetime(2026, 7, 1, tzinfo=UTC)),
+        (Moment, Moment(datetime(2026, 7, 1, tzinfo=timezone(timedelta(hours=2))))),
         (Quote, Quote(Decimal("1.10"))),
         (list[Mail], [Mail(subject="x")]),
         (float, 1),
