@@ -71,7 +71,7 @@ def read_run(owner: UserId, run_id: UUID) -> Run:
 
 
 def read_job(owner: UserId, job_id: str) -> Run:
-    """Read the owner's newest run for a message id. No index covers this query.
+    """Read the owner's newest run for a message id.
 
     Raises:
         NotFound: there is no such run.

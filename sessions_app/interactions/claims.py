@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from uuid import UUID
 
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, NotFound
@@ -15,7 +16,7 @@ from sessions_app.interactions import audit, handing_on, votes
 from sessions_app.interactions.answerers import PromptAudience, may_answer
 from sessions_app.interactions.handing_on import Action, Change, find_delegate, find_delegates
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
-from sessions_app.models import Interaction
+from sessions_app.models import AuditEntry, Interaction
 from sessions_app.models.people import Person, UserId, is_guest, users
 from sessions_app.prompts import check_note
 from sessions_app.storage import reads, sql
@@ -23,6 +24,9 @@ from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 
 NO_PROMPT = "There is no such prompt."
+# Maximum number of changes of a prompt's claim and candidates, after which people claim and
+# delegate it no more: each change is an event of the owner's conversation.
+MOST_CHANGES = 100
 
 # A search by name reads all users, so each person may run one search at a time.
 _searches = reads.Shares(1)
@@ -58,8 +62,8 @@ async def change(
 
     Raises:
         NotFound: there is no such prompt, or this person may not answer it.
-        Invalid: there is no such user, the user may not answer, or `by` is a guest: guests cannot
-            delegate.
+        Invalid: there is no such user, the user may not answer, `by` is a guest, who cannot
+            delegate, or the prompt has changed hands too often.
     """
     check_note(note)
     delegate: Person | ClaimState | None = None
@@ -93,6 +97,7 @@ def build_change(
         if action == "release":
             handing_on.assign(tx, prompt, Change(Action.RELEASED, by, via))
             return ClaimState(True, prompt.status, None)
+        _check_changes(prompt)
         if delegate is not None:
             handing_on.delegate(tx, prompt, delegate, note=note, by=by, via=via)
             return ClaimState(True, prompt.status, delegate.username)
@@ -102,6 +107,14 @@ def build_change(
         return ClaimState(True, prompt.status, by.username)
 
     return audit.with_request_address(work)
+
+
+def _check_changes(prompt: InteractionRecord) -> None:
+    """Raise Invalid if the prompt's claim and candidates were changed `MOST_CHANGES` times."""
+    changes = AuditEntry.objects.filter(interaction=prompt.id, action__in=AuditEntry.CHANGES)
+    if changes.count() >= MOST_CHANGES:
+        text = _("This question has changed hands {times} times. Answer it, or ask an operator.")
+        raise Invalid(format_lazy(text, times=MOST_CHANGES))
 
 
 def find_assigned(interaction: str, by: Person, *, locked: bool = True) -> InteractionRecord | None:

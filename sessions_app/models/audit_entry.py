@@ -43,6 +43,8 @@ class AuditEntry(models.Model):
 
     # Actions that may give a prompt to other people.
     HANDED_ON = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)
+    # Actions that change a prompt's claim or candidates.
+    CHANGES = (Action.CLAIMED, Action.RELEASED, *HANDED_ON)
 
     interaction = models.UUIDField()
     run = models.UUIDField()

@@ -160,6 +160,8 @@ class Run(models.Model):
                     status__in=["queued", "running", "waiting", "suspended"],
                 ),
             ),
+            # Index for the search for a job by its id.
+            models.Index(fields=["message_id"], name="run_message"),
             # Index for the count of the runs of a line.
             models.Index(
                 fields=["origin"], name="run_origin", condition=models.Q(origin__isnull=False)

@@ -240,3 +240,22 @@ async def test_a_question_of_the_owner_alone_goes_to_a_group_that_has_the_owner(
             assert await reads.read(counts, person) == [1]
         rows = await reads.read(lambda: list(Interaction.objects.filter(somebody_may_answer())))
         assert [row.pk for row in rows] == [prompt.pk]
+
+
+async def test_circle_of_delegations_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "MOST_CHANGES", 6)
+    async with asking_people("boss", "other", members="managers", to=group("managers")) as scene:
+        _, prompt, pair = scene
+        before = await Event.objects.acount()
+        for turn in range(6):
+            assert (
+                await change("delegate", prompt, pair[turn % 2], to=pair[1 - turn % 2].username)
+            ).changed
+        refusal = "has changed hands 6 times. Answer it"
+        with pytest.raises(Invalid, match=refusal):
+            await change("delegate", prompt, pair[0], to="other")
+        assert (await change("release", prompt, pair[0])).changed
+        with pytest.raises(Invalid, match=refusal):
+            await change("claim", prompt, pair[0])
+        assert await Event.objects.acount() == before + 7
+        assert (await give("yes", prompt, pair[0])).outcome == "accepted"
