@@ -24,6 +24,7 @@ from sessions_app.prompts.assignment import Assignee, assignment_of
 # Candidate (user, group, permission) with its value.
 Name = tuple[str, Any]
 ANYBODY = Q(pk__isnull=False)
+MOST_COUNTED = 1000  # maximum number of people to count for a prompt that needs several votes
 # Methods of an authentication backend that grant permissions.
 GRANTS = ("has_perm", "get_all_permissions", "get_user_permissions", "get_group_permissions")
 
@@ -139,6 +140,20 @@ def somebody_may_answer() -> Q:
     four_eyes = Q(assignment__four_eyes=True)
     among_others = _among(active.exclude(pk=OuterRef("owner")), permitted_but_owner)
     return by_owner | (~four_eyes & _among(active, permitted)) | (four_eyes & among_others)
+
+
+def lacking_votes(prompts: QuerySet[Interaction]) -> list[UUID]:
+    """Return those of the prompts that need the votes of more people than may answer now.
+
+    At most `MOST_COUNTED` people are counted for a prompt.
+    """
+    voted_on = prompts.filter(assignment__votes__gt=1).select_related("conversation__owner")
+    return [
+        prompt.pk
+        for prompt in voted_on
+        if (rules := assignment_of(prompt))
+        and len(answerers(PromptAudience.of(prompt), limit=MOST_COUNTED)) < rules.votes
+    ]
 
 
 def permissions() -> Iterator[str]:

@@ -8,9 +8,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from sessions_app.contrib.operations.admin.attention import nobody_can_answer
+from sessions_app.contrib.operations.admin.question_texts import who_can_answer
 from sessions_app.models import Interaction
 from sessions_app.storage import reads
-from sessions_app.workflows import permission
+from sessions_app.workflows import group, permission
 from tests.inbox.any_people import (
     Question,
     Somebody,
@@ -22,6 +23,7 @@ from tests.inbox.any_people import (
 )
 from tests.inbox.test_own_backend import ByName, Listing, use
 from tests.runtime.assignment.asking import asking_people
+from tests.support.hosting import make_members
 
 
 def nobody() -> bool:
@@ -39,6 +41,17 @@ async def test_nobody_can_answer_once_all_whom_the_backend_permits_are_inactive(
         for deactivated, is_stuck in ((other_chief, False), (chief, True)):
             await User.objects.filter(pk=deactivated.id).aupdate(is_active=False)
             assert await reads.read(nobody) == is_stuck
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_question_that_needs_more_votes_than_people_is_one_of_them() -> None:
+    how: dict[str, Any] = {"to": group("approvers"), "votes": 3}
+    async with asking_people("chief", "other", members="approvers", **how) as (_, prompt, _):
+        assert await reads.read(nobody)
+        page = await reads.read(lambda: who_can_answer(Interaction.objects.get(pk=prompt.pk)))
+        assert "too few for 3 votes" in page
+        await reads.read(lambda: make_members("approvers", "third"))
+        assert not await reads.read(nobody)
 
 
 @pytest.mark.slow

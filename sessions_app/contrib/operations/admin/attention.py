@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 
 from sessions_app.contrib.operations.admin import cells, question_texts, run_texts
-from sessions_app.interactions.answerers import somebody_may_answer
+from sessions_app.interactions.answerers import lacking_votes, somebody_may_answer
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Interaction, Run
 from sessions_app.questions.question_view import QuestionView
@@ -55,12 +55,15 @@ def overdue() -> Q:
 
 
 def nobody_can_answer() -> Q:
-    """Return the condition on pending prompts that nobody may answer at present.
+    """Return the condition on pending prompts that nobody may answer at present, or not as many
+    people as have to.
 
     Only the `LOOKED_AT` prompts with the earliest deadlines are tested.
     """
     first = Interaction.objects.filter(PENDING).order_by(*question_texts.BY_DEADLINE)
-    return Q(pk__in=first.values("pk")[:LOOKED_AT]) & ~somebody_may_answer()
+    tested = Q(pk__in=first.values("pk")[:LOOKED_AT])
+    lacking = Q(pk__in=lacking_votes(Interaction.objects.filter(tested)))
+    return tested & ~somebody_may_answer() | lacking
 
 
 def read_questions(pending: int) -> tuple[list[Tile], list[Need]]:

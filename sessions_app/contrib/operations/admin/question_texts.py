@@ -21,6 +21,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Candidate, Interaction
 from sessions_app.models.people import UserId, users
 from sessions_app.prompts import question_title
+from sessions_app.prompts.assignment import assignment_of
 from sessions_app.prompts.hidden_characters import mark
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.templatetags.detail_tags import decision, visible
@@ -222,7 +223,17 @@ def who_can_answer(interaction: Interaction) -> str:
         if lines[PEOPLE_SHOWN:]
         else ""
     )
-    return format_html("{}<ul>{}</ul>{}", _claim(interaction), shown, more)
+    lacking = _lacking(interaction, len(people))
+    return format_html("{}{}<ul>{}</ul>{}", _claim(interaction), lacking, shown, more)
+
+
+def _lacking(interaction: Interaction, able: int) -> str:
+    """Say that a question needs the votes of more people than may answer; "" if it does not."""
+    rules = assignment_of(interaction)
+    if rules is None or rules.votes <= able:
+        return ""
+    text = gettext("too few for %(count)s votes: reassign it, or escalate it")
+    return format_html('<span class="wrong">{}</span>', text % {"count": rules.votes})
 
 
 def _asked_groups(interaction: Interaction, people: Sequence[Any]) -> dict[UserId, list[str]]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from sessions_app.contrib.operations.admin import attention, cells, question_texts, run_texts
-from sessions_app.interactions.answerers import somebody_may_answer
+from sessions_app.interactions.answerers import lacking_votes, somebody_may_answer
 from sessions_app.models import Interaction, JournalEntry, Run
 
 Kind = JournalEntry.Kind
@@ -106,8 +106,9 @@ def lines(run: Any) -> list[Line]:
         return [Line(_status(run))]
     shown = run.waits[:LINES_SHOWN]
     prompts = [wait.prompt.pk for wait in shown if wait.prompt]
-    stuck = Interaction.objects.filter(pk__in=prompts).exclude(somebody_may_answer())
-    stuck_ids = set(stuck.values_list("pk", flat=True)) if prompts else set()
+    asked = Interaction.objects.filter(pk__in=prompts)
+    stuck = asked.exclude(somebody_may_answer()).values_list("pk", flat=True)
+    stuck_ids = {*stuck, *lacking_votes(asked)} if prompts else set()
     return [Line(_sentence(wait, stuck_ids), wait.prompt) for wait in shown]
 
 
