@@ -79,29 +79,26 @@ class TooManyRuns(Refused):
     @classmethod
     def in_a_row(cls, limit: int) -> "TooManyRuns":
         """Return the error that too many runs have begun one another."""
-        text = _(
-            "{limit} runs have begun one another, as many as may. Find the one that begins itself, "
-            "or have one run do more of the work."
+        return cls(
+            f"{limit} runs have begun one another, as many as may. Find the one that begins "
+            "itself, or have one run do more of the work."
         )
-        return cls(format_lazy(text, limit=limit))
 
     @classmethod
     def of_a_message(cls, limit: int) -> "TooManyRuns":
         """Return the error that one message has led to too many runs."""
-        text = _(
-            "One message has led to {limit} further runs, as many as RUNS_PER_MESSAGE in HITL "
+        return cls(
+            f"One message has led to {limit:,} further runs, as many as RUNS_PER_MESSAGE in HITL "
             "allows. Find the run that begins others without end, or raise RUNS_PER_MESSAGE."
         )
-        return cls(format_lazy(text, limit=limit))
 
     @classmethod
     def of_a_user(cls, limit: int) -> "TooManyRuns":
         """Return the error that a user has too many unfinished runs for one more."""
-        text = _(
-            "One user has {limit} unfinished runs, as many as RUNS_PER_USER in HITL allows. Stop "
-            "some of them, or raise RUNS_PER_USER."
+        return cls(
+            f"One user has {limit:,} unfinished runs, as many as RUNS_PER_USER in HITL allows. "
+            "Stop some of them, or raise RUNS_PER_USER."
         )
-        return cls(format_lazy(text, limit=limit))
 
 
 class NotFound(Refused):

@@ -145,7 +145,11 @@ def _answer_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
             request, Failure(503, refusal.code, str(refusal), headers=TRY_AGAIN, **refusal.details)
         )
     log.error("api.failed", path=request.path, exc_info=error)
-    failure = Failure(500, "unknown_error", "Something went wrong here. Send it again.")
+    failure = Failure(
+        500,
+        "unknown_error",
+        "Something went wrong here, and was logged. Try again, or tell the operators of this site.",
+    )
     return response(request, failure)
 
 
