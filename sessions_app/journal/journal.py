@@ -331,6 +331,10 @@ class Journal:
         """Return the recorded position of a place in a track, or a new position above `after`."""
         return self._places.get(place) or max(after, self.last_position) + 1
 
+    def entry_at(self, position: int) -> JournalRecord | None:
+        """Return the entry at a position, if any."""
+        return self._entries.get(position)
+
     def recall(self, call: Call) -> JournalRecord | None:
         """Return the entry at the call's position, if any.
 

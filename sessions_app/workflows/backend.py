@@ -186,6 +186,10 @@ class Backend(ABC):
         """
         return None
 
+    def asked_at(self, position: int) -> AnyPrompt | None:
+        """Return the prompt that is recorded at the position; None if there is none."""
+        return None
+
     def patched(self, why: str, calls: int) -> bool:
         """Return whether the run uses the code change named `why` after this number of calls.
 
@@ -282,6 +286,13 @@ class RecordedBackend(Backend):
         """Note that a `gather` in this track raises CancelledError, possibly because of a stop."""
         if self.stop is not None:
             self.stop.mark_raised_in(track)
+
+    def asked_at(self, position: int) -> AnyPrompt | None:
+        """Return the prompt that is recorded at the position; None if there is none to read."""
+        entry = self._journal.entry_at(position)
+        if entry is None or entry.prompt is None:
+            return None
+        return read_recorded(load_typed_prompt, entry.prompt, entry.call)
 
     def recall(self, call: Call) -> JournalRecord | None:
         """Return the call's entry; remember a mismatch, as the workflow may catch the error."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from sessions_app.errors import NoPerson, NoRun
 from sessions_app.models import AttachedFile, JournalEntry
-from sessions_app.prompts import Prompt, Response
+from sessions_app.prompts import AnyPrompt, Prompt, Response
 from sessions_app.prompts.assignment import Escalation, PromptAssignment, To, make_assignment
 from sessions_app.workflows.backend import ChildCall
 from sessions_app.workflows.callbacks import callback_url
@@ -501,6 +501,14 @@ class Context:
             Gathered: the call is in a coroutine that `gather` runs.
         """
         return self._execution.patched(why)
+
+    def asked_before(self) -> AnyPrompt | None:
+        """Return the prompt that an earlier execution asked by the next call; None without one.
+
+        For code that asks only on a condition, such as the policy of a tool: if the condition has
+        changed since, the code can still `ask` this prompt, and gets the answer.
+        """
+        return self._execution.asked_before()
 
     def show(self, name: str, payload: str = "") -> None:
         """Show a finished step on the page; `payload` is markdown.

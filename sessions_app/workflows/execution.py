@@ -257,6 +257,11 @@ class Execution:
         self.check_own("patched", "which of them is the first may differ in a replay")
         return self.backend.patched(why, self.calls[""])
 
+    def asked_before(self) -> AnyPrompt | None:
+        """Return the recorded prompt of the next call, for `Context.asked_before`."""
+        self.check_may_call()
+        return self.backend.asked_at(self.next_place()[0])
+
     def show(self, name: str, payload: str) -> None:
         """Show a step with a payload, for `Context.show`."""
         call = self.call(Kind.SHOW, Kind.SHOW.value, name, payload)

@@ -10,6 +10,7 @@ from typing import Any
 from sessions_app.contrib.agents.approvals import (
     ask_approval,
     ask_to_go_on,
+    decided_before,
     gather_all,
     make_call,
     refusal,
@@ -406,20 +407,25 @@ async def _use_tools(
             problem, asked = too_many(asked), asked + 1
         call_id = f"{context.run_id}-{turn}-{number}"
         works.append(
-            _return_text(problem)
+            _refuse(context, problem)
             if problem
             else _use(tools[call.name], arguments, context, call_id)
         )
     return await gather_all(context, works)
 
 
-async def _return_text(problem: str) -> _Result:
-    return _Result(problem)
+async def _refuse(context: Context, problem: str) -> _Result:
+    """Return the problem of a call that cannot be made, or a person's refusal of it."""
+    decision = await decided_before(context)
+    return _Result(problem if decision is None or decision.approved else refusal(decision))
 
 
 async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> _Result:
     """Make a call once people allow it, and return the result for the model."""
     if not tool.policy:
+        decision = await decided_before(context)
+        if decision is not None and not decision.approved:
+            return _Result(refusal(decision))
         return _Result(await _call(tool, arguments, context, call_id))
     decision = await ask_approval(
         context, tool.policy, tool.describe(arguments), validate=tool.validate

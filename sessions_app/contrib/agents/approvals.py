@@ -80,7 +80,7 @@ async def ask_approval(
     tool's place.
     """
     approvers = policy.approvers(call.arguments, context.user)
-    if approvers is False:
+    if approvers is False and context.asked_before() is None:
         return None
     asked = call
     while True:
@@ -98,9 +98,18 @@ async def ask_approval(
         is_whole = digest_of(arguments) == decision.digest
         if is_whole and await _suffices(context, policy, decision, (approvers, needed)):
             return _since(call, decision)
-        note = "\n\n".join(filter(None, [call.note, f"{decision.by} has edited this call."]))
+        said = f"{decision.by} has edited this call."
+        if not decision.changed:
+            said = f"{decision.by} has allowed this call. Its tool has changed since: decide again."
+        note = "\n\n".join(filter(None, [call.note, said]))
         asked = replace(call, arguments=arguments, note=note)
         approvers = needed or approvers
+
+
+async def decided_before(context: Context) -> ToolCallResponse | None:
+    """Return the decision on a call about which people were asked before its tool was changed."""
+    prompt = context.asked_before()
+    return await context.ask(prompt) if isinstance(prompt, ToolCallPrompt) else None
 
 
 async def _prompt(policy: Policy, call: ToolCallDescription, *, approvable: bool) -> ToolCallPrompt:

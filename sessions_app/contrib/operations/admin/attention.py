@@ -57,7 +57,8 @@ def overdue() -> Q:
 def nobody_can_answer() -> Q:
     """Return the condition on pending prompts that too few people may answer at present.
 
-    These are prompts that nobody may answer, or that need the votes of more people. Only the `LOOKED_AT` prompts with the earliest deadlines are tested.
+    These are prompts that nobody may answer, or that need the votes of more people. Only the
+    `LOOKED_AT` prompts with the earliest deadlines are tested.
     """
     first = Interaction.objects.filter(PENDING).order_by(*question_texts.BY_DEADLINE)
     tested = Q(pk__in=first.values("pk")[:LOOKED_AT])
