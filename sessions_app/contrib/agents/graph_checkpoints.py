@@ -47,6 +47,8 @@ IN_LOOP = (
 # Channels with what happened to a task, not with what it wrote. LangGraph has no public name of the
 # last one, which says that a node's error handler takes over.
 MARKS = {ERROR, INTERRUPT, RESUME, "__error_source_node__"}
+# Name in a checkpoint's metadata of what its `DeltaChannel`s need of earlier checkpoints.
+DELTAS = "counters_since_delta_snapshot"
 FAILED = WRITES_IDX_MAP[ERROR]  # number of the write that says that a task failed
 WRITE_KEY = ["run", "namespace", "checkpoint", "task", "number"]
 WRITE_VALUES = ["path", "channel", "value_form", "value"]
@@ -80,10 +82,15 @@ class Written:
 class GraphCheckpoints(BaseCheckpointSaver[int]):
     """The checkpoints of graphs, in rows. LangGraph's `thread_id` is the id of the run."""
 
-    def __init__(self, store: Store) -> None:
-        """Make a checkpointer that writes through `store`; call in the running event loop."""
+    def __init__(self, store: Store, *, kept: int | None = None) -> None:
+        """Make a checkpointer that writes through `store`; call in the running event loop.
+
+        `kept`: the number of checkpoints that each namespace keeps; by default all. Checkpoints of
+        a state with `DeltaChannel`s are all kept, because a later one needs the earlier ones.
+        """
         super().__init__()
         self._store = store
+        self._kept = kept
         self._loop = asyncio.get_running_loop()
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -143,6 +150,8 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
             GraphCheckpoint.objects.update_or_create(
                 **key_columns, checkpoint=checkpoint["id"], defaults=columns
             )
+            if self._kept is not None and DELTAS not in whole:
+                self._delete_old(key_columns, self._kept)
 
         await self._store(work)
         return self._config(key_columns["run_id"], key_columns["namespace"], checkpoint["id"])
@@ -237,6 +246,15 @@ class GraphCheckpoints(BaseCheckpointSaver[int]):
     def thread_of(self, run_id: UUID) -> str:
         """Return the thread id of a run."""
         return str(run_id)
+
+    @staticmethod
+    def _delete_old(where: JsonObject, kept: int) -> None:
+        """Delete all but the latest checkpoints of a namespace, with their tasks' writes."""
+        rows = GraphCheckpoint.objects.filter(**where)
+        latest = rows.order_by("-checkpoint").values_list("checkpoint", flat=True)
+        for oldest in latest[kept - 1 : kept]:
+            rows.filter(checkpoint__lt=oldest).delete()
+            GraphWrite.objects.filter(**where, checkpoint__lt=oldest).delete()
 
     def _key_columns(self, config: RunnableConfig) -> JsonObject:
         configurable = config["configurable"]

@@ -73,6 +73,8 @@ UNSEEN = (
     "can be asked here. Add that graph as a node, or have it call interrupt() instead."
 )
 
+# Number of checkpoints that a graph keeps: after a crash, a super-step reads its own and the last.
+KEPT = 3
 STUCK = (
     "A super-step of the graph led to the checkpoint at which it had begun, so the graph would "
     "repeat it for ever. Nodes that did not finish: {}."
@@ -186,7 +188,7 @@ class HostedGraph:
         """Drive the graph to its end, and return its output as text."""
         past = await context.history(self._history)
         graph = copy(self._graph)  # `graph.copy()` would lose the classes allowed in the state
-        graph.checkpointer = checkpoints = GraphCheckpoints(store)
+        graph.checkpointer = checkpoints = GraphCheckpoints(store, kept=KEPT)
         start = self._build_input(context, await past_messages(graph, past))
         runtime_context = self._build_context(context) if self._build_context else None
         config: RunnableConfig = {

@@ -1,16 +1,19 @@
 """Tasks of a graph that failed or were cut off: what they had written does not count as done."""
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from langgraph.graph import START, StateGraph
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
 from sessions_app import runs
-from sessions_app.contrib.agents.graph_checkpoints import Written
+from sessions_app.contrib.agents.graph_checkpoints import DELTAS, GraphCheckpoints, Written
 from sessions_app.contrib.agents.langgraph import langgraph_workflow
+from sessions_app.contrib.agents.models import GraphCheckpoint, GraphWrite
 from sessions_app.contrib.testing.hosting import NewHosting
 from sessions_app.contrib.testing.polling import until_true
 from tests.contrib.agents.graph_nodes import Done, State
@@ -132,3 +135,52 @@ async def test_super_step_that_leads_to_the_same_checkpoint_fails_the_run(
     async with sent_to("t_route", "Go") as (_, run):
         with pytest.raises(AssertionError, match=r"repeat it for ever\. Nodes .*: pay"):
             await run.result()
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_graph_keeps_its_last_checkpoints_only(
+    host_workflow: NewHosting, *, everywhere: bool
+) -> None:
+    def count(state: State) -> State:
+        number = len(state["notes"])
+        return {"notes": [f"ok {interrupt('Go on?')}" if number == 10 else str(number)]}
+
+    def route(state: State) -> str:
+        return "count" if len(state["notes"]) < 40 else END
+
+    graph = StateGraph(State).add_node(count).add_edge(START, "count")
+    graph.add_conditional_edges("count", route, ["count", END])
+    host_graph(graph.compile(), answers=bool)
+    async with host_workflow("t_route", replay_everywhere=everywhere) as hosting:
+        run = await hosting.send("Go")
+        await run.answer("true")
+        await run.result()
+        rows = GraphCheckpoint.objects.filter(run_id=run.id)
+        checkpoints = {row.checkpoint async for row in rows}
+        written = {row.checkpoint async for row in GraphWrite.objects.filter(run_id=run.id)}
+    assert len(checkpoints) == 3
+    assert written <= checkpoints
+    [last] = [row async for row in rows.order_by("-checkpoint")[:1]]
+    state = GraphCheckpoints.serde.loads_typed((last.data_form, bytes(last.data)))
+    assert len(state["channel_values"]["notes"]) == 40
+
+
+@pytest.mark.parametrize(("metadata", "left"), [({}, 2), ({DELTAS: {"notes": (1, 1)}}, 5)])
+async def test_checkpoints_that_later_ones_need_are_kept(
+    host_workflow: NewHosting, metadata: Any, left: int
+) -> None:
+    async def write(work: Any) -> None:
+        await asyncio.to_thread(work, None)
+
+    host(lambda state: "approve")
+    async with host_workflow("t_route") as hosting:
+        run = await hosting.send("Go")
+        await run.rest()
+        checkpoints = GraphCheckpoints(write, kept=2)
+        config: Any = {"configurable": {"thread_id": str(run.id), "checkpoint_ns": "other"}}
+        for number in range(5):
+            checkpoint = empty_checkpoint()
+            checkpoint["id"] = str(number)
+            await checkpoints.aput(config, checkpoint, metadata, {})
+        kept = GraphCheckpoint.objects.filter(run_id=run.id, namespace="other")
+        assert await kept.acount() == left
