@@ -62,7 +62,7 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
             is_decision=not isinstance(prompt, FormPrompt) or prompt.proposal,
         )
     if interaction.status == Interaction.Status.CANCELLED:
-        line = gettext("Cancelled – the conversation was stopped.")
+        line = gettext("Cancelled – the run no longer waits for it.")
     elif interaction.response is None:
         line = prompt.error and gettext(prompt.error)  # gettext("") would return a header
     else:

@@ -165,12 +165,12 @@ TABLE: dict[str, tuple[str, ...]] = {
         "complete The time for an answer is over.",
     ),
     "cancelled": (
-        "Cancelled – the conversation was stopped.",
-        "Cancelled – the conversation was stopped.",
+        "Cancelled – the run no longer waits for it.",
+        "Cancelled – the run no longer waits for it.",
         "cancelled False None None 0/1",
         "cancelled ['boss', 'chef'] None",
         "settled",
-        "cancelled boss, chef Cancelled – the conversation was stopped.",
+        "cancelled boss, chef Cancelled – the run no longer waits for it.",
         "complete The question was withdrawn.",
     ),
     "handed on": (
