@@ -210,7 +210,11 @@ def start_counted(
 
 
 def _connect(path: Path) -> "Connection[Any, Any] | None":
-    return Client(str(path)) if path.exists() else None
+    """Connect to a server's socket; None before the server listens there."""
+    try:
+        return Client(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
 
 
 def _runs(pid: int) -> bool:
