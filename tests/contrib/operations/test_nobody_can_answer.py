@@ -65,7 +65,8 @@ def test_the_filter_has_the_prompts_that_nobody_may_answer(
         users = make_people(people)
         for number, question in enumerate(questions):
             prompt = make_prompt(number, question, users)
-            somebody_may = any(may(index, one, question) for index, one in enumerate(people))
+            able = sum(may(index, one, question) for index, one in enumerate(people))
+            enough_may = able >= (3 if question.assigned else 1)  # the prompt needs three votes
             is_stuck = Interaction.objects.filter(nobody_can_answer(), pk=prompt.pk).exists()
-            assert is_stuck != somebody_may
+            assert is_stuck != enough_may
         transaction.set_rollback(True)

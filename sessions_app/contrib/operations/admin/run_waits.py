@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from sessions_app.contrib.operations.admin import attention, cells, question_texts, run_texts
 from sessions_app.interactions.answerers import lacking_votes, somebody_may_answer
 from sessions_app.models import Interaction, JournalEntry, Run
+from sessions_app.prompts.assignment import assignment_of
 
 Kind = JournalEntry.Kind
 WORK = (Kind.STEP, Kind.STREAM)
@@ -105,10 +106,12 @@ def lines(run: Any) -> list[Line]:
     if not run.waits or run.stop_requested_at:
         return [Line(_status(run))]
     shown = run.waits[:LINES_SHOWN]
-    prompts = [wait.prompt.pk for wait in shown if wait.prompt]
-    asked = Interaction.objects.filter(pk__in=prompts)
+    prompts = [wait.prompt for wait in shown if wait.prompt]
+    asked = Interaction.objects.filter(pk__in=[prompt.pk for prompt in prompts])
     stuck = asked.exclude(somebody_may_answer()).values_list("pk", flat=True)
-    stuck_ids = {*stuck, *lacking_votes(asked)} if prompts else set()
+    stuck_ids = set(stuck) if prompts else set()
+    if any((rules := assignment_of(prompt)) and rules.votes > 1 for prompt in prompts):
+        stuck_ids |= set(lacking_votes(asked))
     return [Line(_sentence(wait, stuck_ids), wait.prompt) for wait in shown]
 
 
