@@ -407,23 +407,23 @@ async def _use_tools(
             problem, asked = too_many(asked), asked + 1
         call_id = f"{context.run_id}-{turn}-{number}"
         works.append(
-            _refuse(context, problem)
+            _refuse(context, call.name, problem)
             if problem
             else _use(tools[call.name], arguments, context, call_id)
         )
     return await gather_all(context, works)
 
 
-async def _refuse(context: Context, problem: str) -> _Result:
+async def _refuse(context: Context, tool: str, problem: str) -> _Result:
     """Return the problem of a call that cannot be made, or a person's refusal of it."""
-    decision = await decided_before(context)
+    decision = await decided_before(context, tool)
     return _Result(problem if decision is None or decision.approved else refusal(decision))
 
 
 async def _use(tool: Tool, arguments: JsonObject, context: Context, call_id: str) -> _Result:
     """Make a call once people allow it, and return the result for the model."""
     if not tool.policy:
-        decision = await decided_before(context)
+        decision = await decided_before(context, tool.name)
         if decision is not None and not decision.approved:
             return _Result(refusal(decision))
         return _Result(await _call(tool, arguments, context, call_id))

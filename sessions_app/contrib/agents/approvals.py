@@ -80,7 +80,7 @@ async def ask_approval(
     tool's place.
     """
     approvers = policy.approvers(call.arguments, context.user)
-    if approvers is False and context.asked_before() is None:
+    if approvers is False and asked_before(context, call.tool) is None:
         return None
     asked = call
     while True:
@@ -106,10 +106,19 @@ async def ask_approval(
         approvers = needed or approvers
 
 
-async def decided_before(context: Context) -> ToolCallResponse | None:
-    """Return the decision on a call about which people were asked before its tool was changed."""
+def asked_before(context: Context, tool: str) -> ToolCallPrompt | None:
+    """Return the question about a call of the tool that an earlier execution asked here.
+
+    A question of the tool's own code, such as about a call of a nested agent, names another tool.
+    """
     prompt = context.asked_before()
-    return await context.ask(prompt) if isinstance(prompt, ToolCallPrompt) else None
+    return prompt if isinstance(prompt, ToolCallPrompt) and prompt.tool == tool else None
+
+
+async def decided_before(context: Context, tool: str) -> ToolCallResponse | None:
+    """Return the decision on a call about which people were asked before its tool was changed."""
+    prompt = asked_before(context, tool)
+    return None if prompt is None else await context.ask(prompt)
 
 
 async def _prompt(policy: Policy, call: ToolCallDescription, *, approvable: bool) -> ToolCallPrompt:

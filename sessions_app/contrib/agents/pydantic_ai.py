@@ -438,7 +438,9 @@ class Approvals(AbstractCapability[Any]):
             metadata = requests.metadata.get(call.tool_call_id) or {}
             note = "\n".join(f"{name}: {as_text(value)}" for name, value in metadata.items())
             approvals.append(
-                _deny(context, problem) if problem else _approve(ctx, policy, call, arguments, note)
+                _deny(context, call.tool_name, problem)
+                if problem
+                else _approve(ctx, policy, call, arguments, note)
             )
         arrivals = [context.wait_for(f"tool {call.tool_call_id}") for call in requests.calls]
         results = await context.gather(*approvals, *arrivals)
@@ -515,9 +517,9 @@ async def _approve(
     return _Decided(approved, remarks(decision), is_edited=bool(decision.changed))
 
 
-async def _deny(context: Context, problem: str) -> _Decided:
+async def _deny(context: Context, tool: str, problem: str) -> _Decided:
     """Deny a call with the problem that prevents it, or with a person's refusal of it."""
-    decision = await decided_before(context)
+    decision = await decided_before(context, tool)
     if decision is None or decision.approved:
         return _Decided(ToolDenied(problem))
     return _Decided(ToolDenied(refusal(decision)))

@@ -1,6 +1,7 @@
 """Approvals that wait while their tool or policy changes: a refusal stays one, a change is said."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.contrib.agents.tools import Tool, tool
 from sessions_app.models import Interaction, Run
+from sessions_app.workflows import Context, ToolCallPrompt
 from tests.contrib.agents import own_agent
 from tests.contrib.agents.own_agent import Hosted, host, results
 from tests.support.hosting import Hosting
@@ -84,3 +86,19 @@ async def test_approval_of_a_tool_that_has_changed_is_asked_for_again() -> None:
         await hosting.answer("approve", again)
         await hosting.result(run)
     assert Hosted.done == [(400, "main")]
+
+
+@pytest.mark.parametrize("policy", [None, lambda arguments, owner: False])
+async def test_question_of_the_tool_itself_is_not_taken_for_its_approval(policy: Any) -> None:
+    async def pay(euro: int) -> str:
+        asked = ToolCallPrompt(text="Book?", tool="book", arguments={"euro": euro})
+        return str((await Context.get().ask(asked)).value)
+
+    own = replace(tool(pay), in_step=False)
+    host(model(), own.needs(policy) if policy else own)
+    async with Hosting("t_agent", park_after=0) as hosting:
+        run, prompt = await hosting.submit_until_prompt()
+        await hosting.restart()
+        await hosting.answer("approve", prompt)
+        await hosting.result(run)
+    assert results() == ["approve"]
