@@ -25,6 +25,8 @@ ASKING = """
     JOIN sessions_app_conversation c ON c.id = i.conversation_id
     WHERE i.status = 'pending' AND c.conversation_id = '{}'
 """
+# Seconds between two echoes of the neighbour.
+PAUSE = 0.05
 COUNTS = {1: MAX_DEPTH + 1, 2: RuntimeSettings().RUNS_PER_MESSAGE + 1}
 
 
@@ -73,7 +75,10 @@ def unfinished(server: Server, name: str) -> int:
 
 @asynccontextmanager
 async def echoing(client: WsClient) -> AsyncIterator[list[float]]:
-    """Send one echo after another during the block; yield the list of their times in seconds."""
+    """Send one echo after another during the block; yield the list of their times in seconds.
+
+    With a pause after each: SQLite gives a waiting connection no turn beside a writer without one.
+    """
     times: list[float] = []
     over = asyncio.Event()
 
@@ -83,6 +88,7 @@ async def echoing(client: WsClient) -> AsyncIterator[list[float]]:
             await client.message('echo("hello")')
             await client.until_ended("completed")
             times.append(time.monotonic() - start)
+            await asyncio.sleep(PAUSE)
 
     task = asyncio.create_task(echo())
     yield times
@@ -101,27 +107,23 @@ async def test_stop_from_each_door_returns_at_once_and_lets_others_in(
 ) -> None:
     async with WsClient(server, "neighbour", user="ben", workflow="probe") as ben:
         async with echoing(ben) as calm:
-            await in_thread(lambda: len(calm) >= 20, server)
+            await in_thread(lambda: len(calm) >= 10, server)
         for door in DOORS:
             name = door.__name__
             async with WsClient(server, name, workflow="probe") as client:
+                start = time.monotonic()
                 await client.message(f"begin_children({count})")
                 await in_thread(lambda: server.rows(ASKING.format(name)), server)  # noqa: B023
                 await in_thread(lambda: unfinished(server, name) >= COUNTS[count], server)  # noqa: B023
+                growth = time.monotonic() - start
             async with echoing(ben) as disturbed:
                 start = time.monotonic()
                 await door(server, name)
                 returned = time.monotonic() - start
                 await in_thread(lambda: not unfinished(server, name), server)  # noqa: B023
             ended = time.monotonic() - start
-            story = (
-                name,
-                returned,
-                ended,
-                max(disturbed),
-                median(calm),
-                len(server.rows(RUNS.format(name))),
-            )
+            story = (name, growth, returned, ended, max(disturbed), median(calm))
             assert len(server.rows(RUNS.format(name))) == COUNTS[count], story
-            assert returned < 1 + 10 * median(calm), story
-            assert max(disturbed) < 0.5 + 10 * median(calm), story
+            # A machine under load grows the runs as slowly as it stops them.
+            assert returned < 1 + 2 * growth, story
+            assert max(disturbed) < 0.5 + 2 * growth, story
