@@ -94,6 +94,11 @@ class OneProcess:
         """
         return self._began + (at - self._began) % HOUR
 
+    def has_noted_wrong_time(self) -> bool:
+        """Return whether the last time that the process noted is wrong by hours."""
+        lines = self.diary.read_text().splitlines() if self.diary.exists() else []
+        return bool(lines) and abs(time.time() - float(lines[-1].split()[-1])) > HOUR / 2
+
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
         rows = self._store.rows(statement.replace("%s", "?"), *parameters)
         return [

@@ -75,7 +75,8 @@ class MadeCluster:
             assert self.process.poll() is None, self.output
             return re.search(pattern, self.output)
 
-        return until(search, otherwise=lambda: f"no {pattern} in:\n{self.output}")[1]
+        # The first start makes a database, which takes most of a minute on a busy machine.
+        return until(search, 2 * PATIENCE, otherwise=lambda: f"no {pattern} in:\n{self.output}")[1]
 
     def pid(self, name: str) -> int:
         """Return the id that it printed at its start."""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from tests.chaos.nemeses.nemesis import LONG, SHORT, Nemesis
 from tests.chaos.one_process import OneProcess
 from tests.cluster import faults
+from tests.support.polling import until
 
 PROCESS = ("kill", "kill", "stop", "term")
 OTHERS = ("full", "slow", "locked", "messages", "clock")
@@ -44,7 +45,7 @@ class LocalNemesis(Nemesis):
         if kind in PROCESS:
             self._start(target, self._hurt(kind, seconds))
         elif kind == "clock":
-            self._order(hours=self._random.choice(HOURS))
+            self._start(target, self._turn_clock(self._random.choice(HOURS)))
         else:
             self._start(target, self._hinder(self._hindrance(kind), seconds))
 
@@ -58,6 +59,12 @@ class LocalNemesis(Nemesis):
         await faults.FAULTS[kind](node)
         await faults.recover(node, again=True, frozen_for=seconds)
         await asyncio.to_thread(self._form.until_up)
+
+    async def _turn_clock(self, hours: int) -> None:
+        """Turn the clock, and wait until a run has noted a wrong time."""
+        self._order(hours=hours)
+        if hours:
+            await asyncio.to_thread(until, self._form.has_noted_wrong_time)
 
     async def _hinder(self, hindrance: AbstractContextManager[None], seconds: float) -> None:
         await asyncio.to_thread(hindrance.__enter__)
