@@ -219,6 +219,18 @@ class CalledInThread(Unrecorded):
         )
 
 
+class WaitsInTimeLimit(Unrecorded):
+    """A workflow waits for a person, a message or a sleep within a time limit of asyncio."""
+
+    def __init__(self, caller: str) -> None:
+        super().__init__(
+            f"{caller} waits within asyncio.timeout or asyncio.wait_for. Such a limit is not "
+            "recorded: it begins anew after a restart, and never passes while the run is out of "
+            "memory. Give the call the time instead, as in TextPrompt(…, timeout=60) or "
+            "context.wait_for(…, timeout=60); then resume the run."
+        )
+
+
 class TooLarge(WorkflowError):
     """What a workflow hands over is larger than a setting allows."""
 

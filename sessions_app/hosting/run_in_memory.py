@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sessions_app.errors import Fenced, RunEnded, SessionsError
+from sessions_app.errors import Fenced, RunEnded, SessionsError, WorkflowError
 from sessions_app.hosting.output import Output
 from sessions_app.hosting.run_selection import StartedRun
 from sessions_app.hosting.run_states import CODE_CANCELLED, TABLE, RunEvent, RunState
@@ -32,6 +32,8 @@ class RunInMemory:
         self.task: asyncio.Task[None] | None = None
         self.runner: Runner | None = None
         self.failure: BaseException | None = None
+        # The reason why the run was halted.
+        self.mistake: WorkflowError | None = None
 
     def move(self, event: RunEvent) -> bool:
         """Make the transition for an event; return False if the table has none for this state."""
@@ -52,6 +54,11 @@ class RunInMemory:
         if self.state in CODE_CANCELLED and self.task is not None:
             self.task.cancel()
         return True
+
+    def halt(self, mistake: WorkflowError) -> None:
+        """Suspend the run, because its code does what it may not do."""
+        self.mistake = mistake
+        self.apply(RunEvent.HALT)
 
     def apply_error(self, error: BaseException) -> None:
         """Evict the run after a database error.

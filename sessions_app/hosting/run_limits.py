@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from sessions_app.errors import TooLarge
+from sessions_app.errors import TooLarge, TooManyCalls
 from sessions_app.hosting.run_in_memory import RunInMemory
 from sessions_app.hosting.run_states import RunEvent
 from sessions_app.settings import RuntimeSettings
@@ -24,7 +24,7 @@ class RunLimits:
     def check_calls(self, position: int) -> None:
         """Suspend the run if the new call exceeds `MAX_CALLS`."""
         if position > self._settings.MAX_CALLS:
-            self._run.apply(RunEvent.TOO_MANY)
+            self._run.halt(TooManyCalls(self._settings.MAX_CALLS))
 
     def count_output(self, text: str) -> None:
         """Count output against the limit, including the output of earlier executions.

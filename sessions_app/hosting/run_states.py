@@ -12,7 +12,7 @@ class RunState(Enum):
     DRAINING = "its process stops, and its code goes once no step is under way"
     EVICTING = "its code is thrown out: it goes on later, or elsewhere"
     OVER_TIME = "its code is thrown out: it has worked for too long"
-    OVER_CALLS = "its code is thrown out: it has made too many calls"
+    HALTED = "its code is thrown out: it may not go on before somebody has changed something"
     BROKEN = "its code is thrown out: the database has refused a write of it"
     BLOCKED = "its code is thrown out: it held up the event loop, and may write nothing more"
     COMPLETING = "it is being stored as completed"
@@ -36,7 +36,7 @@ class RunEvent(Enum):
     FAULT = "a write or a step failed by no fault of the run"
     REFUSED = "the database refused a write of it"
     TOO_LONG = "it has worked for as long as it may"
-    TOO_MANY = "it has made as many calls as it may"
+    HALT = "it does what it may not do"
     BLOCK = "it holds up the event loop"
     RETURNED = "its code has returned"
     RAISED = "its code has raised an error"
@@ -52,7 +52,7 @@ TRANSITIONS = """
 WORKING | STOP | STOPPING
 WORKING | PARK REPLAY | EVICTING
 WORKING | TOO_LONG | OVER_TIME
-WORKING | TOO_MANY | OVER_CALLS
+WORKING | HALT | HALTED
 WORKING STOPPING | DRAIN | DRAINING
 DRAINING | STEPS_OVER | EVICTING
 STOPPING | ABORT | ABORTED
@@ -63,12 +63,12 @@ WORKING | RETURNED | COMPLETING
 WORKING | RAISED | FAILING
 STOPPING ABORTED | RETURNED RAISED UNWOUND MISMATCHED | CANCELLING
 OVER_TIME BROKEN | RETURNED RAISED UNWOUND | FAILING
-OVER_CALLS | RETURNED RAISED UNWOUND | SUSPENDING
-WORKING DRAINING EVICTING OVER_TIME OVER_CALLS BROKEN | MISMATCHED | SUSPENDING
+HALTED | RETURNED RAISED UNWOUND | SUSPENDING
+WORKING DRAINING EVICTING OVER_TIME HALTED BROKEN | MISMATCHED | SUSPENDING
 DRAINING EVICTING | RETURNED RAISED UNWOUND | EVICTED
 BLOCKED | RETURNED RAISED UNWOUND MISMATCHED | EVICTED
-WORKING STOPPING ABORTED DRAINING EVICTING OVER_TIME OVER_CALLS BROKEN | BLOCK | BLOCKED
-WORKING STOPPING ABORTED DRAINING EVICTING OVER_TIME OVER_CALLS BROKEN BLOCKED | CUT_OFF | EVICTED
+WORKING STOPPING ABORTED DRAINING EVICTING OVER_TIME HALTED BROKEN | BLOCK | BLOCKED
+WORKING STOPPING ABORTED DRAINING EVICTING OVER_TIME HALTED BROKEN BLOCKED | CUT_OFF | EVICTED
 COMPLETING CANCELLING FAILING SUSPENDING | DRAIN LOST | EVICTING
 COMPLETING CANCELLING FAILING SUSPENDING | BLOCK | BLOCKED
 COMPLETING CANCELLING FAILING SUSPENDING BLOCKED | STORED | ENDED
@@ -84,7 +84,7 @@ CODE_CANCELLED = {
     RunState.ABORTED,
     RunState.EVICTING,
     RunState.OVER_TIME,
-    RunState.OVER_CALLS,
+    RunState.HALTED,
     RunState.BROKEN,
     RunState.BLOCKED,
 }

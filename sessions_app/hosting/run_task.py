@@ -15,7 +15,6 @@ from sessions_app.errors import (
     SessionsError,
     StorageUnavailable,
     TookTooLong,
-    TooManyCalls,
     Unrecorded,
     for_people,
 )
@@ -297,9 +296,10 @@ class RunTask:
             if event is RunEvent.MISMATCHED:  # code that does not match the journal cannot clean up
                 log.error("run.stop_failed", run=str(self.id), error=str(error))
             await self._end(Run.Status.CANCELLED)
-        elif self.run.state is RunState.SUSPENDING:  # for a mismatch or too many calls
-            too_many = TooManyCalls(RuntimeSettings.load().MAX_CALLS)
-            await self._suspend(error if event is RunEvent.MISMATCHED and error else too_many)
+        elif self.run.state is RunState.SUSPENDING:
+            mistake = error if event is RunEvent.MISMATCHED else self.run.mistake
+            if mistake is not None:
+                await self._suspend(mistake)
         elif self.run.state is RunState.FAILING:
             if before is RunState.BROKEN:  # use a new lane: the database refused data
                 self.run.lane, error = Lane(order_of=self.run.lane), self.run.failure

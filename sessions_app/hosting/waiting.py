@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.utils import timezone
 
+from sessions_app.errors import WaitsInTimeLimit
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.run_in_memory import RunInMemory
 from sessions_app.journal.journal import Call, CallResult, wait_id
@@ -18,6 +19,7 @@ from sessions_app.models import Interaction
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.workflows.backend import StoredResponse
 from sessions_app.workflows.concurrency import Slot
+from sessions_app.workflows.time_limits import time_limit_around
 
 T = TypeVar("T")
 Answers = dict[UUID, StoredResponse]
@@ -177,6 +179,11 @@ class RunWaits:
                 )
             await self._await_without_slot(asyncio.sleep(max(seconds, 0)), only_waits=only_waits)
 
+    def _refuse_time_limit(self, tasks: "Iterable[asyncio.Task[Any]]") -> None:
+        for task in tasks:
+            if caller := time_limit_around(task):
+                self._run.halt(WaitsInTimeLimit(caller))
+
     @property
     def _only_waits(self) -> bool:
         return self.is_empty and self.slot.busy == 1
@@ -189,4 +196,7 @@ class RunWaits:
         """
         if not only_waits and self.slot.busy == 1 and not self.has_step:
             self.mark_waiting()
+        # The coroutines around this wait can be looked at once they are suspended.
+        tasks = {task for task in (self._run.task, asyncio.current_task()) if task}
+        asyncio.get_running_loop().call_soon(self._refuse_time_limit, tasks)
         return await self.slot.release_for(work)

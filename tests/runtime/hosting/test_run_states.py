@@ -43,7 +43,7 @@ Status, Event = Run.Status, RunEvent
 ENDS = {RunState.COMPLETING, RunState.CANCELLING, RunState.FAILING, RunState.SUSPENDING}
 OVER = {*ENDS, RunState.ENDED, RunState.EVICTED}
 # Events that take a run out of memory, so that the run never completes there.
-LEAVES = [Event.PARK, Event.DRAIN, Event.LOST, Event.TOO_LONG, Event.TOO_MANY, Event.REPLAY]
+LEAVES = [Event.PARK, Event.DRAIN, Event.LOST, Event.TOO_LONG, Event.HALT, Event.REPLAY]
 MISMATCH = partial(NonDeterminism, 1, "it differs", recorded_call="step a", new_call="step b")
 
 
