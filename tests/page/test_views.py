@@ -181,15 +181,21 @@ async def test_an_answer_that_is_refused_stays_in_its_field(
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [("answered", "ann already answered"), ("expired", "expired before your answer arrived")],
+    [
+        ("answered", "ann already answered this question."),
+        ("expired", "This question expired before your answer arrived."),
+        ("cancelled", "The run ended before your answer arrived."),
+    ],
 )
-async def test_a_late_answer_on_the_page_names_who_was_first(
+async def test_late_answer_has_the_same_reason_with_the_script_and_without(
     client: AsyncClient, log: StoredLog, run: Run, status: str, reason: str
 ) -> None:
     prompt = await asyncio.to_thread(log.ask, run, TextPrompt(text="Q"))
     by = log.conversation.owner if status == "answered" else None
     await asyncio.to_thread(log.settle, prompt, {"value": "first"}, status=status, by=by)
     form = {"value": "mine", "version": 1, "answer_id": "late"}
+    told = await client.post(answer_url(prompt), form, headers={"accept": "application/json"})
+    assert told.json()["reason"] == reason
     response = await client.post(answer_url(prompt), form, follow=True)
     html = response.content.decode()
     assert reason in html

@@ -220,10 +220,13 @@ def tell_outcome(
 ) -> HttpResponse:
     """Report the outcome of an answer: JSON for the script, else a message on the page `back`.
 
-    The message confirms a vote, or tells why an answer was not accepted.
+    The message confirms a vote, or tells why an answer was not accepted; the JSON has that sentence
+    as `reason`, "" for an answer that was accepted.
     """
     if common.is_script(request):
-        return JsonResponse({"outcome": answer_result.outcome, "by": answer_result.by})
+        is_refused = answer_result.outcome in (*LATE_OUTCOMES, Outcome.NOT_FOUND)
+        reason = late_words(answer_result) if is_refused else ""
+        return JsonResponse({"outcome": answer_result.outcome, "reason": reason})
     if answer_result.outcome == Outcome.NOT_FOUND:
         return refuse_unanswerable(request)
     if answer_result.outcome == Outcome.VOTED:

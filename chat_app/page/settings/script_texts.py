@@ -36,7 +36,6 @@ WORDS = {
     "needsYou": _("Needs you"),
     "turn": _("{number} of {total}"),
     "voted": _("Your vote counts"),
-    "claimedBy": _("{name} has claimed this question."),
     "answering": _("Answering: {question}"),
     "answerHere": _("Answer here"),
     "messageInstead": _("Write a message instead"),
@@ -63,7 +62,6 @@ FILES = {
 # Texts for the inbox's script.
 INBOX = {
     "notYours": _("This question is no longer waiting for you."),
-    "answeredBy": _("{name} already answered this question."),
     "selected": _("{number} selected"),
     "next": _("Next question"),
 }

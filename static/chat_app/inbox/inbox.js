@@ -289,7 +289,7 @@ document.addEventListener("submit", (event) => {
   if (event.target.matches("[data-claim]")) claim(event, event.target);
 });
 
-document.addEventListener("answered", ({ detail: { card, outcome, isTaken, by } }) => {
+document.addEventListener("answered", ({ detail: { card, isTaken, reason } }) => {
   const entry = card.closest(".entry");
   if (isTaken) {
     const focused = document.activeElement;
@@ -299,8 +299,7 @@ document.addEventListener("answered", ({ detail: { card, outcome, isTaken, by } 
     if (list.dataset.part !== "prompt") remove(entry, hadFocus);
     else if (hadFocus) list.focus({ preventScroll: true });
   } else {
-    const word = outcome === "claimed" ? "claimedBy" : "answeredBy";
-    showUnused(entry, card, card.unused, by ? say(word, { name: by }) : say("notYours"));
+    showUnused(entry, card, card.unused, reason);
   }
   grace();
   refresh();

@@ -12,7 +12,7 @@ const STILL_ASKED = new Set([undefined, "claimed", "voted"]);
 const WRITTEN = /^(value|note|f-.*)$/; // names of the fields for the answer
 
 /**
- * Event of the document: `answered` (detail `{card, outcome, isTaken, by}`), when the server has
+ * Event of the document: `answered` (detail `{card, outcome, isTaken, reason}`), when the server has
  * replied to an answer; the card may be gone by then.
  */
 export class PromptCard extends HTMLElement {
@@ -86,17 +86,17 @@ export class PromptCard extends HTMLElement {
     this.#isDrawn = false;
     this.#problem = "";
     const said = await PromptCard.outbox.post(form, body, (words) => this.#show(words));
-    const { outcome, by, error, errors } = said;
+    const { outcome, reason, error, errors } = said;
     const isTaken = TAKEN.has(outcome);
     this.isSending = false;
     this.#waits = !STILL_ASKED.has(outcome) && (isTaken || !this.#isDrawn);
     if (!outcome) this.#problem = this.#kind?.refuse(this, error, errors) ?? error;
-    else if (outcome === "claimed") this.#problem = say("claimedBy", { name: by });
+    else if (outcome === "claimed") this.#problem = reason;
     else if (!isTaken) this.#late = this.given || submitter?.textContent.trim();
     if (isTaken) this.draft.save(null);
     if (outcome === "voted") form.reset();
     this.#show(outcome === "voted" ? say("voted") : "");
-    const detail = { card: this, outcome, isTaken, by };
+    const detail = { card: this, outcome, isTaken, reason };
     if (outcome) document.dispatchEvent(new CustomEvent("answered", { detail }));
     return Boolean(outcome) && outcome !== "claimed";
   }
