@@ -6,7 +6,7 @@ permissions are looked up each time. Django's `has_perm` decides on permissions,
 need not keep permissions in the database.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -68,20 +68,40 @@ def answerers(
     An active person may answer if one of the prompt's names applies, except the owner under the
     four-eyes rule. Without `among`, only `limit` of the users that fulfil `matching` are examined.
     """
-    candidate_names = _names_of(audience)
+    candidate_names = _names_of([audience])[audience.interaction]
     if among is None:
         people = users().filter(_prefilter_by_names(candidate_names) & matching).distinct()[:limit]
     else:
         people = among
     groups = Q(groups__in=_values(candidate_names, "group"))
     names_of_people = names(people, groups, _values(candidate_names, "permission"))
-    barred_people = {audience.owner} if audience.four_eyes else set()
-    able = {
+    return {
         person
         for person, person_names in names_of_people.items()
-        if not candidate_names.isdisjoint(person_names)
+        if _is_named(person, person_names, audience, candidate_names)
     }
-    return able - barred_people
+
+
+def able_holders(
+    holders: Mapping[UUID, UserId], audiences: Collection[PromptAudience]
+) -> set[UUID]:
+    """Return those prompts whose holder may answer; takes as many queries for many as for one.
+
+    `holders` has a person for each prompt, and `audiences` the prompts.
+    """
+    names_of_prompts = _names_of(audiences)
+    all_names = set[Name]().union(*names_of_prompts.values())
+    people = users().filter(pk__in=set(holders.values()))
+    groups = Q(groups__in=_values(all_names, "group"))
+    names_of_people = names(people, groups, _values(all_names, "permission"))
+    return {
+        audience.interaction
+        for audience in audiences
+        if (person := holders[audience.interaction]) in names_of_people
+        and _is_named(
+            person, names_of_people[person], audience, names_of_prompts[audience.interaction]
+        )
+    }
 
 
 def names(people: QuerySet[Any], groups: Q, permissions: Iterable[str]) -> dict[UserId, set[Name]]:
@@ -180,12 +200,27 @@ def have_groups() -> bool:
     return issubclass(get_user_model(), PermissionsMixin)
 
 
-def _names_of(audience: PromptAudience) -> set[Name]:
-    rows = Candidate.objects.filter(interaction=audience.interaction)
-    own_names: set[Name] = {("own", audience.owner)} if audience.for_owner else set()
-    for user, group, permission in rows.values_list("user", "group", "permission"):
-        own_names |= {("user", user), ("group", group), ("permission", permission)}
-    return own_names - {("user", None), ("group", None), ("permission", "")}
+def _is_named(
+    person: UserId, person_names: set[Name], audience: PromptAudience, prompt_names: set[Name]
+) -> bool:
+    is_barred = audience.four_eyes and person == audience.owner
+    return not is_barred and not prompt_names.isdisjoint(person_names)
+
+
+def _names_of(audiences: Collection[PromptAudience]) -> dict[UUID, set[Name]]:
+    """Return the names by which each of the prompts addresses people."""
+    names_of_prompts: dict[UUID, set[Name]] = {
+        audience.interaction: {("own", audience.owner)} if audience.for_owner else set()
+        for audience in audiences
+    }
+    rows = Candidate.objects.filter(interaction__in=names_of_prompts)
+    for prompt, *values in rows.values_list("interaction", "user", "group", "permission"):
+        names_of_prompts[prompt] |= {
+            (kind, value)
+            for kind, value in zip(("user", "group", "permission"), values, strict=True)
+            if value
+        }
+    return names_of_prompts
 
 
 def _values(names: set[Name], *kinds: str) -> list[Any]:

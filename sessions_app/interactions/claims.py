@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import audit, handing_on, votes
-from sessions_app.interactions.answerers import PromptAudience, may_answer
+from sessions_app.interactions.answerers import PromptAudience, able_holders, may_answer
 from sessions_app.interactions.handing_on import Action, Change, find_delegate, find_delegates
 from sessions_app.interactions.settlement import InteractionRecord, find_interactions
 from sessions_app.models import AuditEntry, Interaction
@@ -23,6 +23,8 @@ from sessions_app.storage import reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Work, writer
 
+# Number of claims that are checked together.
+AT_ONCE = 500
 NO_PROMPT = "There is no such prompt."
 # Maximum number of changes of a prompt's claim and candidates, after which people claim and
 # delegate it no more: each change is an event of the owner's conversation.
@@ -143,12 +145,13 @@ def lost_claims(limit: int) -> list[UUID]:
     prompts = Interaction.objects.select_related("conversation__owner").filter(
         status=Interaction.Status.PENDING, assignee__isnull=False
     )
-    lost = (
-        prompt.pk
-        for prompt in prompts
-        if prompt.assignee_id and not may_answer(prompt.assignee_id, PromptAudience.of(prompt))
-    )
-    return list(islice(lost, limit))
+    lost: list[UUID] = []
+    unread = iter(prompts)
+    while len(lost) < limit and (some := list(islice(unread, AT_ONCE))):
+        holders = {prompt.pk: prompt.assignee_id for prompt in some if prompt.assignee_id}
+        able = able_holders(holders, [PromptAudience.of(prompt) for prompt in some])
+        lost += [pk for pk in holders if pk not in able]
+    return lost[:limit]
 
 
 def release_lost(tx: Transaction, interaction: UUID) -> None:

@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from sessions_app import runs
 from sessions_app.errors import Invalid, NotFound
@@ -17,7 +20,16 @@ from sessions_app.models.people import Person
 from sessions_app.prompts import TextAnswer
 from sessions_app.storage import reads
 from sessions_app.storage.writer import writer
-from sessions_app.workflows import BinaryPrompt, Context, Message, TextPrompt, group, user, workflow
+from sessions_app.workflows import (
+    BinaryPrompt,
+    Context,
+    Message,
+    TextPrompt,
+    group,
+    permission,
+    user,
+    workflow,
+)
 from tests.runtime.assignment.asking import (
     actions,
     answer_to,
@@ -87,6 +99,34 @@ async def test_what_somebody_claimed_who_left_waits_for_the_others_again(
         assert await reads.read(inbox_of, other) == [prompt.pk]
         *_, last = await reads.read(entries, prompt)
         assert (last.action, last.by_name, last.via) == ("released", "", "")
+
+
+async def test_many_claims_are_checked_with_as_many_queries_as_one() -> None:
+    to = [group("managers"), permission("auth.view_user")]
+    async with asking_people("boss", members="managers", to=to) as (_, prompt, [boss]):
+        await change("claim", prompt, boss)
+
+        def check() -> int:
+            with CaptureQueriesContext(connection) as queries:
+                assert lost_claims(9) == []
+            return len(queries)
+
+        def repeat() -> None:
+            row = Interaction.objects.get(pk=prompt.pk)
+            candidates = list(row.candidates.all())
+            for number in range(5):
+                row.pk, row.position = uuid4(), 100 + number
+                row.save(force_insert=True)
+                for candidate in candidates:
+                    candidate.pk, candidate.interaction = None, row
+                    candidate.save(force_insert=True)
+
+        one = await reads.read(check)
+        await reads.read(repeat)
+        assert await reads.read(check) == one
+        await retire(boss)
+        assert len(await reads.read(lost_claims, 9)) == 6
+        assert len(await reads.read(lost_claims, 4)) == 4
 
 
 @pytest.mark.parametrize("claims", [True, False])
