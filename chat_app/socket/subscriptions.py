@@ -71,8 +71,8 @@ class Subscriptions:
         """Leave all conversations."""
         await sweeper.remove(self)
         await waiting_counts.remove(self)
-        for conversation in list(self.feeds):
-            await self._unfollow(conversation)
+        for feed in list(self.feeds.values()):
+            await self._unfollow(feed)
 
     def wake(self) -> None:
         """Let `watch_wakes` check the subscriptions."""
@@ -173,7 +173,7 @@ class Subscriptions:
         client is not told, because it would show its user an error.
         """
         feed = next(iter(self.feeds.values()))
-        await self._unfollow(feed.conversation)
+        await self._unfollow(feed)
         if not self._extended:
             return
         with suppress(ClientGone):
@@ -193,7 +193,7 @@ class Subscriptions:
         feed = Feed(*of_log, user) if self._extended else PlainFeed(*of_log, person, link)
         self.feeds[conversation] = feed
         self._ids[conversation_id] = conversation
-        group = group_name(conversation)
+        group, kept_cursor = group_name(conversation), None
         try:
             # Join the group before the read of the log, so that no event is missed in between.
             await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
@@ -206,25 +206,29 @@ class Subscriptions:
                 kept_cursor=kept_cursor if first else None,
             )
         except Exception:
-            await self._unfollow(conversation)
+            if await self._leave(feed) and kept_cursor is not None:
+                await cursors.keep(conversation, user, kept_cursor)
             raise
         if opening.cursor_lost and after is not None:
             await self._send_cursor_error(conversation_id, after, opening.last)
         await feed.start(opening)
         return feed
 
-    async def _unfollow(self, conversation: UUID) -> None:
-        user = self._authentication.person.id
-        feed = self.feeds.pop(conversation)
-        del self._ids[feed.conversation_id]
-        last = cursors.unfollow(conversation, user)
-        group = group_name(conversation)
+    async def _unfollow(self, feed: Feed) -> None:
+        """Stop following a conversation, and keep the cursor for the user's next socket."""
+        if await self._leave(feed) and feed.started:
+            await cursors.keep(feed.conversation, self._authentication.person.id, feed.cursor)
+
+    async def _leave(self, feed: Feed) -> bool:
+        """Stop following a conversation; return whether this was the user's only socket on it."""
+        del self.feeds[feed.conversation], self._ids[feed.conversation_id]
+        is_only = cursors.unfollow(feed.conversation, self._authentication.person.id)
+        group = group_name(feed.conversation)
         await self._consumer.channel_layer.group_discard(group, self._consumer.channel_name)
-        if last and feed.started:
-            await cursors.keep(conversation, user, feed.cursor)
+        return is_only
 
     async def _leave_deleted(self, feed: Feed) -> None:
-        await self._unfollow(feed.conversation)
+        await self._leave(feed)
         with suppress(ClientGone):
             await self._send_error(
                 feed.conversation_id, "The conversation was deleted.", deleted=True
