@@ -196,6 +196,27 @@ def test_a_click_leads_to_the_question(page: Page, server: Server, path: str) ->
     assert tab.evaluate("window.told?.[0]?.isClosed ?? true")
 
 
+@pytest.mark.slow
+def test_notification_of_a_question_that_is_answered_at_once_is_closed(
+    page: Page, server: Server
+) -> None:
+    """The socket tells numbers: of a question that comes and goes in between it tells nothing."""
+    switch_on(page)
+    answer: dict[str, Any] = {"prompts": [], "more": False}
+
+    def give(route: Route) -> None:
+        route.fulfill(body=json.dumps(answer), content_type="application/json")
+
+    page.context.route("**/v1/inbox?*", give)
+    tab = open_in_another_tab(page, "/c/")
+    leads(tab)
+    answer["prompts"] = [{"interaction_id": "1", "prompt": {"text": "x"}}]
+    ask(server)
+    wait_until_told(1, tab)
+    answer["prompts"] = []
+    until(tab, CLOSED)
+
+
 @MORE_NEWS
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [False, True])

@@ -6,6 +6,7 @@ import { ask } from "../js/person.js";
 import { chime, prepare } from "./chime.js";
 
 const PAGES = 4; // pages of the inbox to read; if there are more, a notification names no question
+const CHECK = 2000; // milliseconds until a notification is compared with the inbox again
 const FEW = 3; // new questions that get a notification each; more share one
 
 const main = document.getElementById("chat");
@@ -119,8 +120,10 @@ async function take({ prompts, more }) {
   before = waiting;
   if (!isLeading) return;
   const known = record.load();
+  const isInView = await isSeen();
+  if (!isLeading) return; // the page that leads by now notifies of these questions
   record.save({ ids, more });
-  if (!known || (await isSeen())) return;
+  if (!known || isInView) return;
   const fresh = prompts.filter((each) => !known.ids.includes(each.interaction_id));
   // If a list was cut after PAGES, an unknown question may be an old one that has moved up.
   const isListed = !more && !known.more;
@@ -149,6 +152,7 @@ function notify(tag, of, question, url) {
     open(tag, url);
   };
   shown.set(tag, { notification, of });
+  setTimeout(look, CHECK); // asked and answered at once, it changes no count of the socket
 }
 
 function close(tag) {
