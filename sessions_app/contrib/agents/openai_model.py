@@ -1,7 +1,7 @@
 """A model behind any endpoint of OpenAI's chat completions. Requires `[openai]`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -69,8 +69,8 @@ class OpenAIModel:
         )
         answer = _Answer()
         try:
-            async with chunks:
-                async for chunk in chunks:
+            async with chunks, aclosing(aiter(chunks)) as parts:
+                async for chunk in parts:
                     for piece in answer.read(chunk):
                         yield piece
         except (OpenAIError, ValueError):
