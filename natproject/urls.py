@@ -11,6 +11,7 @@ from natproject.sign_in import PasswordView, SignInLinkView, SignInView, SignOut
 # The admin uses the project's sign-in page, which explains refused passwords.
 admin.site.login = login_required(admin.site.login)  # type: ignore[method-assign] # Django's way
 
+handler400 = "chat_app.api.problems.bad_request"
 handler404 = "chat_app.api.problems.not_found"
 handler500 = "chat_app.page.error_pages.server_error"
 urlpatterns = [

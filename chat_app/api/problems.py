@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from ninja import Router
@@ -141,8 +142,9 @@ def _answer_unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     """Answer 503 to a database fault, which is worth a retry, and 500 to any other error."""
     if is_fault(error) and (refusal := refusal_of(error)):
         log.warning("api.database_gone", path=request.path, error=str(error))
+        detail = "The database is away or full at the moment. Repeat the request later."
         return response(
-            request, Failure(503, refusal.code, str(refusal), headers=TRY_AGAIN, **refusal.details)
+            request, Failure(503, refusal.code, detail, headers=TRY_AGAIN, **refusal.details)
         )
     log.error("api.failed", path=request.path, exc_info=error)
     failure = Failure(
@@ -173,6 +175,19 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if asks_for_page(request):
         return defaults.page_not_found(request, exception)
     return unknown(request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400 to what Django cannot read: the `handler400` of a project that serves the chat."""
+    if asks_for_page(request):
+        return defaults.bad_request(request, exception)
+    detail = "The request cannot be read."
+    if isinstance(exception, MultiPartParserError):
+        detail = (
+            "The form cannot be read. Give each file a name of at most 255 characters, and end "
+            "each part with the boundary that Content-Type names."
+        )
+    return response(request, Failure(400, "invalid_message", detail))
 
 
 def asks_for_page(request: HttpRequest) -> bool:

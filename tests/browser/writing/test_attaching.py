@@ -18,6 +18,9 @@ pytestmark = pytest.mark.formless  # how it looks does not depend on where its r
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+# A name of which a form's part has no room, and the one under which it is stored.
+LONG = "x" * 5000 + ".csv"
+STORED = "x" * 116 + ".csv"
 # What a clipboard or a hand brings, as a `DataTransfer`.
 CARRIED = """([names, text]) => {
     const carried = new DataTransfer();
@@ -82,16 +85,16 @@ def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Pag
             carried,
         )
     until_uploaded(page, 1)  # though the script that uploads them may have been on its way
-    carried = page.evaluate_handle(CARRIED, [["one.csv", "two.csv"], ""])
+    carried = page.evaluate_handle(CARRIED, [["one.csv", LONG], ""])
     page.dispatch_event("#scroller", "dragover", {"dataTransfer": carried})
     expect(page.locator("#composer")).to_have_attribute("data-over", "")
     page.dispatch_event("#scroller", "drop", {"dataTransfer": carried})
     until_uploaded(page, 3)
     expect(page.locator("#composer[data-over]")).to_have_count(0)
-    assert page.locator("#files .name").all_text_contents() == ["pasted.csv", "one.csv", "two.csv"]
+    assert page.locator("#files .name").all_text_contents() == ["pasted.csv", "one.csv", STORED]
     page.get_by_role("button", name="Remove one.csv").click()
     say(page, "describe_files()")
-    expect(page.locator("#items .text")).to_contain_text("two.csv")
+    expect(page.locator("#items .text")).to_contain_text(STORED)
     assert "one.csv" not in page.locator("#items").inner_text()
 
 

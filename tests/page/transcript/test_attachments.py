@@ -185,6 +185,26 @@ async def test_a_hostile_name_is_only_a_name(browser: AsyncClient, hosting: Host
     assert PAGE.decode() not in await page(browser)
 
 
+@pytest.mark.parametrize(
+    ("accept", "words"),
+    [
+        ("application/json", "a name of at most 255 characters"),
+        ("text/html", "This request cannot be read"),
+    ],
+)
+async def test_form_that_django_refuses_to_read_is_explained(
+    browser: AsyncClient, accept: str, words: str
+) -> None:
+    part = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{"x" * 5000}.csv"'
+    answer = await browser.post(
+        reverse("chat:upload", args=["c"]),
+        f"{part}\r\n\r\n1,2\r\n--b--\r\n".encode(),
+        content_type="multipart/form-data; boundary=b",
+        headers={"accept": accept},
+    )
+    assert (answer.status_code, words in answer.content.decode()) == (400, True)
+
+
 async def assert_harmless(answer: Any) -> None:
     """Check that the file is as it was sent, and would run nothing were it shown."""
     assert (answer.status_code, await content_of(answer)) == (200, PAGE)

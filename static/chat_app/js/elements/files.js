@@ -5,6 +5,7 @@ import { failure } from "../forms.js";
 import { person } from "../person.js";
 import { announce, icon, say } from "../words.js";
 
+const LONGEST_NAME = 200; // characters of a file's name that are sent
 const form = document.getElementById("composer");
 const list = document.getElementById("files");
 const problem = document.getElementById("composer-error");
@@ -77,7 +78,8 @@ function send(file, item) {
   const body = new FormData();
   body.append("csrfmiddlewaretoken", form.querySelector("[name=csrfmiddlewaretoken]").value);
   body.append("chat_for", person);
-  body.append("file", file, file.name || "file");
+  // Of a long name the end, which has the file's type: servers refuse parts with a long head.
+  body.append("file", file, file.name.slice(-LONGEST_NAME) || "file");
   const request = new XMLHttpRequest();
   item.upload = request;
   item.dataset.percent = 0;
