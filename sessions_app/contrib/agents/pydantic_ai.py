@@ -47,7 +47,7 @@ from sessions_app.contrib.agents.tools import (
     read_arguments,
     validate_by_schema,
 )
-from sessions_app.errors import StepFailed
+from sessions_app.errors import StepFailed, Unrecorded
 from sessions_app.json_types import JsonObject, is_same_json
 from sessions_app.models import JournalEntry
 from sessions_app.settings import RuntimeSettings
@@ -221,6 +221,36 @@ class HostedAgent:
         return with_separator(text, apart=bool(durability.said))
 
 
+class AsksInTool(Unrecorded):
+    """An agent that a tool runs has called a tool that people must approve."""
+
+    def __init__(self, tool: str) -> None:
+        super().__init__(
+            f"A tool runs an agent whose tool {tool} needs an approval. A call of a tool is one "
+            f"recorded step, which cannot wait for a person. Give {tool} to the outer agent, or "
+            "have a workflow run both agents; then resume the run."
+        )
+
+
+class Codec:
+    """Pydantic AI's codec of results as JSON, but for questions of an agent that a tool runs."""
+
+    def dump(self, tp: Any, value: Any) -> Any:
+        """Return a result as JSON; called inside of the step.
+
+        Raises:
+            AsksInTool: the result of a tool is another agent's list of calls that wait.
+        """
+        result = getattr(value, "result", None)
+        if isinstance(result, DeferredToolRequests):
+            raise AsksInTool([*result.approvals, *result.calls][0].tool_name)
+        return JSON_CODEC.dump(tp, value)
+
+    def load(self, tp: Any, payload: Any) -> Any:
+        """Return the result of JSON."""
+        return JSON_CODEC.load(tp, payload)
+
+
 class Durability(BaseDurabilityCapability[Any]):
     """The capability that records an agent's model requests and tool calls as steps of the run."""
 
@@ -228,7 +258,7 @@ class Durability(BaseDurabilityCapability[Any]):
         engine_name="django-durable-hitl",
         durable_unit_noun="step",
         durable_container_noun="workflow",
-        codec=JSON_CODEC,
+        codec=Codec(),
         # Call tools one after another, so that the order of steps does not depend on timing.
         sequential_tools_in_durable_context=True,
     )

@@ -181,15 +181,21 @@ class Tool:
         return ToolCallDescription(self.name, arguments, self.input_schema)
 
 
-def tool(function: Callable[..., Any], *, name: str = "", description: str = "") -> Tool:
+def tool(
+    function: Callable[..., Any], *, name: str = "", description: str = "", in_step: bool = True
+) -> Tool:
     """Make a tool of a function, async or plain; plain ones run in a thread.
 
     Annotated parameters are the arguments, except a `ToolContext`. `name` and `description` are by
-    default the function's name and docstring.
+    default the function's name and docstring. Without `in_step` the function is part of the
+    workflow: it calls `Context.get()`, and does in steps what must not be repeated.
 
     Raises:
-        TypeError: a parameter has no annotation, or cannot be passed by name.
+        TypeError: a parameter has no annotation, or cannot be passed by name; or a function that is
+            no step is not async.
     """
+    if not in_step and not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{function.__name__} is no step, so it has to be `async def`.")
     parameters = _Parameters(function)
 
     def use(values: JsonObject, tool_context: ToolContext) -> Any:
@@ -204,6 +210,7 @@ def tool(function: Callable[..., Any], *, name: str = "", description: str = "")
         input_schema=parameters.model.model_json_schema(),
         use=use_async if inspect.iscoroutinefunction(function) else use,
         validate=parameters.validate,
+        in_step=in_step,
     )
 
 

@@ -15,6 +15,7 @@ from pydantic_ai import (
     Agent,
     ApprovalRequired,
     CallDeferred,
+    DeferredToolRequests,
     FunctionToolset,
     ModelMessage,
     RunContext,
@@ -31,7 +32,8 @@ from sessions_app import runs
 from sessions_app.contrib.agents.pydantic_ai import pydantic_ai_workflow
 from sessions_app.contrib.agents.tools import Policy
 from sessions_app.contrib.testing.hosting import NewHosting
-from sessions_app.contrib.testing.polling import until_true
+from sessions_app.contrib.testing.polling import until, until_true
+from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import ToolCallPrompt, group
 from tests.support.hitl import set_hitl
@@ -115,6 +117,40 @@ pydantic_ai_workflow(
         "tip": Policy(timeout=60),
     },
 )
+
+
+async def asks(_messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[DeltaToolCalls]:
+    yield {0: DeltaToolCall("spend", '{"euro": 5}', tool_call_id="s")}
+
+
+clerk = Agent(
+    FunctionModel(stream_function=asks), name="clerk", output_type=[str, DeferredToolRequests]
+)
+chief = Agent(FunctionModel(stream_function=say), name="chief")
+
+
+@clerk.tool_plain(requires_approval=True)
+def spend(euro: int) -> str:
+    Script.done.append(f"spend {euro}")
+    return "paid"
+
+
+@chief.tool_plain
+async def delegate(task: str) -> object:
+    async with clerk.run_stream(task) as result:
+        return await result.get_output()
+
+
+pydantic_ai_workflow(chief, name="t_pydantic_ai_chief", title="Chief")
+
+
+async def test_agent_in_a_tool_that_asks_suspends_the_run(sent_to: SentTo) -> None:
+    Script.turns = [[("delegate", '{"task": "Pay"}')], ["Done."]]
+    async with sent_to("t_pydantic_ai_chief", "Pay") as (_, run):
+        paused = Run.objects.filter(pk=run.id, status="suspended")
+        row = await until(paused.first)
+    assert "A tool runs an agent whose tool spend needs an approval" in (row.error or {})["detail"]
+    assert not Script.done
 
 
 async def test_text_streams_and_each_tool_is_called_once(sent_to: SentTo) -> None:
