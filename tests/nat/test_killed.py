@@ -4,11 +4,14 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import NewServer
 from tests.contrib.agents.workflows.agents import WORDS
 from tests.runtime.hosting.test_crashes import SETTLE, last_sequence
 from tests.support.polling import until
 from tests.support.processes.command import run
+from tests.support.received_frames import Frame
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
@@ -24,6 +27,10 @@ DONE += [
 WORKING = {
     "model": ("250", "model streamed", ["model streamed"]),
     "function": ("5000", "look 3 begins", ["look 3 begins"]),
+}
+ENVIRONMENT = {
+    "DJANGO_SETTINGS_MODULE": "tests.nat.settings",
+    "WORKFLOWS_FILE": str(Path(__file__).with_name("workflows.yaml")),
 }
 SETTLED = SETTLE.replace("continue", "yes")
 
@@ -59,8 +66,7 @@ async def read_to_the_end(server: Server, client: WsClient, place: str) -> str:
 
 
 async def test_kill_repeats_nothing_that_is_recorded(new_server: NewServer) -> None:
-    workflows = str(Path(__file__).with_name("workflows.yaml"))
-    server = new_server(DJANGO_SETTINGS_MODULE="tests.nat.settings", WORKFLOWS_FILE=workflows)
+    server = new_server(**ENVIRONMENT)
     async with socket(server, "answered") as asked:
         await asked.message("answered")
         await asked.until(PROMPT)
@@ -78,3 +84,38 @@ async def test_kill_repeats_nothing_that_is_recorded(new_server: NewServer) -> N
     for place in clients:
         again = WORKING[place][2] if place in WORKING else []
         assert effects(server, place) == Counter([*DONE, *again]), place
+
+
+def asks_or_ends(frame: Frame) -> bool:
+    is_over = frame["type"] == "run_update_message" and frame["status"] == "complete"
+    return bool(frame["type"] == PROMPT or is_over)
+
+
+@pytest.mark.beyond("a hundred kills behind an approved payment double none, even in a later run")
+@pytest.mark.timeout(1800)
+async def test_payment_before_a_kill_and_a_stop_is_not_made_by_the_next_message(
+    new_server: NewServer,
+) -> None:
+    server = new_server(**ENVIRONMENT)
+
+    def lines() -> list[str]:
+        log = server.data_dir / "probe.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    for number in range(100):
+        place = f"c{number}"
+        async with WsClient(server, place, workflow="careful") as client:
+            await client.message("Pay")
+            await client.answer("yes", await client.until(PROMPT))
+            await asyncio.to_thread(until, lambda: f"told {place}" in lines())  # noqa: B023
+            await asyncio.sleep(number * 0.001)
+            server.kill()
+        server.restart()
+        async with WsClient(server, place, workflow="careful", last_sequence=0) as client:
+            await client.send({"type": "stop_message"})
+            await client.until_ended()
+            await client.message("Go on")
+            frame = await client.until(asks_or_ends)
+            assert frame["type"] != PROMPT
+    begun = Counter(line for line in lines() if line.endswith("begins"))
+    assert (len(begun), max(begun.values())) == (100, 1)

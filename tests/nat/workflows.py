@@ -22,6 +22,7 @@ from nat.cli.register_workflow import (
     register_llm_client,
     register_llm_provider,
 )
+from nat.data_models.api_server import ChatRequest
 from nat.data_models.component_ref import FunctionRef, LLMRef
 from nat.data_models.function import FunctionBaseConfig
 from nat.data_models.llm import LLMBaseConfig
@@ -119,3 +120,43 @@ async def killed(config: KilledConfig, builder: Builder) -> AsyncGenerator[Any, 
         return "".join(words) + str(answer.content)
 
     yield FunctionInfo.from_fn(run, description="Look, ask, and pay.")
+
+
+class PaymentConfig(FunctionBaseConfig, name="t_payment"):
+    """A function that pays for a conversation."""
+
+
+@register_function(config_type=PaymentConfig)
+async def payment(config: PaymentConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    async def pay(place: str) -> str:
+        """Pay."""
+        append_line(f"pay {place} begins")
+        return "It is done."
+
+    yield FunctionInfo.from_fn(pay, description="Pay.")
+
+
+class CarefulConfig(FunctionBaseConfig, name="t_careful"):
+    """A workflow that pays once in a conversation, whatever its runs come to."""
+
+    pay: FunctionRef
+    confirm: FunctionRef
+
+
+@register_function(config_type=CarefulConfig)
+async def careful(config: CarefulConfig, builder: Builder) -> AsyncGenerator[Any, None]:
+    pay = await builder.get_function(config.pay)
+    confirm = await builder.get_function(config.confirm)
+
+    async def run(request: ChatRequest) -> str:
+        """Pay, unless the conversation says that it is paid."""
+        place = str(Context.get().conversation_id)
+        if any("It is done" in str(one.content) for one in request.messages):
+            return "It is paid."
+        if await confirm.acall_invoke():
+            await pay.acall_invoke(place=place)
+        append_line(f"told {place}")
+        await asyncio.sleep(0.1)
+        return "It is paid."
+
+    yield FunctionInfo.from_fn(run, description="Pay once.")

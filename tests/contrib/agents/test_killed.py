@@ -45,12 +45,17 @@ def once(*names: str) -> Counter[str]:
 
 
 MORE_KILLS = pytest.mark.beyond("a kill repeats no call of each kind of agent and server")
+CAREFUL = [
+    f"careful_{one}" for one in ("workflow", "agent", "pydantic_ai_agent", "langchain_agent")
+]
+# A node of a graph that dies before its record runs again.
+REPEATED = ["careful_langchain_agent"]
 KINDS = ["agent", "pydantic_ai_agent", "langgraph_agent"]
 
 
 def whole(kind: str) -> Counter[str]:
     """Return what is done outside where nothing is cut off; a graph asks no model for its tools."""
-    turns = (0, 3) if kind == "langgraph_agent" else range(4)
+    turns = (0, 3) if kind == "langgraph_agent" else range(100)
     tools = once("look 1", "look 2", "look 3", "pay 5")
     return tools + Counter(f"model {turn}" for turn in turns)
 
@@ -146,26 +151,34 @@ def asks_or_ends(frame: Frame) -> bool:
 @pytest.mark.beyond("a hundred kills around an approved payment double none, even in a later run")
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", CAREFUL)
 async def test_payment_before_a_kill_and_a_stop_is_not_made_by_the_next_message(
-    server: Server,
+    server: Server, kind: str
 ) -> None:
     for number in range(100):
         conversation = f"c{number}"
         async with socket(server, conversation) as client:
-            await client.message("careful_agent(seconds=0.1)")
+            await client.message(f"{kind}(seconds=0.1)")
             await client.answer("approve", await client.until(PROMPT))
-            await asyncio.sleep(number * 0.004)  # from before the payment until after its answer
+            if kind in REPEATED:  # from the record of the payment until after the answer
+                told = ["told", conversation]
+                await asyncio.to_thread(until, lambda: told in effect_lines(server))  # noqa: B023
+                await asyncio.sleep(number * 0.0005)
+            else:
+                await asyncio.sleep(
+                    number * 0.004
+                )  # from before the payment until after its answer
             server.kill()
         server.restart()
         async with socket(server, conversation, last_sequence=0) as client:
             await client.send({"type": "stop_message"})
             await client.until_ended()
-            await client.message("careful_agent(seconds=0)")
+            await client.message(f"{kind}(seconds=0)")
             frame = await client.until(asks_or_ends)
             if frame["type"] == PROMPT:  # the kill came before the payment
                 await client.answer("approve", frame)
                 await client.until_ended("completed")
-    begun = Counter(line[1] for line in effect_lines(server) if line[2] == "begins")
+    begun = Counter(line[1] for line in effect_lines(server) if line[2:] == ["begins"])
     assert max(begun.values()) == 1
     # A kill between the record of the beginning and the call leaves it unknown: nobody pays again.
     assert len(begun) >= 90

@@ -11,7 +11,8 @@ from sessions_app.contrib.agents.language_model import ModelMessage, Piece
 from sessions_app.contrib.agents.scripted_model import ScriptedModel, tool_call
 from sessions_app.contrib.agents.tools import ToolContext, tool
 from sessions_app.json_types import JsonObject
-from sessions_app.workflows import Context
+from sessions_app.workflows import Context, ToolCallPrompt
+from sessions_app.workflows.past_calls import CallState
 from tests.support.workflows.effects import append_line
 from tests.support.workflows.registry import Chunks, by_message
 
@@ -94,6 +95,33 @@ async def careful_agent(context: Context, seconds: float) -> Chunks:
 
     tools = [tool(pay).needs(approval=True)]
     yield await Agent(tools=tools).run(context, CarefulModel())
+
+
+@by_message
+async def careful_workflow(context: Context, seconds: float) -> Chunks:
+    """Do what `careful_agent` does without a model, from the history of calls."""
+    calls = [call for past in await context.history(calls=True) for call in past.calls]
+    if any(call.name == "work" and call.state is not CallState.NOT_MADE for call in calls):
+        yield "It is paid."
+        return
+    asked = ToolCallPrompt(text="Pay?", tool="work", arguments={})
+    if (await context.ask(asked)).approved:
+        await context.step(work, f"pay {context.conversation_id}", seconds, once=True)
+    yield "It is paid."
+
+
+@by_message
+async def careful_pydantic_ai_agent(context: Context, seconds: float) -> Chunks:
+    """Do what `careful_agent` does with an agent of Pydantic AI."""
+    async for chunk in _framework("careful_pydantic_ai", context, seconds=seconds):
+        yield chunk
+
+
+@by_message
+async def careful_langchain_agent(context: Context, seconds: float) -> Chunks:
+    """Do what `careful_agent` does with an agent of LangChain."""
+    async for chunk in _framework("careful_langchain", context, seconds=seconds):
+        yield chunk
 
 
 async def _framework(name: str, context: Context, **options: Any) -> Chunks:
