@@ -4,11 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from tests.cluster.checker.builders import overlapping_builders
-from tests.cluster.checker.history import Event, History, Sent
+from tests.cluster.checker.history import Event, History, Note, Sent
 from tests.cluster.checker.views import wrong_views
 
 # What only the host of a run writes.
 OF_THE_HOST = ("text", "message", "restart", "step", "interaction")
+
+# Seconds from the end of a freeze until the process has begun the step at which it froze.
+AWAKENING = 0.5
 
 Rule = Callable[[History], Iterable[str]]
 
@@ -77,8 +80,13 @@ def repeated_steps(history: History) -> Iterator[str]:
             name = f"{run}:{number}"
             if not ends[name]:
                 yield f"{name} is finished and never ran"
-            if late := [since for since in begins[name] if since > at]:
-                yield f"{name} was begun {late[0] - at:.3f} s after it was finished"
+            late = [
+                note.at - at
+                for note in begins[name]
+                if note.at > at and not _froze(history, note, at)
+            ]
+            if late:
+                yield f"{name} was begun {late[0]:.3f} s after it was finished"
             if len(begins[name]) > 1 + history.faults:
                 yield f"{name} was begun {len(begins[name])} times by {history.faults} faults"
 
@@ -99,12 +107,24 @@ def _cancelled(history: History) -> set[str]:
     return {run.id for run in history.runs if run.status == "cancelled"}
 
 
-def _by_step(history: History, kind: str) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = defaultdict(list)
+def _by_step(history: History, kind: str) -> dict[str, list[Note]]:
+    notes: dict[str, list[Note]] = defaultdict(list)
     for note in history.diary:
         if note.kind == kind:
-            times[note.subject].append(note.at)
-    return times
+            notes[note.subject].append(note)
+    return notes
+
+
+def _froze(history: History, begin: Note, finished: float) -> bool:
+    """Return whether a process stood still while a step was finished, and began it when it went on.
+
+    Nothing can prevent it: the process had looked at its lease, and was about to begin.
+    """
+    return any(
+        life.pid == begin.pid and since < finished < until and begin.at - until < AWAKENING
+        for life in history.lives
+        for since, until in life.frozen
+    )
 
 
 def wrong_answers(history: History) -> Iterator[str]:

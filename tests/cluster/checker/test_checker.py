@@ -177,6 +177,15 @@ def test_a_step_that_was_cut_off_may_run_again_once_for_each_fault() -> None:
     only(history, "repeated_steps")
 
 
+def test_process_that_froze_before_a_step_may_begin_it_when_it_goes_on() -> None:
+    history = sound_history()
+    history.lives = [replace(OLD, frozen=[(4.5, 8.0)]), NEW]
+    history.diary.append(begin_step(OLD, 8.1))
+    assert violations(history) == []
+    history.diary.append(begin_step(OLD, 8.9))
+    only(history, "repeated_steps")
+
+
 def test_a_builder_ends_with_its_process() -> None:
     history = sound_history()
     history.diary = [note for note in history.diary if note.kind != "builder.closed"]
