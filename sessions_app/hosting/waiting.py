@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -179,10 +179,12 @@ class RunWaits:
                 )
             await self._await_without_slot(asyncio.sleep(max(seconds, 0)), only_waits=only_waits)
 
-    def _refuse_time_limit(self, tasks: "Iterable[asyncio.Task[Any]]") -> None:
-        for task in tasks:
-            if caller := time_limit_around(task):
-                self._run.halt(WaitsInTimeLimit(caller))
+    def _refuse_time_limit(self, task: "asyncio.Task[Any] | None") -> None:
+        caller = "" if self._run.runner is None else time_limit_around(self._run.runner.work)
+        if not caller and task is not None and task is not self._run.task:
+            caller = time_limit_around(task.get_coro())
+        if caller:
+            self._run.halt(WaitsInTimeLimit(caller))
 
     @property
     def _only_waits(self) -> bool:
@@ -197,6 +199,6 @@ class RunWaits:
         if not only_waits and self.slot.busy == 1 and not self.has_step:
             self.mark_waiting()
         # The coroutines around this wait can be looked at once they are suspended.
-        tasks = {task for task in (self._run.task, asyncio.current_task()) if task}
-        asyncio.get_running_loop().call_soon(self._refuse_time_limit, tasks)
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._refuse_time_limit, asyncio.current_task())
         return await self.slot.release_for(work)

@@ -90,6 +90,8 @@ class Runner:
         self.failed = False
         self._own = contextvars.copy_context()
         self._own.run(_enter, self.context)
+        # The workflow's coroutine or generator, while it is executed.
+        self.work: object = None
         self._values: AsyncGeneratorType[object, None] | None = None
         self._returned: object = None
         # `_inside`: True while the workflow executes code or awaits. `_to_throw`: True if the
@@ -233,9 +235,10 @@ class Runner:
     @contextmanager
     def _call(self) -> Iterator[object]:
         try:
-            yield self._workflow.function(
+            self.work = self._workflow.function(
                 schemas.first_argument(self._workflow, self.context.message), self.context
             )
+            yield self.work
             self.execution.check_awaited()
         except Exception as error:
             self.failed = True
@@ -244,6 +247,7 @@ class Runner:
             self.execution.check_awaited()  # report a missing `await`, which may be the cause
             raise
         finally:
+            self.work = None
             self._inside = False
             self._out.set()
 

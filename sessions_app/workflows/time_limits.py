@@ -2,53 +2,50 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Coroutine, Iterator
-from types import AsyncGeneratorType, CoroutineType
-from typing import TypeAlias
+from types import AsyncGeneratorType, CoroutineType, MethodType
+from typing import Any
 
-# A part of a task that is suspended at an `await`. Python 3.11 has no parameters of these classes.
-Suspended: TypeAlias = "CoroutineType[object, object, object] | AsyncGeneratorType[object, object]"
+from sessions_app.workflows import execution
+
+WAIT_FOR = asyncio.wait_for.__code__
 
 
-def time_limit_around(task: "asyncio.Task[object]") -> str:
-    """Return the function of a suspended task that waits within a time limit, or "".
+def time_limit_around(part: Any) -> str:
+    """Return the function that waits within a time limit, or "".
 
-    A time limit is an `asyncio.timeout` that has a time, or an `asyncio.wait_for`, in the
-    coroutines through which the task waits. Tasks that these have begun are not searched.
+    `part` is a suspended coroutine or asynchronous generator. What it awaits is searched, down to
+    the call of the run's context, for an `asyncio.timeout` that will pass and an
+    `asyncio.wait_for`. Each question comes here, so there are few calls.
     """
-    caller = ""
-    for part in _parts(task.get_coro()):
-        if isinstance(part, CoroutineType) and part.cr_code is asyncio.wait_for.__code__:
-            frame = part.cr_frame
-            if frame is not None and frame.f_locals["timeout"] is not None:
-                return caller
+    caller = None
+    while part is not None:
+        kind = type(part)
+        if kind is CoroutineType:
+            code, awaited = part.cr_code, part.cr_await
+        elif kind is AsyncGeneratorType:
+            code, awaited = part.ag_code, part.ag_await
+        else:
+            part = _generator_of(part)
             continue
-        caller = part.__qualname__
+        if code.co_filename == execution.__file__:
+            return ""
+        if code is not WAIT_FOR:
+            caller = code
+        elif part.cr_frame.f_locals["timeout"] is not None:
+            return "" if caller is None else str(caller.co_qualname)
         # During an `async with`, a coroutine refers to its object, or to a method of that.
-        references = (getattr(one, "__self__", one) for one in gc.get_referents(part))
-        if any(isinstance(one, asyncio.Timeout) and _will_pass(one) for one in references):
-            return caller
+        for one in gc.get_referents(part):
+            owner = one.__self__ if type(one) is MethodType else one
+            if type(owner) is asyncio.Timeout and _will_pass(owner):
+                return str(code.co_qualname)
+        part = awaited
     return ""
 
 
-def _parts(awaited: object) -> Iterator[Suspended]:
-    """Yield a coroutine and all that it awaits, from the outside to the inside."""
-    while awaited is not None:
-        if isinstance(awaited, CoroutineType):
-            yield awaited
-            awaited = awaited.cr_await
-        elif isinstance(awaited, AsyncGeneratorType):
-            yield awaited
-            awaited = awaited.ag_await
-        else:
-            # The next value of an asynchronous generator, or a generator that drives a coroutine,
-            # refers to the other. A future refers to none.
-            kept = (
-                one
-                for one in gc.get_referents(awaited)
-                if isinstance(one, Coroutine | AsyncGenerator)
-            )
-            awaited = next(kept, None)
+def _generator_of(part: object) -> object:
+    """Return the asynchronous generator or coroutine behind its next value, or behind a wrapper."""
+    kinds = (AsyncGeneratorType, CoroutineType)
+    return next((one for one in gc.get_referents(part) if type(one) in kinds), None)
 
 
 def _will_pass(limit: asyncio.Timeout) -> bool:
