@@ -55,7 +55,7 @@ KINDS = ["agent", "pydantic_ai_agent", "langgraph_agent"]
 
 def whole(kind: str) -> Counter[str]:
     """Return what is done outside where nothing is cut off; a graph asks no model for its tools."""
-    turns = (0, 3) if kind == "langgraph_agent" else range(100)
+    turns = (0, 3) if kind == "langgraph_agent" else range(4)
     tools = once("look 1", "look 2", "look 3", "pay 5")
     return tools + Counter(f"model {turn}" for turn in turns)
 
