@@ -200,5 +200,8 @@ class RunWaits:
             self.mark_waiting()
         # The coroutines around this wait can be looked at once they are suspended.
         loop = asyncio.get_running_loop()
-        loop.call_soon(self._refuse_time_limit, asyncio.current_task())
-        return await self.slot.release_for(work)
+        look = loop.call_soon(self._refuse_time_limit, asyncio.current_task())
+        try:
+            return await self.slot.release_for(work)
+        finally:
+            look.cancel()  # an answer that was there already suspends nothing

@@ -218,7 +218,7 @@ def _names_of(audiences: Collection[PromptAudience]) -> dict[UUID, set[Name]]:
         names_of_prompts[prompt] |= {
             (kind, value)
             for kind, value in zip(("user", "group", "permission"), values, strict=True)
-            if value
+            if value not in (None, "")
         }
     return names_of_prompts
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import ClassVar
 
 import pytest
 
@@ -9,7 +10,7 @@ from sessions_app import runs
 from sessions_app.models import Run
 from sessions_app.storage import reads
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
-from tests.support.hosting import Hosting, django_user, problem, running
+from tests.support.hosting import Hosting, django_user, problem, running, until_true
 from tests.support.workflows import probe
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,6 +86,29 @@ async def asked(context: Context) -> str:
     return (await context.ask(QUESTION)).text
 
 
+class Gate:
+    """The gate before a question."""
+
+    opens: ClassVar[asyncio.Event] = asyncio.Event()
+    is_reached: ClassVar[bool] = False
+
+
+async def slow() -> None:
+    await asyncio.sleep(0.2)
+
+
+async def behind_early_answer(context: Context) -> object:
+    async def second() -> str:
+        Gate.is_reached = True
+        await Gate.opens.wait()
+        text = await asked(context)
+        async with asyncio.timeout(60):
+            await context.step(slow)
+        return text
+
+    return (await context.gather(asked(context), second()))[1]
+
+
 REFUSED: tuple[Way, ...] = (
     within_timeout,
     within_caller,
@@ -97,7 +121,7 @@ REFUSED: tuple[Way, ...] = (
     around_child,
 )
 ALLOWED: tuple[Way, ...] = (behind_limit, without_time)
-WAYS = {way.__name__: way for way in (*REFUSED, *ALLOWED)}
+WAYS = {way.__name__: way for way in (*REFUSED, *ALLOWED, behind_early_answer)}
 
 
 @workflow(name="t_time_limited", title="Limited")
@@ -132,3 +156,22 @@ async def test_time_limit_that_has_ended_or_has_no_time_is_allowed(way: str) -> 
     async with running("t_time_limited", way) as (hosting, run):
         await hosting.prompts(run)
         assert await hosting.complete(run, "this", restart=True) == "this"
+
+
+async def test_time_limit_behind_an_answer_that_was_there_already_is_allowed() -> None:
+    Gate.opens = asyncio.Event()
+    Gate.opens.set()
+    async with running("t_time_limited", "behind_early_answer") as (hosting, run):
+        await hosting.prompts(run, 2)
+        await hosting.restart()
+        Gate.opens.clear()
+        Gate.is_reached = False
+        first, second = await hosting.prompts(run, 2)
+        await hosting.answer("this", first)
+        await until_true(hosting.hosted)
+        [host] = hosting.hosts
+        await until_true(lambda: host.runs and Gate.is_reached)
+        await hosting.answer("that", second)
+        await until_true(lambda: host.runs[0].waits._answers)
+        Gate.opens.set()
+        assert await hosting.result(run) == "that"
