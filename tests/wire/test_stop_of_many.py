@@ -25,9 +25,18 @@ ASKING = """
     JOIN sessions_app_conversation c ON c.id = i.conversation_id
     WHERE i.status = 'pending' AND c.conversation_id = '{}'
 """
+CALLS = """
+    SELECT 1 FROM sessions_app_journalentry e JOIN sessions_app_run r ON r.id = e.run_id
+    JOIN sessions_app_conversation c ON c.id = r.conversation_id WHERE c.conversation_id = '{}'
+"""
 # Seconds between two echoes of the neighbour.
 PAUSE = 0.05
-COUNTS = {1: MAX_DEPTH + 1, 2: RuntimeSettings().RUNS_PER_MESSAGE + 1}
+# By the message: the number of its runs, and the rows that there are once it has begun them all.
+GROWN = {
+    "begin_children(1)": (MAX_DEPTH + 1, ASKING, 1),
+    "begin_children(2)": (RuntimeSettings().RUNS_PER_MESSAGE + 1, ASKING, 1),
+    "send_to_itself()": (1, CALLS, 10),
+}
 
 
 async def stop_by_socket(server: Server, name: str) -> None:
@@ -101,10 +110,11 @@ async def in_thread(condition: Callable[[], object], server: Server) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", COUNTS, ids=["chain", "tree"])
+@pytest.mark.parametrize("text", GROWN)
 async def test_stop_from_each_door_returns_at_once_and_lets_others_in(
-    server: Server, count: int
+    server: Server, text: str
 ) -> None:
+    count, statement, number = GROWN[text]
     async with WsClient(server, "neighbour", user="ben", workflow="probe") as ben:
         async with echoing(ben) as calm:
             await in_thread(lambda: len(calm) >= 10, server)
@@ -112,9 +122,9 @@ async def test_stop_from_each_door_returns_at_once_and_lets_others_in(
             name = door.__name__
             async with WsClient(server, name, workflow="probe") as client:
                 start = time.monotonic()
-                await client.message(f"begin_children({count})")
-                await in_thread(lambda: server.rows(ASKING.format(name)), server)  # noqa: B023
-                await in_thread(lambda: unfinished(server, name) >= COUNTS[count], server)  # noqa: B023
+                await client.message(text)
+                await in_thread(lambda: len(server.rows(statement.format(name))) >= number, server)  # noqa: B023
+                await in_thread(lambda: unfinished(server, name) >= count, server)  # noqa: B023
                 growth = time.monotonic() - start
             async with echoing(ben) as disturbed:
                 start = time.monotonic()
@@ -123,7 +133,7 @@ async def test_stop_from_each_door_returns_at_once_and_lets_others_in(
                 await in_thread(lambda: not unfinished(server, name), server)  # noqa: B023
             ended = time.monotonic() - start
             story = (name, growth, returned, ended, max(disturbed), median(calm))
-            assert len(server.rows(RUNS.format(name))) == COUNTS[count], story
+            assert len(server.rows(RUNS.format(name))) == count, story
             # A machine under load grows the runs as slowly as it stops them.
             assert returned < 1 + 2 * growth, story
             assert max(disturbed) < 0.5 + 2 * growth, story

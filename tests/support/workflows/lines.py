@@ -1,8 +1,7 @@
 """Functions whose runs begin others without end, until a limit refuses one, called by messages."""
 
 from functools import partial
-
-from django.contrib.auth import get_user_model
+from uuid import uuid4
 
 from sessions_app import runs
 from sessions_app.workflows import ChildFailed, Context, TextPrompt
@@ -20,10 +19,12 @@ async def begin_children(context: Context, count: int) -> Chunks:
 
 
 @by_message
-async def start_again(context: Context) -> Chunks:
-    """Start a run of this function in a step, in a new conversation."""
-    yield str(await context.step(partial(_start, context.user_id)))
+async def send_to_itself(context: Context) -> Chunks:
+    """Send data to the own run, and wait for it, without end."""
+    while True:
+        yield str(await context.step(partial(_send, context.run_id)))
+        await context.wait_for("again")
 
 
-def _start(user: str) -> str:
-    return str(runs.start("probe", "start_again()", user=get_user_model().objects.get(pk=user)))
+def _send(run: str) -> str:
+    return str(runs.send(run, "again", id=uuid4().hex))
