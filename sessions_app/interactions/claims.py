@@ -148,7 +148,9 @@ def lost_claims(limit: int) -> list[UUID]:
     lost: list[UUID] = []
     unread = iter(prompts)
     while len(lost) < limit and (some := list(islice(unread, AT_ONCE))):
-        holders = {prompt.pk: prompt.assignee_id for prompt in some if prompt.assignee_id}
+        holders = {
+            prompt.pk: prompt.assignee_id for prompt in some if prompt.assignee_id is not None
+        }
         able = able_holders(holders, [PromptAudience.of(prompt) for prompt in some])
         lost += [pk for pk in holders if pk not in able]
     return lost[:limit]
