@@ -36,7 +36,7 @@ async def test_requests_without_a_database_get_503_and_a_retry_time(cluster: Clu
         )
         assert {page[:2], api[:2], health[:2]} == {(503, "5")}
         assert "The database does not respond" in page[2]
-        assert "Send it again" in json.loads(api[2])["message"]
+        assert "Repeat the request" in json.loads(api[2])["message"]
         assert "does not respond" in health[2]
         assert code == 4503
         # Who is here stays, and what they say is stored once it can be.

@@ -183,7 +183,9 @@ TABLE: dict[str, tuple[str, ...]] = {
         "in_progress Claimed by chef",
     ),
 }
-TIME = re.compile(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)?( UTC)?|in \d+\sminutes")
+TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d |\d+ [A-Z][a-z]{2}, )?\d\d:\d\d(:\d\d)?( UTC)?|in \d+\sminutes"
+)
 TITLE = "Give ann 3 days off?"
 
 
