@@ -78,7 +78,7 @@ def answerers(
     return {
         person
         for person, person_names in names_of_people.items()
-        if _is_named(person, person_names, audience, candidate_names)
+        if _is_addressed(person, person_names, audience, candidate_names)
     }
 
 
@@ -98,7 +98,7 @@ def able_holders(
         audience.interaction
         for audience in audiences
         if (person := holders[audience.interaction]) in names_of_people
-        and _is_named(
+        and _is_addressed(
             person, names_of_people[person], audience, names_of_prompts[audience.interaction]
         )
     }
@@ -200,7 +200,7 @@ def have_groups() -> bool:
     return issubclass(get_user_model(), PermissionsMixin)
 
 
-def _is_named(
+def _is_addressed(
     person: UserId, person_names: set[Name], audience: PromptAudience, prompt_names: set[Name]
 ) -> bool:
     is_barred = audience.four_eyes and person == audience.owner

@@ -11,7 +11,7 @@ from tests.contrib.agents.workflows.agents import WORDS
 from tests.runtime.hosting.test_crashes import SETTLE, last_sequence
 from tests.support.polling import until
 from tests.support.processes.command import run
-from tests.support.received_frames import Frame
+from tests.support.received_frames import asks_or_ends
 from tests.support.server import Server
 from tests.support.websocket import WsClient
 
@@ -84,11 +84,6 @@ async def test_kill_repeats_nothing_that_is_recorded(new_server: NewServer) -> N
     for place in clients:
         again = WORKING[place][2] if place in WORKING else []
         assert effects(server, place) == Counter([*DONE, *again]), place
-
-
-def asks_or_ends(frame: Frame) -> bool:
-    is_over = frame["type"] == "run_update_message" and frame["status"] == "complete"
-    return bool(frame["type"] == PROMPT or is_over)
 
 
 @pytest.mark.beyond("a hundred kills behind an approved payment double none, even in a later run")

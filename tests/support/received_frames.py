@@ -11,6 +11,12 @@ Frame = dict[str, Any]
 Wanted = str | Callable[[Frame], bool]
 
 
+def asks_or_ends(frame: Frame) -> bool:
+    """Return whether a frame asks a person, or ends a run as completed."""
+    is_over = frame["type"] == "run_update_message" and frame["status"] == "complete"
+    return bool(frame["type"] == "system_interaction_message" or is_over)
+
+
 class ReceivedFrames:
     """The received frames in order; `close_code` is set once the socket is closed."""
 

@@ -130,6 +130,7 @@ async function take({ prompts, more }) {
   if (isListed ? !fresh.length : !areMore) return;
   if (wanted.includes("chime")) chime();
   if (!wanted.includes("notification")) return;
+  setTimeout(look, CHECK); // a question asked and answered at once changes no count of the socket
   if (!isListed || fresh.length > FEW) return notify("several", ids, "", main.dataset.inbox);
   for (const { interaction_id: id, prompt } of fresh) {
     const question = prompt.text.trim().split("\n")[0];
@@ -152,7 +153,6 @@ function notify(tag, of, question, url) {
     open(tag, url);
   };
   shown.set(tag, { notification, of });
-  setTimeout(look, CHECK); // asked and answered at once, it changes no count of the socket
 }
 
 function close(tag) {

@@ -1,7 +1,6 @@
 """Approvals that wait while their tool or policy changes: a refusal stays one, a change is said."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,7 +93,7 @@ async def test_question_of_the_tool_itself_is_not_taken_for_its_approval(policy:
         asked = ToolCallPrompt(text="Book?", tool="book", arguments={"euro": euro})
         return str((await Context.get().ask(asked)).value)
 
-    own = replace(tool(pay), in_step=False)
+    own = tool(pay, in_step=False)
     host(model(), own.needs(policy) if policy else own)
     async with Hosting("t_agent", park_after=0) as hosting:
         run, prompt = await hosting.submit_until_prompt()

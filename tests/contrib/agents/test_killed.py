@@ -22,7 +22,7 @@ from tests.runtime.hosting.test_crashes import (
     socket,
 )
 from tests.support.polling import until
-from tests.support.received_frames import Frame
+from tests.support.received_frames import asks_or_ends
 from tests.support.server import Server, free_port
 from tests.support.websocket import WsClient
 
@@ -141,11 +141,6 @@ async def test_kill_inside_a_payment_asks_whether_it_was_made(
     assert effects(server) == whole(kind) - once("pay 5") + Counter(difference)
     call_ids = {line[2] for line in effect_lines(server) if line[0] == "pay"}
     assert len(call_ids) == 1
-
-
-def asks_or_ends(frame: Frame) -> bool:
-    is_over = frame["type"] == "run_update_message" and frame["status"] == "complete"
-    return bool(frame["type"] == PROMPT or is_over)
 
 
 @pytest.mark.beyond("a hundred kills around an approved payment double none, even in a later run")
