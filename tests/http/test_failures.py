@@ -1,4 +1,4 @@
-"""What a client reads where the server fails: the remedy fits each request, also a DELETE."""
+"""The failures of a server over HTTP: the remedy fits each request, also a DELETE."""
 
 from uuid import uuid4
 
