@@ -1,6 +1,6 @@
 """The Django application of the runtime."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_migrate
@@ -34,5 +34,7 @@ class SessionsAppConfig(AppConfig):
             # Import late: these modules import models, which are ready only now.
             import_string("sessions_app.workflows.registry.offer_configured")()
             import_string("sessions_app.lifecycle.requirements.check_project")
+            if apps.is_installed("procrastinate.contrib.django"):
+                import_string("sessions_app.hosting.dispatch.stand_ins.register")()
         except ImproperlyConfigured as error:
             raise SystemExit(str(error)) from None

@@ -4,10 +4,12 @@ import re
 import time
 
 import psycopg
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning
 from django.db import connection
 from redis import Redis, RedisError
 
+from sessions_app.hosting.dispatch.stand_ins import tasks_of_project
 from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle.findings import Check, Findings
 from sessions_app.settings import RuntimeSettings
@@ -93,4 +95,19 @@ def _redis() -> Findings:
         )
 
 
+def _worker_queues() -> Findings:
+    """Find a project whose own workers acquire this package's jobs: they name no queue."""
+    tasks = tasks_of_project()
+    defaults = getattr(settings, "PROCRASTINATE_WORKER_DEFAULTS", None) or {}
+    if tasks and not defaults.get("queues"):
+        yield Warning(
+            f"the project has Procrastinate tasks of its own ({', '.join(tasks[:3])}), and a "
+            "worker without queues also acquires the jobs of this package; it puts them back, but "
+            "each waits a second or more",
+            "Name the queues of your own workers: PROCRASTINATE_WORKER_DEFAULTS = "
+            "{'queues': ['default']}, or 'procrastinate worker -q default'.",
+        )
+
+
+WORKER_QUEUES = Check(108, "worker queues", _worker_queues)
 START_CHECKS = (Check(120, "redis", _redis),)

@@ -1,17 +1,16 @@
 """The periodic jobs of Procrastinate, each of which is executed by any one of the workers."""
 
 from procrastinate import JobContext, RetryStrategy
-from procrastinate.contrib.django import app
 
-from sessions_app.hosting.dispatch.job_worker import DISPATCHER, delete_old_jobs
-from sessions_app.hosting.dispatch.queue import MAINTENANCE_QUEUE
+from sessions_app.hosting.dispatch import queue
+from sessions_app.hosting.dispatch.job_worker import DISPATCHER, app
 from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle import due, processes, retention
 from sessions_app.storage.writer import writer
 
 # Priority above that of hosts' jobs (0 or less): a dead worker may leave a thousand jobs of hosts,
 # for which these jobs must not wait.
-JOB_OPTIONS: JsonObject = {"queue": MAINTENANCE_QUEUE, "priority": 1}
+JOB_OPTIONS: JsonObject = {"queue": queue.MAINTENANCE_QUEUE, "priority": 1}
 EVERY_SECOND = "* * * * * *"
 EVERY_NIGHT = "17 3 * * *"
 # Three retries; afterwards the job counts as failed, which operators see in the queue's state.
@@ -21,7 +20,7 @@ AGAIN = RetryStrategy(max_attempts=3, wait=1800)
 # The task has no Procrastinate lock: if a worker dies during the job, other workers must be able to
 # settle due events.
 @app.periodic(cron=EVERY_SECOND)
-@app.task(name="maintain", queueing_lock="maintain", pass_context=True, **JOB_OPTIONS)
+@app.task(name=queue.MAINTAIN, queueing_lock=queue.MAINTAIN, pass_context=True, **JOB_OPTIONS)
 async def maintain(context: JobContext, timestamp: int) -> None:
     """Settle due events, and requeue the jobs of dead workers and work that has no job."""
     await due.settle_due()
@@ -33,8 +32,8 @@ async def maintain(context: JobContext, timestamp: int) -> None:
 
 
 @app.periodic(cron=EVERY_NIGHT)
-@app.task(name="clean", queueing_lock="clean", retry=AGAIN, **JOB_OPTIONS)
+@app.task(name=queue.CLEAN, queueing_lock=queue.CLEAN, retry=AGAIN, **JOB_OPTIONS)
 async def clean(timestamp: int) -> None:
     """Delete data after its retention time."""
     await retention.clean()
-    await delete_old_jobs()
+    await writer.write(queue.delete_old)

@@ -117,7 +117,10 @@ def record(tx: Transaction, report: ProcessReport) -> None:
 
 def forget_unseen(tx: Transaction) -> int:
     """Delete processes without a report for an hour, which have died; return their number."""
-    return Process.objects.filter(last_seen__lt=tx.now - FORGOTTEN_AFTER).delete()[0]
+    unseen = Process.objects.filter(last_seen__lt=tx.now - FORGOTTEN_AFTER)
+    workers = unseen.exclude(job_worker=None).values_list("job_worker", flat=True)
+    queue.forget([worker for worker in workers if worker is not None])
+    return unseen.delete()[0]
 
 
 @cache

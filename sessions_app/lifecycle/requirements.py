@@ -177,4 +177,4 @@ def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> l
 @checks.register(TAG)
 def check_project(**_: object) -> list[CheckMessage]:
     """Report settings of the Django project with which this application cannot work."""
-    return list(examine([PROJECT]))
+    return list(examine([PROJECT, *((cluster.WORKER_QUEUES,) if cluster else ())]))

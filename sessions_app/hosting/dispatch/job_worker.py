@@ -13,7 +13,6 @@ from typing import Any, ParamSpec, TypeVar
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector, exceptions
 from procrastinate.connector import BaseConnector
-from procrastinate.contrib.django import app
 from procrastinate.contrib.django.utils import connector_params
 from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.manager import JobManager
@@ -21,7 +20,13 @@ from procrastinate.worker import Worker
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 from sessions_app.hosting.dispatch.dispatcher import Duty
-from sessions_app.hosting.dispatch.queue import FETCH, HOST, MAINTENANCE_QUEUE, QUEUE_POOL_SIZE
+from sessions_app.hosting.dispatch.queue import (
+    FETCH,
+    HOST,
+    MAINTENANCE_QUEUE,
+    PREFIX,
+    QUEUE_POOL_SIZE,
+)
 from sessions_app.logs import Log
 from sessions_app.storage.safety_times import CONNECTION_PATIENCE, HEARTBEAT
 
@@ -36,41 +41,13 @@ QUERY_PATIENCE = 10.0
 # a job that was locked by another job when it was queued.
 FETCH_EVERY = 1.0
 RESTART_AFTER = 1.0
-# Seconds after which the records of dead workers are removed.
-FORGET_AFTER = 60.0
 # Seconds that workflows' builders may take to close at a shutdown, after the hosts have stopped.
 CLOSE_TIMEOUT = 15.0
 # Slots for periodic jobs, in addition to the slots of the hosts.
 DUE_AT_ONCE = 2
-# Hours for which failed jobs are kept; only operators read them.
-FAILED_KEPT = 7 * 24
 DISPATCHER = "dispatcher"
 # Module of the periodic tasks; imported by name, because `lifecycle` is a layer above this package.
 TASKS = "sessions_app.lifecycle.periodic_jobs"
-
-
-@app.task(name=HOST, pass_context=True)
-async def host(
-    context: JobContext, key: str, *, suspect: bool = False, places: list[str] | None = None
-) -> None:
-    """Execute a key's job: host the key while one of its runs needs a host.
-
-    `suspect`: a run of the key may have killed a process, so such keys are hosted one by one.
-    """
-    dispatcher = context.additional_context[DISPATCHER]
-    await dispatcher.serve(context.job, key, suspect=suspect, limits=places or [])
-
-
-async def delete_old_jobs() -> None:
-    """Delete jobs that failed long ago; successful jobs are deleted when they end.
-
-    A separate connection is used, as the deletion may take longer than `QUERY_PATIENCE`.
-    """
-    separate_app = App(connector=PsycopgConnector(kwargs=connector_params()))
-    async with separate_app.open_async():
-        await separate_app.job_manager.delete_old_jobs(
-            FAILED_KEPT, include_failed=True, include_cancelled=True, include_aborted=True
-        )
 
 
 def _patiently(
@@ -132,6 +109,22 @@ class PatientConnector(PsycopgConnector):
     listen_notify = _patiently(PsycopgConnector.listen_notify, None)
 
 
+# The tasks of this package, and no task of the project: a worker defers and executes only those.
+app = App(connector=PatientConnector())
+
+
+@app.task(name=HOST, pass_context=True)
+async def host(
+    context: JobContext, key: str, *, suspect: bool = False, places: list[str] | None = None
+) -> None:
+    """Execute a key's job: host the key while one of its runs needs a host.
+
+    `suspect`: a run of the key may have killed a process, so such keys are hosted one by one.
+    """
+    dispatcher = context.additional_context[DISPATCHER]
+    await dispatcher.serve(context.job, key, suspect=suspect, limits=places or [])
+
+
 class ServableJobs(JobManager):
     """A job manager of one worker: skips jobs for which the worker has no free slot now.
 
@@ -156,17 +149,21 @@ class ServableJobs(JobManager):
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Acquire a queued job for which a slot is free; return None if there is no such job."""
         self.has_skipped_jobs = False
-        while (full := self._full()) or self._crowded():
+        while True:
             self.has_freed_slot = False
+            full, crowded = self._full(), self._crowded()
             rows = await self.connector.execute_query_all_async(
-                FETCH, queues=queues, worker_id=worker_id, full=full, crowded=self._crowded()
+                FETCH, queues=queues, worker_id=worker_id, full=full, crowded=crowded
             )
             if rows:
                 return Job.from_row(rows[0])
             if not self.has_freed_slot:
-                self.has_skipped_jobs = True
+                self.has_skipped_jobs = bool(full) or crowded
                 return None
-        return await super().fetch_job(queues, worker_id)
+
+    async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
+        """Delete no worker: any worker of the project may be silent. See `forget_unseen`."""
+        return []
 
     async def finish_job(self, job: Job, *arguments: Any, **keywords: Any) -> None:
         """Finish a job; ignore a job that another worker has taken over."""
@@ -245,10 +242,12 @@ class JobWorker:
 
     def _make_worker(self, own_app: App) -> Worker:
         # Procrastinate gets the queues as a list: psycopg would send a tuple as a row of columns.
-        queues = [*self._duty.queues, MAINTENANCE_QUEUE] if self._duty.queues else None
+        queues = [PREFIX + name for name in self._duty.queues]
+        if queues:
+            queues.append(MAINTENANCE_QUEUE)
         return Worker(
             own_app,
-            queues=queues,
+            queues=queues or None,
             concurrency=self._duty.concurrency + DUE_AT_ONCE,
             fetch_job_polling_interval=FETCH_EVERY,
             shutdown_graceful_timeout=self._duty.drain + CLOSE_TIMEOUT,
@@ -256,5 +255,4 @@ class JobWorker:
             additional_context={DISPATCHER: self._dispatcher},
             install_signal_handlers=False,
             update_heartbeat_interval=HEARTBEAT,
-            stalled_worker_timeout=FORGET_AFTER,
         )

@@ -14,7 +14,7 @@ def take_over(tx: Transaction) -> int:
     silent_workers = (
         worker for (worker,) in sql.fetch(queue.SILENT, (STALLED_AFTER, STALLED_AFTER))
     )
-    return _replace(sql.fetch(queue.TAKE_FROM_SILENT, (_array(silent_workers),)))
+    return _replace(sql.fetch(queue.TAKE_FROM_SILENT, (queue.array(silent_workers),)))
 
 
 def take_from_dead(key: str) -> None:
@@ -24,7 +24,7 @@ def take_from_dead(key: str) -> None:
 
 def requeue(jobs: Collection[int]) -> None:
     """Requeue jobs that a worker has acquired, but does not execute."""
-    _replace(sql.fetch(queue.TAKE, (_array(jobs),)))
+    _replace(sql.fetch(queue.TAKE, (queue.array(jobs),)))
 
 
 def _replace(taken_away: Iterable[sql.Row]) -> int:
@@ -38,7 +38,3 @@ def _replace(taken_away: Iterable[sql.Row]) -> int:
     for key in keys:
         queue.put(key, suspect=key in suspects)
     return len(locks)
-
-
-def _array(ids: Iterable[int]) -> str:
-    return f"{{{', '.join(map(str, ids))}}}"  # PostgreSQL array: Django would send a list as JSON

@@ -28,6 +28,7 @@ from django.utils import timezone
 from sessions_app.contrib.operations.doctor import deployment, disk
 from sessions_app.contrib.operations.doctor.deployment import CHECKS
 from sessions_app.contrib.operations.management.commands.doctor import LEVELS
+from sessions_app.hosting.dispatch import queue
 from sessions_app.hosting.dispatch.dispatcher import ProcessReport
 from sessions_app.lifecycle import processes, start_checks
 from sessions_app.lifecycle.findings import Check, Findings, examine
@@ -300,10 +301,10 @@ def test_an_invisible_disk_is_a_warning() -> None:
 @cluster_only
 def test_maintenance_that_failed_and_works_again_is_no_news() -> None:
     now = int(time.time())
-    operator_rows.maintenance_job("maintain", "failed", at=now - 60)
-    operator_rows.store_deferral("maintain", at=now)
-    operator_rows.maintenance_job("clean", "failed", at=now - 60)
-    operator_rows.store_deferral("clean", at=now - 60)
+    operator_rows.maintenance_job(queue.MAINTAIN, "failed", at=now - 60)
+    operator_rows.store_deferral(queue.MAINTAIN, at=now)
+    operator_rows.maintenance_job(queue.CLEAN, "failed", at=now - 60)
+    operator_rows.store_deferral(queue.CLEAN, at=now - 60)
     assert [line for line in run_check("jobs") if "failed" in line] == [
         "warning: maintenance: 1 failed"
     ]

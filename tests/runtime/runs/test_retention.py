@@ -17,6 +17,7 @@ from django.utils import timezone
 from chat_app.models import SocketCursor
 from sessions_app.conversations import listing
 from sessions_app.errors import NotFound
+from sessions_app.hosting.dispatch import queue
 from sessions_app.lifecycle import due, retention
 from sessions_app.models import Conversation, Event, HostLease, Process, Run
 from sessions_app.models.people import session_model
@@ -191,12 +192,12 @@ async def test_a_nightly_job_that_failed_is_done_again_within_the_hour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fail_once(monkeypatch)
-    await reads.read(partial(operator_rows.maintenance_job, "clean", "todo", at=0))
+    await reads.read(partial(operator_rows.maintenance_job, queue.CLEAN, "todo", at=0))
 
     def next_attempt() -> list[sql.Row]:
         # Of this job, or of the one that a worker defers itself up to ten minutes after 3:17.
         query = "SELECT scheduled_at FROM procrastinate_jobs WHERE task_name = %s AND attempts = 1"
-        return sql.fetch(query, ("clean",))
+        return sql.fetch(query, (queue.CLEAN,))
 
     async with Hosting("calculator"):
         [(scheduled_at,)] = await until(next_attempt)
@@ -208,7 +209,7 @@ async def test_old_failed_jobs_are_deleted() -> None:
     def rows() -> None:
         jobs = [operator_rows.job(key, "failed") for key in ("old", "new")]
         jobs.append(operator_rows.job("running", "doing", by=operator_rows.taker()))
-        operator_rows.maintenance_job("clean", "todo", at=0)
+        operator_rows.maintenance_job(queue.CLEAN, "todo", at=0)
         with connection.cursor() as cursor:
             for job, days in zip(jobs, (8, 1, 8), strict=True):
                 cursor.execute(

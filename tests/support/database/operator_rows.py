@@ -8,17 +8,18 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
+from sessions_app.hosting.dispatch.queue import HOST, MAINTENANCE_QUEUE, PREFIX
 from sessions_app.lifecycle import processes
 from sessions_app.models import Conversation, Process, Run
 
 LONG_AGO = timedelta(days=400)
 QUEUE_JOB = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, worker_id)
-    VALUES (%s, 'host', %s, '{}', %s, %s) RETURNING id
+    VALUES (%s, %s, %s, '{}', %s, %s) RETURNING id
 """
 MAINTENANCE_JOB = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, args, status)
-    VALUES ('maintenance', %s, jsonb_build_object('timestamp', %s::bigint), %s) RETURNING id
+    VALUES (%s, %s, jsonb_build_object('timestamp', %s::bigint), %s) RETURNING id
 """
 DEFERRED = """
     INSERT INTO procrastinate_periodic_defers (task_name, defer_timestamp)
@@ -65,12 +66,12 @@ def taker(*, silent: float = 0) -> int:
 
 
 def job(key: str, status: str = "todo", *, queue: str = "default", by: int | None = None) -> int:
-    return _insert(QUEUE_JOB, queue, key, status, by)
+    return _insert(QUEUE_JOB, PREFIX + queue, HOST, key, status, by)
 
 
 def maintenance_job(task: str, status: str, *, at: int) -> int:
     """Insert a maintenance job that was due at `at`; return its id."""
-    return _insert(MAINTENANCE_JOB, task, at, status)
+    return _insert(MAINTENANCE_JOB, MAINTENANCE_QUEUE, task, at, status)
 
 
 def store_deferral(task: str, *, at: int) -> None:

@@ -57,9 +57,9 @@ EXAMINED = """
 """
 NOW = "pg_stat_xact_user_tables"
 EVER = "pg_stat_user_tables"
-HOST_JOBS = "SELECT 1 FROM procrastinate_jobs WHERE task_name = 'host'"
+HOST_JOBS = "SELECT 1 FROM procrastinate_jobs WHERE task_name = 'hitl.host'"
 # Completed jobs are deleted together with their events; the time of the last deferral stays.
-MAINTAINED = "SELECT 1 FROM procrastinate_periodic_defers WHERE task_name = 'maintain'"
+MAINTAINED = "SELECT 1 FROM procrastinate_periodic_defers WHERE task_name = 'hitl.maintain'"
 
 
 def examined(view: str) -> int:
