@@ -14,7 +14,7 @@ from chat_app.settings import ChatSettings
 from chat_app.wire.parsing import TRY_AGAIN
 from sessions_app.lifecycle import processes, startup
 from sessions_app.models import Conversation, Event, Run
-from sessions_app.storage import reads
+from sessions_app.storage import clock, reads
 
 TIMEOUT = 5.0  # maximum seconds for the database's response
 NOT_MOUNTED = (
@@ -40,7 +40,9 @@ async def live(request: HttpRequest) -> JsonResponse:
 async def health(request: HttpRequest) -> JsonResponse:
     """Answer 200 if this process can serve the chat; else 503 with the reason.
 
-    The conditions: the chat is mounted, links lead to it, and the database takes writes.
+    The conditions: the chat is mounted, links lead to it, the database takes writes, and a process
+    that hosts runs has the database's time. `wrong_clocks`: the seconds that the clocks of other
+    processes are ahead of the database's; these host no runs.
     """
     if not startup.is_up():
         return _unavailable(NOT_MOUNTED)
@@ -48,7 +50,7 @@ async def health(request: HttpRequest) -> JsonResponse:
         return _unavailable(problem)
     try:
         async with asyncio.timeout(TIMEOUT):
-            await reads.read(_ask_database)
+            wrong_clocks = await reads.read(_ask_database)
     except (OperationalError, InterfaceError, TimeoutError):
         return _unavailable("The database does not respond.")
     except DatabaseError:
@@ -57,15 +59,24 @@ async def health(request: HttpRequest) -> JsonResponse:
         return _unavailable(
             "The database takes no writes: its disk may be full, or something may have locked it."
         )
-    return JsonResponse({"status": "ok"})
+    if startup.hosts_runs() and not clock.is_right():
+        return _unavailable(
+            f"The clock of this process is {clock.in_words(clock.ahead())}, so that no run "
+            "continues. Have NTP set both clocks."
+        )
+    return JsonResponse({"status": "ok"} | ({"wrong_clocks": wrong_clocks} if wrong_clocks else {}))
 
 
 def _unavailable(reason: str) -> JsonResponse:
     return JsonResponse({"status": "unavailable", "reason": reason}, status=503, headers=TRY_AGAIN)
 
 
-def _ask_database() -> None:
-    """Read the last row of each growing table that messages use, to test the database."""
+def _ask_database() -> list[int]:
+    """Read the last row of each growing table that messages use, to test the database.
+
+    Return the seconds by which clocks of processes are wrong.
+    """
     Conversation.objects.values_list("updated_at").last()
     Run.objects.values_list("status").last()
     Event.objects.values_list("type").last()
+    return [round(process.clock_ahead) for process in processes.with_wrong_clocks()]

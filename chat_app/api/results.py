@@ -6,7 +6,7 @@ of the event.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from chat_app.wire.frames import Frame, View, dump, error_content, event_frames
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Run
 from sessions_app.prompts import type_of
+from sessions_app.storage import clock
 
 Json = JsonObject
 
@@ -60,7 +61,7 @@ def stop_at(execution: ExecutionRecord) -> Json | None:
     """Build the response of a run that stops at prompts; None if there are none."""
     run, asked_others = execution.run.id, execution.asked_others
     if execution.prompts:
-        view = View("", datetime.now(UTC))
+        view = View("", clock.now())
         return stop_at_frames(run, [event_frames(prompt, view)[0] for prompt in execution.prompts])
     return stop_for_others(run, asked_others) if asked_others else None
 
@@ -238,7 +239,7 @@ def write(followed_event: FollowedEvent, form: Generate) -> str:
     """Write the server-sent events of an event of the log."""
     # Use this stream's format, even if the message that started the run had another one.
     event = followed_event.event._replace(client_format="chat_stream")
-    view = View("", datetime.now(UTC), followed_event.after, followed_event.settled_ids)
+    view = View("", clock.now(), followed_event.after, followed_event.settled_ids)
     parts = [
         part for frame in event_frames(event, view) for part in _parts(followed_event, frame, form)
     ]

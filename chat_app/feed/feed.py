@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import DatabaseError
@@ -21,7 +20,7 @@ from sessions_app.errors import StorageUnavailable
 from sessions_app.logs import Log
 from sessions_app.models.people import UserId
 from sessions_app.notify.news import News
-from sessions_app.storage import reads
+from sessions_app.storage import clock, reads
 from sessions_app.storage.records import EventRecord
 from sessions_app.storage.run_text import text_of
 
@@ -138,7 +137,7 @@ class Feed:
         result = ""
         if event.client_format in SINGLE and is_end(event):
             result = await reads.read_for(self._reader, text_of, event.run)
-        view = View(self.conversation_id, datetime.now(UTC), after, settled_ids, result, self._link)
+        view = View(self.conversation_id, clock.now(), after, settled_ids, result, self._link)
         return event_frames(event, view, makers)
 
     async def _send_all(self, frames: Iterable[Frame]) -> int:

@@ -9,7 +9,6 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from django.db import Error
-from django.utils import timezone
 from pydantic_core import from_json
 
 from sessions_app.conversations import arrivals, child_runs, workflow_access
@@ -28,7 +27,7 @@ from sessions_app.journal.journal import Call, CallResult, JournalRecord
 from sessions_app.journal.stop_point import StopPoint
 from sessions_app.prompts import AnyPrompt
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage import reads
+from sessions_app.storage import clock, reads
 from sessions_app.storage.connections import close_broken
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import RunRecord
@@ -303,7 +302,7 @@ class RecordedCalls(RecordedBackend):
     async def sleep(self, call: Call, until: datetime) -> None:
         """Sleep until a moment that the journal records."""
         is_recorded = self._journal.recall(call) is not None
-        if is_recorded and until <= timezone.now():
+        if is_recorded and until <= clock.now():
             return
         if self.stop is not None:
             self.stop.check_wait(call)
@@ -348,4 +347,4 @@ class RecordedCalls(RecordedBackend):
 
 
 def _after(seconds: float | None) -> datetime | None:
-    return None if seconds is None else timezone.now() + timedelta(seconds=seconds)
+    return None if seconds is None else clock.now() + timedelta(seconds=seconds)

@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.utils import timezone
-
 from sessions_app.errors import WaitsInTimeLimit
 from sessions_app.hosting import run_writes
 from sessions_app.hosting.run_in_memory import RunInMemory
 from sessions_app.journal.journal import Call, CallResult, wait_id
 from sessions_app.models import Interaction
+from sessions_app.storage import clock
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.workflows.backend import StoredResponse
 from sessions_app.workflows.concurrency import Slot
@@ -159,7 +158,7 @@ class RunWaits:
                 begun = self._run.record(begin, call, until=until, only_waits=only_waits)
                 if (before := await begun) is not None:
                     return before
-            seconds = None if until is None else max((until - timezone.now()).total_seconds(), 0)
+            seconds = None if until is None else max((until - clock.now()).total_seconds(), 0)
             await self._await_without_slot(
                 asyncio.wait([came], timeout=seconds), only_waits=only_waits
             )
@@ -170,7 +169,7 @@ class RunWaits:
 
     async def sleep(self, call: Call, until: datetime, *, is_recorded: bool) -> None:
         """Sleep until a moment; first record the sleep, unless an earlier execution has done so."""
-        seconds, only_waits = (until - timezone.now()).total_seconds(), self._only_waits
+        seconds, only_waits = (until - clock.now()).total_seconds(), self._only_waits
         with self.sleeping(call.position, until):
             if not is_recorded:
                 self._run.output.flush()

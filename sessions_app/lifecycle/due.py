@@ -7,8 +7,6 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
-from django.utils import timezone
-
 from sessions_app.conversations import stops
 from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import claims
@@ -18,7 +16,7 @@ from sessions_app.lifecycle import processes, retention
 from sessions_app.logs import Log
 from sessions_app.models import Interaction, Run
 from sessions_app.notify.announce import announce
-from sessions_app.storage import reads
+from sessions_app.storage import clock, reads
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
@@ -40,14 +38,14 @@ _postponed: dict[Hashable, float] = {}
 
 def due_interactions(column: str, limit: int) -> list[UUID]:
     """Return pending interactions for which the time in `column` has passed, oldest first."""
-    is_due = {f"{column}__lte": timezone.now()}
+    is_due = {f"{column}__lte": clock.now()}
     interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
     return list(interactions.order_by(column).values_list("id", flat=True)[:limit])
 
 
 def due_sleeps(limit: int) -> list[Run]:
     """Return runs whose durable sleep has ended, oldest end first."""
-    return list(Run.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")[:limit])
+    return list(Run.objects.filter(wake_at__lte=clock.now()).order_by("wake_at")[:limit])
 
 
 def expire(tx: Transaction, interaction: UUID) -> None:

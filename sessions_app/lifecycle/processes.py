@@ -10,7 +10,6 @@ from functools import cache, partial
 from pathlib import Path
 
 from django.apps import apps
-from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from sessions_app.errors import StorageUnavailable
@@ -21,6 +20,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import HostLease, Process
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import clock, reads
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.safety_times import STALLED_AFTER
 from sessions_app.storage.transaction import Transaction
@@ -61,6 +61,7 @@ async def report(dispatcher: Dispatcher) -> None:
 
     async def once() -> None:
         nonlocal stored_metrics
+        await reads.read(clock.measure)
         await writer.write(lambda tx: record(tx, dispatcher.report()))
         _stored_at[:] = [time.monotonic()]
         live = {} if dispatcher.hosts is None else dispatcher.hosts.builders()
@@ -162,6 +163,12 @@ def alive() -> list[Process]:
     return [process.row for process in processes().values() if process.alive]
 
 
+def with_wrong_clocks() -> list[Process]:
+    """Return the processes that are up and whose clock differs from the database's."""
+    rows = Process.objects.exclude(clock_ahead__range=(-clock.LIMIT, clock.LIMIT))
+    return list(rows.filter(last_seen__gt=clock.now() - GONE_AFTER).order_by("name"))
+
+
 def hosting_processes() -> list[str]:
     """Return the names of the processes that are up and host runs."""
     return [row.name for row in alive() if row.kind != Process.Kind.WEB]
@@ -170,7 +177,7 @@ def hosting_processes() -> list[str]:
 def _process(row: Process, silences: dict[int, float]) -> ProcessState:
     # A worker is alive by its heartbeats, as these also decide whether its jobs are taken over. Any
     # other process is alive by its reports.
-    silent = (timezone.now() - row.last_seen).total_seconds()
+    silent = (clock.now() - row.last_seen).total_seconds()
     limit = GONE_AFTER.total_seconds()
     if row.job_worker is not None:
         # A worker without a heartbeat row has ended, or its jobs were taken over.

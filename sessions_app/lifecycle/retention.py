@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from sessions_app.errors import StorageUnavailable
 from sessions_app.logs import Log
@@ -17,7 +16,7 @@ from sessions_app.models import Conversation, HostLease, PendingSignal, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.models.people import session_model
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage import attachments, reads, sql
+from sessions_app.storage import attachments, clock, reads, sql
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 
@@ -47,7 +46,7 @@ AUDIT = """
 
 async def clean() -> int:
     """Delete all expired data; return the number of conversations, leases and other rows."""
-    now = timezone.now()
+    now = clock.now()
     over = Q(deleted_at__lt=now - DELETED_KEPT)
     if days := RuntimeSettings.load().KEEP_DAYS:
         over |= Q(updated_at__lt=now - timedelta(days=days))

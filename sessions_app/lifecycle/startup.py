@@ -14,6 +14,7 @@ from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier
 from sessions_app.settings import RuntimeSettings
 from sessions_app.signals.delivery import Delivery
+from sessions_app.storage import clock, reads
 from sessions_app.storage.writer import writer
 
 # Seconds that sockets and streams may take to end before the runtime stops.
@@ -37,6 +38,7 @@ class _Runtime:
     async def start(self) -> None:
         threads = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="waiting")
         asyncio.get_running_loop().set_default_executor(threads)
+        await reads.read(clock.measure)  # before a host stores the first time
         await self.notifier.start()
         writer.on_commit = self.notifier.publish
         await self.dispatcher.start()
@@ -59,6 +61,7 @@ class _Runtime:
         await asyncio.to_thread(writer.stop)
         writer.on_commit = None
         await self.notifier.stop()
+        clock.forget()
 
 
 _running: list[_Runtime] = []
@@ -86,6 +89,11 @@ async def start(dispatcher: Dispatcher | None = None) -> None:
 def is_up() -> bool:
     """Return whether the runtime is up in this process."""
     return bool(_running)
+
+
+def hosts_runs() -> bool:
+    """Return whether the runtime of this process hosts runs."""
+    return any(runtime.dispatcher.hosts is not None for runtime in _running)
 
 
 async def stop() -> None:

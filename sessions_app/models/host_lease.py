@@ -78,6 +78,8 @@ class Process(models.Model):
     job_worker = models.BigIntegerField(null=True, blank=True)
     queues = models.JSONField(default=list, blank=True)  # an empty list means all queues
     concurrency = models.PositiveIntegerField(default=0)
+    # Seconds that the process's clock is ahead of the database's; negative if it is behind.
+    clock_ahead = models.FloatField(default=0, db_default=0)
     hosts = models.PositiveIntegerField(default=0)
     draining = models.BooleanField(default=False)
     # Digests, by name, of settings that must be equal in all processes.

@@ -9,7 +9,6 @@ from typing import Self
 from uuid import UUID
 
 from django.db.models import Count
-from django.utils import timezone
 from django.utils.translation import gettext
 
 from sessions_app.interactions.audit import first_line
@@ -20,6 +19,7 @@ from sessions_app.models.people import UserId, full_name
 from sessions_app.prompts import AnyPrompt, load_prompt, question_title
 from sessions_app.prompts.assignment import StoredAssignment, assignment_of
 from sessions_app.questions.outcomes import OutcomeText, outcome
+from sessions_app.storage import clock
 from sessions_app.workflows import registry
 
 
@@ -242,7 +242,7 @@ class QuestionView:
     def is_late(self) -> bool:
         """True if the due time has passed."""
         due = self.interaction.due_at
-        return due is not None and due <= timezone.now()
+        return due is not None and due <= clock.now()
 
     @property
     def default(self) -> str:

@@ -11,14 +11,13 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import close_old_connections
 from django.db.models import F
 from django.dispatch import Signal
-from django.utils import timezone
 from django.utils.text import Truncator
 
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.signals import SIGNALS, interaction_due_soon, pending_signals
-from sessions_app.storage import reads
+from sessions_app.storage import clock, reads
 from sessions_app.storage.lineage import running
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.transaction import Transaction
@@ -89,7 +88,7 @@ async def send_due() -> bool:
 
 
 def _due() -> bool:
-    return PendingSignal.objects.filter(due_at__lte=timezone.now()).exists()
+    return PendingSignal.objects.filter(due_at__lte=clock.now()).exists()
 
 
 def _acquire_due(tx: Transaction) -> list[PendingSignal]:

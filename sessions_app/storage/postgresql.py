@@ -5,6 +5,7 @@ PostgreSQL has types for UUIDs and aware datetimes, and allows several writers.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, LiteralString
 
 from django.db import connection, transaction
@@ -38,6 +39,12 @@ def execute(driver: Any, statement: LiteralString, values: Sequence[Any]) -> Any
     A plain psycopg cursor is used: Django's cursor class takes as long as the database itself.
     """
     return Cursor(driver).execute(statement, values)
+
+
+def read_time(fetch: Callable[[str, Sequence[Any]], list[Any]]) -> datetime | None:
+    """Return the time of the database's clock."""
+    [(time,)] = fetch("SELECT clock_timestamp()", ())
+    return time  # type: ignore[no-any-return] # psycopg's rows have no types
 
 
 def append_event(

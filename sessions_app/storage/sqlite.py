@@ -54,6 +54,11 @@ def _with_question_marks(statement: str) -> str:
     return statement.replace("%s", "?")
 
 
+def read_time(fetch: Callable[[str, Sequence[Any]], list[Any]]) -> datetime | None:
+    """Return None: the clock of the database is the clock of its only process."""
+    return None
+
+
 def append_event(
     fetch: Callable[[str, Sequence[Any]], list[Any]],
     sequence_query: str,

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from uuid import UUID
 
 from sessions_app import errors
 from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import Event, Run
-from sessions_app.storage import sql
+from sessions_app.storage import clock, sql
 from sessions_app.storage.records import EventRecord, RunRecord
 from sessions_app.storage.storable import encode
 
@@ -36,7 +35,7 @@ class Transaction:
     """
 
     def __init__(self) -> None:
-        self.now = datetime.now(UTC)
+        self.now = clock.now()
         self.begun = False
         # True once the commit begins: before that, the database cannot have stored the work.
         self.committing = False

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from itertools import count, groupby
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.logs import Log
+from sessions_app.storage import clock
 from sessions_app.storage.connections import connect_to_write
 from sessions_app.storage.faults import COLLISIONS, is_fault, sqlstate
 from sessions_app.storage.safety_times import WRITE_PATIENCE
@@ -74,7 +74,7 @@ class _Item:
         if self.lane.failed:
             self.error = StorageUnavailable()
             return
-        tx.now = datetime.now(UTC)
+        tx.now = clock.now()
         self.result = self.work(tx)
 
     def fail(self, error: Exception) -> None:

@@ -10,13 +10,13 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
-from django.utils import timezone
 from pydantic import BaseModel
 
 from sessions_app.errors import NoPerson, NoRun
 from sessions_app.models import AttachedFile, JournalEntry
 from sessions_app.prompts import AnyPrompt, Prompt, Response
 from sessions_app.prompts.assignment import Escalation, PromptAssignment, To, make_assignment
+from sessions_app.storage import clock
 from sessions_app.workflows.backend import ChildCall
 from sessions_app.workflows.callbacks import callback_url
 from sessions_app.workflows.execution import Execution
@@ -475,7 +475,7 @@ class Context:
 
     def now(self) -> datetime:
         """Return the current time, aware; the same in a replay."""
-        now = self._execution.record_once(Kind.NOW, lambda: timezone.now().isoformat())
+        now = self._execution.record_once(Kind.NOW, lambda: clock.now().isoformat())
         return datetime.fromisoformat(now)
 
     def random(self) -> float:

@@ -13,8 +13,6 @@ from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
-from django.utils import timezone
-
 from sessions_app.errors import (
     CalledInStep,
     CalledInThread,
@@ -42,6 +40,7 @@ from sessions_app.journal.tracks import current_track, place_of
 from sessions_app.models import JournalEntry
 from sessions_app.prompts import AnyPrompt, Prompt, Response, dump_prompt, on_one_card
 from sessions_app.prompts.assignment import PromptAssignment
+from sessions_app.storage import clock
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.storable import check_size, storable
 from sessions_app.storage.transaction import Transaction
@@ -315,7 +314,7 @@ class Execution:
         call = self.call(Kind.SLEEP, "sleep", seconds)
         entry = self.backend.recall(call)
         if entry is None:
-            until = timezone.now() + timedelta(seconds=seconds)
+            until = clock.now() + timedelta(seconds=seconds)
         else:
             until = datetime.fromisoformat(entry.result)
         await self.backend.sleep(call, until)

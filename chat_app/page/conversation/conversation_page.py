@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, Subquery
-from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from chat_app.feed.selectors import find_conversation, pending_interactions
@@ -32,6 +31,7 @@ from sessions_app.models import Conversation, Event, Interaction, Run, attached_
 from sessions_app.models.people import UserId
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import clock
 from sessions_app.storage.branches import Branches, read_all
 from sessions_app.storage.records import EventRecord
 from sessions_app.workflows import registry
@@ -206,7 +206,7 @@ def read_page(
     if conversation is None or conversation.deleted_at is not None:
         transcript = Transcript([], 0, 0, skipped=False, pending=[])
         state = ConversationState("new", "")
-        now = timezone.now()
+        now = clock.now()
         return ConversationPage(
             *(conversation_id, None, None, transcript, state, [], [], None, now),
             deleted_conversation=conversation,
@@ -226,7 +226,7 @@ def read_page(
         [*placed_cards, *unplaced_cards],
         unplaced_cards,
         registry.find(conversation.workflow),
-        timezone.now(),
+        clock.now(),
     )
 
 

@@ -19,11 +19,11 @@ from uuid import UUID
 from django.db.models import BigIntegerField, Q, Subquery, TextField
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, Length
-from django.utils import timezone
 
 from sessions_app.conversations.run_parts import BREAKS, TEXTS
 from sessions_app.json_types import JsonObject
 from sessions_app.models import Event
+from sessions_app.storage import clock
 from sessions_app.storage.records import EventRecord, read_records
 from sessions_app.storage.run_text import Piece, join, stretches, taken_back_sequences
 
@@ -134,7 +134,7 @@ def _fold_pieces(conversation: UUID, texts: Iterable[tuple[str, Piece]]) -> list
     pieces: dict[str, list[Piece]] = {}
     for run, piece in texts:
         pieces.setdefault(run, []).append(piece)
-    now = timezone.now()
+    now = clock.now()
     return [
         _message(conversation, UUID(run), (part[0].sequence, part[-1].sequence), join(part), now)
         for run, of_run in pieces.items()

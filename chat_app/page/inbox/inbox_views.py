@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
@@ -51,7 +50,7 @@ from sessions_app.models.people import Person
 from sessions_app.prompts import MAX_NOTE
 from sessions_app.questions.late_words import claim_refusal, late_words
 from sessions_app.questions.question_view import QuestionView
-from sessions_app.storage import reads
+from sessions_app.storage import clock, reads
 from sessions_app.storage.sql import is_uuid
 
 PARTS = {
@@ -195,7 +194,7 @@ def _context(request: HttpRequest, person: Person, waiting: int | None = None) -
         **site_context(),
         "username": person.username,
         "waiting": waiting,
-        "now": timezone.now(),
+        "now": clock.now(),
         "words": {**WORDS, **INBOX},
         "answer_id": uuid4(),
         "confirmation": read_confirmation(person.id, request.GET.get("done", "")),

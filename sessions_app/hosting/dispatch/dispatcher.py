@@ -14,6 +14,7 @@ from sessions_app.models import Process
 from sessions_app.notify.announce import Announcer
 from sessions_app.notify.host_messages import wake_message, worker_group
 from sessions_app.notify.notifier import send_from_thread
+from sessions_app.storage import clock
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
 
@@ -49,6 +50,7 @@ class ProcessReport:
     concurrency: int = 0
     hosts: int = 0
     draining: bool = False
+    clock_ahead: float = field(default_factory=clock.ahead)
     name: str = field(default_factory=this_process)
     started_at: datetime = field(default_factory=started_at)
 

@@ -13,7 +13,7 @@ from sessions_app.hosting.watchdog import Watchdog
 from sessions_app.logs import Log
 from sessions_app.models import Process
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage import reads
+from sessions_app.storage import clock, reads
 from sessions_app.storage.periodic import repeat
 from sessions_app.storage.records import InteractionSettled
 from sessions_app.storage.transaction import Transaction
@@ -83,6 +83,10 @@ class LocalDispatcher(Dispatcher):
     async def _check_database(self) -> None:
         """Pass changes in the database to the hosts; start a host for each other key with work."""
         await tell_hosts(self.hosts)
+        if not clock.is_right():
+            for host in self.hosts:
+                host.stop()
+            return
         keys, suspects = await reads.read(keys_needing_host)
         for key in keys + suspects:
             if key not in self._tasks:
@@ -91,7 +95,7 @@ class LocalDispatcher(Dispatcher):
     def _wake(
         self, key: str, settlement: InteractionSettled | None, *, suspect: bool = False
     ) -> None:
-        if self.hosts.wake(key, settlement) or self.hosts.stopping:
+        if self.hosts.wake(key, settlement) or self.hosts.stopping or not clock.is_right():
             return
         if key in self._tasks:
             self._again.add(key)

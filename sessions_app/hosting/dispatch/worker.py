@@ -21,7 +21,7 @@ from sessions_app.logs import Log
 from sessions_app.models import Process
 from sessions_app.notify.groups import LayerMessage, listen
 from sessions_app.notify.host_messages import read_wake, worker_group
-from sessions_app.storage import reads
+from sessions_app.storage import clock, reads
 from sessions_app.storage.safety_times import HEARTBEAT, SILENCE, STALLED_AFTER
 from sessions_app.storage.writer import writer
 
@@ -115,7 +115,7 @@ class WorkerDispatcher(ProcrastinateDispatcher):
             log.warning("jobs.forgotten", keys=key_count)
 
     def _is_crowded(self) -> bool:
-        return len(self._served) >= self._duty.concurrency
+        return len(self._served) >= self._duty.concurrency or not clock.is_right()
 
     def _wake_host(self, message: LayerMessage) -> None:
         self.hosts.wake(*read_wake(message))
@@ -151,6 +151,9 @@ class WorkerDispatcher(ProcrastinateDispatcher):
         if self._is_crowded():
             for host in hosts.values():
                 host.evict_waiting_runs()
+        if not clock.is_right():
+            for host in hosts.values():
+                host.stop()  # other workers continue its runs
         self._stop_hosts_without_slot(hosts)
         await self._requeue_unserved(set(own_jobs) - self._served)
 

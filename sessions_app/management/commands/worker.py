@@ -17,6 +17,7 @@ from sessions_app.hosting.dispatch.dispatcher import Duty
 from sessions_app.lifecycle import startup
 from sessions_app.lifecycle.start_checks import check_start
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import clock
 
 ALIVE_EVERY = 1.0  # seconds between two touches of the alive file
 DUTY = Duty()
@@ -85,7 +86,8 @@ class Command(BaseCommand):
             self.stdout.write(f"Worker {lease.this_process()} takes jobs of {queues}.")
             self.stdout.flush()
         while not stop.is_set():
-            if alive_file is not None and dispatcher.report().job_worker is not None:
+            is_working = dispatcher.report().job_worker is not None and clock.is_right()
+            if alive_file is not None and is_working:
                 # Touch the file in the event loop, to show that the loop is not blocked.
                 alive_file.touch()  # noqa: ASYNC240 - takes no time
             with suppress(TimeoutError):

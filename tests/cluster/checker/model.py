@@ -30,7 +30,7 @@ _OUTPUT: dict[str, Callable[..., str]] = {
     "echo": lambda _, text: text,
     "stream": lambda _, tokens, delay=0: _words("t", 0, tokens),
     "step": lambda _, count, seconds=0: _words("s", 1, count),
-    "ask": lambda message_id, delay=0: _ask(message_id, "prompt-1"),
+    "ask": lambda message_id, delay=0, timeout=None: _ask(message_id, "prompt-1"),
     "approve": lambda message_id, count: _ask(
         message_id, *(f"prompt-{number}" for number in range(1, count + 1))
     ),

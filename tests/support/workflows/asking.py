@@ -21,11 +21,11 @@ from tests.support.workflows.registry import Chunks, by_message
 
 
 @by_message
-async def ask(context: Context, delay: float = 0) -> Chunks:
-    """Ask one text prompt after so many seconds; output the answer."""
+async def ask(context: Context, delay: float = 0, timeout: float | None = None) -> Chunks:
+    """Ask one text prompt after so many seconds, with a deadline or none; output the answer."""
     if delay:
         await asyncio.sleep(delay)
-    answer = await context.ask(TextPrompt(text="prompt-1"))
+    answer = await context.ask(TextPrompt(text="prompt-1", timeout=timeout))
     yield answer.text
 
 

@@ -40,7 +40,7 @@ LEASE_FIELDS = (
 )
 PROCESS_FIELDS = (
     *("job_worker", "queues", "concurrency", "hosts", "draining"),
-    *("settings", "started_at", "last_seen"),
+    *("settings", "clock_ahead", "started_at", "last_seen"),
 )
 
 

@@ -42,6 +42,7 @@ from sessions_app.models import HostLease, Process, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.notify.announce import announce
 from sessions_app.settings import RuntimeSettings
+from sessions_app.storage import clock
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
@@ -51,8 +52,6 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1"}
 # Django's checks that are skipped: they are about tasks of the TLS proxy (HSTS, redirect to HTTPS),
 # about the browsers' preload list, which is up to the domain's owner, or covered by `_settings`.
 SKIPPED_CHECKS = {f"security.W{number}" for number in ("004", "008", "021", "012", "016", "018")}
-# Seconds that a process may be ahead of this machine's clock.
-AHEAD = 2.0
 # Seconds in the queue that lead to a warning: a worker with a free slot takes milliseconds.
 LONG = 5.0
 # Time since the last change after which a run without a host is reported: a host may be starting.
@@ -217,13 +216,11 @@ def _agreement() -> Findings:
             )
         elif alive:
             yield Info(f"{setting} is the same at all {len(alive)}")
-    now = timezone.now()
-    for row in alive:
-        if (ahead := (row.last_seen - now).total_seconds()) > AHEAD:
-            yield Warning(
-                f"the clock of {row.name} is {ahead:.0f} s ahead of the one here",
-                "Have NTP set the clocks of all machines.",
-            )
+    for row in processes.with_wrong_clocks():
+        yield Error(
+            f"the clock of {row.name} is {clock.in_words(row.clock_ahead)}: it hosts no runs",
+            "Have NTP set the clocks of all machines.",
+        )
 
 
 def _jobs() -> Findings:
