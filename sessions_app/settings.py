@@ -12,6 +12,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.crypto import salted_hmac
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 ENDINGS = (
@@ -228,6 +229,15 @@ def check() -> None:
         )
     for section in _sections():
         section.load()
+
+
+def redis_prefix() -> str:
+    """Return the beginning of this site's channels and keys in Redis, which sites may share.
+
+    A site is a database and a SECRET_KEY. Redis does not separate channels by its database numbers.
+    """
+    name = str(settings.DATABASES["default"]["NAME"])
+    return f"hitl.{salted_hmac('sessions_app.site', name, algorithm='sha256').hexdigest()[:16]}."
 
 
 def secret_values() -> list[str]:

@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from chat_app.settings import PerTime
 from sessions_app.logs import Log
+from sessions_app.settings import redis_prefix
 from sessions_app.storage.vital_threads import vital
 
 log = Log(__name__)
@@ -41,7 +42,7 @@ class SharedCounts:
         self._has_counts = threading.Event()
         storage = RedisStorage(
             url,
-            key_prefix="chat.rates",
+            key_prefix=f"{redis_prefix()}rates",
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type] # passed on to redis-py

@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped] # it has none
-from redis.asyncio.connection import parse_url
 
 from sessions_app.json_types import JsonObject
 from sessions_app.notify.layers.link import Publisher, RedisLink, seal
 from sessions_app.notify.layers.memory import MemoryLayer
 from sessions_app.notify.news import pack, unpack
+from sessions_app.settings import redis_prefix
 
 # Callers limit the time of all calls of Redis. A `socket_timeout` would make redis-py use
 # `asyncio.wait_for`, which before Python 3.12 sometimes swallows a cancellation.
@@ -29,8 +29,7 @@ class ClusterLayer(MemoryLayer):
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(**options)
-        # The prefix contains the database's number: Redis does not separate channels by database.
-        prefix = f"chat{parse_url(url).get('db', 0)}."
+        prefix = redis_prefix()
         options = {"socket_timeout": None, "socket_connect_timeout": CONNECTING}
         self._remote = RedisPubSubChannelLayer(hosts=[{"address": url, **options}], prefix=prefix)
         self._new_publisher = partial(Publisher, url, prefix, self._remote.serialize, **options)

@@ -119,6 +119,22 @@ async def test_each_process_hears_the_group_once_and_itself_without_redis(redis:
         assert one.layer.channels[one.channel].empty()
 
 
+@pytest.mark.parametrize("other", ["a database", "a key"])
+async def test_another_site_on_the_same_redis_is_not_heard(
+    redis: Redis, settings: Any, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    async with process(redis, "g") as here:
+        if other == "a key":
+            settings.SECRET_KEY = "of the other site"
+        else:
+            monkeypatch.setitem(settings.DATABASES["default"], "NAME", "of_the_other_site")
+        async with process(redis, "g") as there:
+            await there.send("not for others")
+            await there.hears(there)
+            await here.send("for this site")
+            assert await here.heard() == "for this site"
+
+
 async def test_messages_sent_together_arrive_in_order(redis: Redis) -> None:
     async with process(redis, "g", "h") as one, process(redis) as other:
         await one.hears(other)
