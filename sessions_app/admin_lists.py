@@ -35,6 +35,24 @@ class GuardedList(Base):
     # Fields, besides those of `list_filter`, by which links of other pages filter the list.
     linked_by: ClassVar[tuple[str, ...]] = ()
 
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Return whether the row may be deleted: by hand, or with the user to whom it belongs.
+
+        Before Django's admin deletes a user, it asks the admin of each row that goes with the user.
+        Permission to delete the user includes these rows.
+        """
+        return self._goes_with_another(request, obj) or self.may_delete(request)
+
+    def may_delete(self, request: HttpRequest) -> bool:
+        """Return whether the person may delete rows on the pages of this admin."""
+        return super().has_delete_permission(request)
+
+    def _goes_with_another(self, request: HttpRequest, row: object) -> bool:
+        """Return whether Django asks about a row because another model's page deletes its owner."""
+        page = request.resolver_match.url_name if request.resolver_match else None
+        own_pages = f"{self.opts.app_label}_{self.opts.model_name}_"
+        return row is not None and page is not None and not page.startswith(own_pages)
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Return whether a query parameter is that of a filter, or of a link to the list."""
         for field in (*self._filtered(request), *self.linked_by):

@@ -158,3 +158,30 @@ def test_pages_and_actions_are_for_whom_the_document_says(
                     client.post(f"{own}{form}/", form_data)
                 assert all_rows() == before, (role, action)
     assert wrong == []
+
+
+@pytest.mark.parametrize("role", ["delete", "superuser"])
+@pytest.mark.parametrize("door", ["page", "list"])
+def test_who_may_delete_a_user_deletes_what_is_the_users(
+    rows: dict[str, Model], role: str, door: str
+) -> None:
+    ann = User.objects.get(username="ann")
+    client, entry = client_of(role, "User"), rows["AuditEntry"]
+    staff = User.objects.get(username=role)
+    staff.user_permissions.add(Permission.objects.get(codename="view_user"))
+    path = "/admin/auth/user/" if door == "list" else f"/admin/auth/user/{ann.pk}/delete/"
+    chosen = {"action": "delete_selected", "_selected_action": [ann.pk], "index": 0}
+    response = client.post(path, {"post": "yes", **(chosen if door == "list" else {})})
+    assert response.status_code == 302, response.content
+    assert not User.objects.filter(pk=ann.pk).exists()
+    gone = ("Conversation", "Run", "Interaction", "Event", "JournalEntry", "ApiKey", "OAuthGrant")
+    assert not any(type(rows[name])._default_manager.exists() for name in gone)
+    assert AuditEntry.objects.filter(pk=entry.pk).exists()
+
+
+def test_who_may_not_delete_users_deletes_none(rows: dict[str, Model]) -> None:
+    ann = User.objects.get(username="ann")
+    client = client_of("change", "User")
+    response = client.post(f"/admin/auth/user/{ann.pk}/delete/", {"post": "yes"})
+    assert response.status_code == 403
+    assert User.objects.filter(pk=ann.pk).exists()

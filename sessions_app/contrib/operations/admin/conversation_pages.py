@@ -80,7 +80,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     )
     inlines = (RunsInline,)
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+    def may_delete(self, request: HttpRequest) -> bool:
+        """Allow superusers to delete conversations by hand."""
         return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
     def get_deleted_objects(

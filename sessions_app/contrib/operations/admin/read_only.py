@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 
 class _ReadOnly:
-    """A mixin that forbids to add, change and delete rows by hand."""
+    """A mixin that forbids to add and change rows by hand."""
 
     def _refuse(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    has_add_permission = has_change_permission = has_delete_permission = _refuse
+    has_add_permission = has_change_permission = _refuse
 
 
 class ReadOnlyAdmin(_ReadOnly, GuardedList):
@@ -111,6 +111,10 @@ class ReadOnlyAdmin(_ReadOnly, GuardedList):
     def applies(self, action: str, row: Any) -> bool:
         """Return whether the action could change the row now; else the action is not offered."""
         return True
+
+    def may_delete(self, request: HttpRequest) -> bool:
+        """Refuse to delete rows by hand."""
+        return False
 
     def title_of(self, row: Any) -> str:
         """Return the title of a row's page."""
@@ -317,6 +321,7 @@ class LastRows(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # gene
     extra = 0
     fields: ClassVar[Any] = None
     readonly_fields: ClassVar[Any] = ()
+    can_delete = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the last rows only: a run may have a hundred thousand events."""
