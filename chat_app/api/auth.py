@@ -11,7 +11,7 @@ from ninja.utils import check_csrf
 
 from chat_app.api.problems import Failure
 from chat_app.identity import Identity, find_identity, origin_allowed
-from chat_app.identity.request_facts import GUEST_PARAMETER, address_of, is_for_another
+from chat_app.identity.request_facts import GUEST_PARAMETER, address_of, is_for_another, user_of
 from chat_app.rates import Rate, rate_limits
 from sessions_app.errors import TooMany
 from sessions_app.json_types import JsonObject
@@ -33,12 +33,11 @@ class SessionAuth(AuthBase):
     csrf = True  # makes the page of the API documentation send a CSRF token
 
     async def __call__(self, request: HttpRequest) -> Identity | None:
-        user = await request.auser()
+        user = await user_of(request)
         if not isinstance(user, AbstractBaseUser):
             return None
         if is_for_another(request, user.pk):
             raise Failure(409, "user_auth_error", "The page was made for another person.")
-        request.user = user  # so CSRF_FAILURE_VIEW needs no query, which would block the loop
         if check_csrf(request) is not None:
             raise Failure(
                 403,

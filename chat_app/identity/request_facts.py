@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from io import BytesIO
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
@@ -14,7 +17,7 @@ from django.utils.translation import get_language_from_request
 
 from chat_app.settings import ChatSettings
 from sessions_app.json_types import JsonObject
-from sessions_app.workflows.request_context import AsgiScope, RequestMetadata
+from sessions_app.workflows.request_context import AsgiScope, RequestMetadata, user_of_request
 
 # Cookies with a guest's token: our own, and that of NAT's web UI, which also sends the token to a
 # socket as a query parameter.
@@ -43,6 +46,20 @@ def guest_token(cookies: Mapping[str, str], query: Mapping[str, str]) -> str | N
     """Return the token of a guest's client, if the request has one."""
     tokens = [*(cookies.get(name) for name in GUEST_COOKIES), query.get(GUEST_PARAMETER)]
     return next(filter(None, tokens), None)
+
+
+async def user_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+    """Return the request's user, also one whom a middleware of the project put into `request.user`.
+
+    From then on `request.auser` returns the same user, for Django's decorators of async views.
+    """
+    user: AbstractBaseUser | AnonymousUser = await user_of_request(request)
+
+    async def auser() -> Any:
+        return user
+
+    request.auser = auser
+    return user
 
 
 def is_for_another(request: HttpRequest, person: object, *, field: str = "") -> bool:

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.decorators import async_only_middleware
 
-from chat_app.identity.request_facts import is_for_another
+from chat_app.identity.request_facts import PERSON_HEADER, is_for_another
 from chat_app.settings import ChatSettings
 from sessions_app.logs import Log
 from sessions_app.storage.transaction import Transaction
@@ -51,7 +51,7 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
         # A page that was made for another person keeps sending requests by itself. They must not
         # extend this session, nor may a response set its cookie again after the other person has
         # signed in.
-        if not is_for_another(request, session.get(SESSION_KEY)):
+        if not await _is_of_another_page(request):
             was_modified = session.modified
             is_extended = BACKGROUND not in request.headers and _extend(session)
             is_cookie_late = session.pop(OUTLIVES_COOKIE, False)
@@ -60,6 +60,12 @@ def session_timeouts(get_response: GetResponse) -> GetResponse:
         return response
 
     return middleware
+
+
+async def _is_of_another_page(request: HttpRequest) -> bool:
+    if PERSON_HEADER not in request.headers:
+        return False
+    return is_for_another(request, (await request.auser()).pk)
 
 
 async def _is_read(session: SessionBase) -> bool:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from chat_app.identity.request_facts import PERSON_HEADER, is_for_another
+from chat_app.identity.request_facts import PERSON_HEADER, is_for_another, user_of
 from chat_app.settings import ChatSettings
 from sessions_app.conversations.messages import MAX_NAME
 from sessions_app.errors import NotFound
@@ -43,10 +43,22 @@ def personal(*methods: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         own_view = _for_person_of_page(view)
         for_signed_in = login_required(own_view) if "GET" in methods else _for_signed_in(own_view)
-        decorated_view: View = require_http_methods(methods)(never_cache(for_signed_in))
+        decorated_view: View = require_http_methods(methods)(never_cache(with_user(for_signed_in)))
         return decorated_view
 
     return decorate
+
+
+def with_user(view: View) -> View:
+    """Make `request.auser` return the user in `request.user`, whoever has put that user there."""
+
+    @wraps(view)
+    async def wrapped_view(request: HttpRequest, *args: Any, **names: Any) -> HttpResponse:
+        await user_of(request)
+        response: HttpResponse = await view(request, *args, **names)
+        return response
+
+    return cast(View, wrapped_view)
 
 
 def _for_person_of_page(view: View) -> View:

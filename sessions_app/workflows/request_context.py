@@ -13,9 +13,11 @@ from uuid import UUID
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, RawPostDataException, parse_cookie
 from django.utils.datastructures import CaseInsensitiveMapping
+from django.utils.functional import LazyObject
 
 from sessions_app.json_types import JsonObject
 from sessions_app.models.people import AnyUserId, Person, UserId, name_of
+from sessions_app.storage import reads
 from sessions_app.workflows.context_variables import Variables
 
 AsgiScope = Mapping[str, Any]
@@ -351,10 +353,22 @@ def _by_manager(user_manager: Any) -> tuple[str, Person]:
 async def user_of(connection: Connection) -> object:
     """Return the user that Django or channels has authenticated for a connection, or None."""
     if isinstance(connection, HttpRequest):
-        # `request.user` may query the database; `auser` does so without blocking.
-        auser = getattr(connection, "auser", None)
-        return await auser() if auser is not None else getattr(connection, "user", None)
+        return await user_of_request(connection)
     return None if isinstance(connection, RequestMetadata) else scope_of(connection).get("user")
+
+
+async def user_of_request(request: HttpRequest) -> Any:
+    """Return the user in `request.user`, whom a middleware of the project may have put there.
+
+    Django's `request.auser` may still return the user of the session.
+    """
+    user = getattr(request, "user", None)
+    if user is None:
+        return await request.auser() if hasattr(request, "auser") else None
+    if isinstance(user, LazyObject):
+        # Load the user in a thread, because it may take a query.
+        await reads.read(getattr, user, "is_authenticated")
+    return user
 
 
 def scope_of(connection: Any) -> AsgiScope:

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.host_site import table
-from tests.support.host_site.lines import LINES, Line
+from tests.support.host_site.lines import LINES, SET_USER, Line
 from tests.support.host_site.site import Ended, Site, prepare, serve
 from tests.support.host_site.visitor import Page, Visitor, converse
 from tests.support.polling import until
+from tests.support.websocket import WsClient
 
 CONVERSATION = "c1"
 
@@ -97,6 +100,47 @@ def test_a_path_that_links_lack_is_named(line: Line, serving: Served) -> None:
             assert status == 503
             assert answer["reason"].endswith("Set PUBLIC_URL to https://site.example/sub.")
         assert site.log.count("Set PUBLIC_URL to https://site.example/sub.") == 1
+
+
+@pytest.mark.slow
+def test_a_page_is_of_the_user_whom_a_middleware_sets(serving: Served) -> None:
+    with serving(Line("", SET_USER)) as site:
+        ann, home = Visitor(site), f"/assistant/c/{CONVERSATION}/"
+        own_page = ann.sign_in(home)
+        as_ben = Visitor(site)
+        as_ben.cookies = {**ann.cookies, "sso": "ben"}
+        page = as_ben.get(home)
+        assert (own_page.attributes["data-user"], page.attributes["data-user"]) == ("ann", "ben")
+        url, fields = page.form("message_id")
+        sent = {**fields, "text": "Hello of Ben", "workflow": "greeting"}
+        as_ben.post(url, sent, referer=page.url)
+        for path in (home, "/assistant/inbox/", "/assistant/v1/inbox"):
+            until(lambda path=path: "What is your name?" in as_ben.get(path).text)  # type: ignore[misc] # mypy knows no such default
+            assert "What is your name?" not in ann.get(path).text
+        # The socket has the session alone, and so refuses the page of another person.
+        refusal = asyncio.run(refused_socket(as_ben, page))
+        assert refusal["details"] == '{"signed_in_as":"ann"}'
+        # Once the middleware sets the user no more, the page is refused, too.
+        refused = ann.post(url, {**sent, "message_id": "m2"}, referer=page.url)
+        assert refused.status == 409
+        assert "Hello of Ben" not in ann.get(home).text
+
+
+async def refused_socket(visitor: Visitor, page: Page) -> dict[str, Any]:
+    """Open the page's socket, which is refused; return the content of the refusal."""
+    async with WsClient(
+        cast(Any, visitor.site),
+        CONVERSATION,
+        url=f"ws://{urlsplit(visitor.base).netloc}{page.attributes['data-socket']}",
+        user=None,
+        origin=visitor.base,
+        headers={"Cookie": visitor.cookie_header},
+        **{"for": page.attributes["data-person"]},
+    ) as socket:
+        refusal = await socket.until("error_message")
+        assert await socket.until_closed() == 4401
+        content: dict[str, Any] = refusal["content"]
+        return content
 
 
 def everything_works(site: Site) -> None:

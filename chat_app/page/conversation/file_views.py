@@ -13,7 +13,7 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from chat_app import feedback as opinions
-from chat_app.page.common import back_to, is_script, or_404, person_of, personal
+from chat_app.page.common import back_to, is_script, or_404, person_of, personal, with_user
 from chat_app.page.page_threads import download
 from chat_app.wire.parsing import STATUS, translate
 from sessions_app.conversations.messages import MAX_NAME
@@ -76,6 +76,7 @@ async def upload(request: HttpRequest, conversation_id: str) -> HttpResponse:
 
 
 @require_safe
+@with_user
 @login_required
 async def file(request: HttpRequest, conversation_id: str, file: UUID) -> HttpResponseBase:
     """Download a file of the person's conversation; browsers never run the file as a page."""

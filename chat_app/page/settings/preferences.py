@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from chat_app.identity.request_facts import user_of
 from chat_app.inbox import pending_counts
 from chat_app.page.common import back_to, is_script, origin_conversation, site_context
 from chat_app.page.settings.script_texts import ATTENTION, WORDS
@@ -114,7 +115,7 @@ async def show(request: HttpRequest) -> HttpResponse:
             preference.keep(response, request.POST.get(preference.name))
         return response
     preferences = [(preference, preference.choice_of(request)) for preference in PREFERENCES]
-    user = await request.auser()
+    user = await user_of(request)
     waiting = 0
     if user.is_authenticated:
         counts = await reads.read_for(user.pk, pending_counts.count_waiting, [user.pk])

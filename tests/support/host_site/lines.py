@@ -29,6 +29,8 @@ class Line:
     host: str = ""
     # Headers that the proxy adds.
     headers: Mapping[str, str] = field(default_factory=dict)
+    # Cookies by which another part of the site signs people in.
+    cookies: Mapping[str, str] = field(default_factory=dict)
     server: Literal["daphne", "uvicorn"] = "daphne"
     options: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
@@ -87,6 +89,8 @@ OWN_PARTS = text(
     'MIDDLEWARE.insert(3, "chat_app.page.settings.language.LanguageMiddleware")',
     backends("chat_app.identity.sign_in.PasswordThrottle", DJANGO),
 )
+SET_USER = behind(f"{PACKAGE}.parts.CookieUser")
+SSO = text(SET_USER, f'ASGI_WRAPPER = "{PACKAGE}.parts.CookieSockets"')
 LINES = (
     Line("the settings of `startproject`", always=True),
     # Requests
@@ -175,6 +179,7 @@ LINES = (
         "several `AUTHENTICATION_BACKENDS`",
         backends("django.contrib.auth.backends.RemoteUserBackend", DJANGO),
     ),
+    Line("a middleware that sets `request.user`", SSO, cookies={"sso": "ann"}, always=True),
     Line("`LOGIN_URL` as a path", 'LOGIN_URL = "/accounts/login/"'),
     Line("`CSRF_USE_SESSIONS`", "CSRF_USE_SESSIONS = True"),
     Line("`CSRF_COOKIE_HTTPONLY`", "CSRF_COOKIE_HTTPONLY = True"),

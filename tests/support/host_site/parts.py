@@ -1,11 +1,13 @@
 """Parts that projects write themselves: middlewares, a router, a storage, error pages."""
 
 from collections.abc import Callable
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.middleware import RemoteUserMiddleware
+from django.contrib.auth.models import User
 from django.core.files.storage import InMemoryStorage
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, parse_cookie
 
 
 def sync_only(get_response: Callable[[HttpRequest], HttpResponse]) -> object:
@@ -25,6 +27,36 @@ class ProxyUser(RemoteUserMiddleware):
     async def aprocess_request(self, request: HttpRequest) -> None:
         """Call the synchronous method in a thread, so that views see the right user."""
         await sync_to_async(self.process_request)(request)
+
+
+class CookieUser:
+    """A middleware that sets the user whom a site-wide sign-in names, in no session of Django's."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if name := request.COOKIES.get("sso"):
+            request.user = user_named(name)
+        return self._get_response(request)
+
+
+class CookieSockets:
+    """An ASGI application that gives sockets the user whom `CookieUser` gives requests."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        cookies = parse_cookie(dict(scope.get("headers", ())).get(b"cookie", b"").decode())
+        if scope["type"] == "websocket" and "sso" in cookies:
+            user = await sync_to_async(user_named)(cookies["sso"])
+            scope = {**scope, "user": user}
+        await self._application(scope, receive, send)
+
+
+def user_named(name: str) -> User:
+    return User.objects.get_or_create(username=name)[0]
 
 
 class Router:

@@ -41,6 +41,7 @@ ROOT_URLCONF = f"{PACKAGE}.urls"
 CHAT_PATH, ADMIN_PATH = "assistant/", "admin/"
 ACCOUNT_URLS = "django.contrib.auth.urls"
 BY_LANGUAGE = OWN_ERROR_PAGES = False
+ASGI_WRAPPER = ""
 ASGI_APPLICATION = f"{PACKAGE}.asgi.application"
 TEMPLATES: list[dict[str, Any]] = [
     {
