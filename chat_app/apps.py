@@ -15,6 +15,7 @@ class ChatAppConfig(AppConfig):
     name = "chat_app"
     verbose_name = _("Chat")
     default_auto_field = "django.db.models.BigAutoField"
+    is_read_from_primary = True
     settings_section: type[Section] = ChatSettings
     # URL name of a conversation's page, for links from other applications.
     conversation_url = "chat:conversation"

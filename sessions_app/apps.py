@@ -20,6 +20,7 @@ class SessionsAppConfig(AppConfig):
     name = "sessions_app"
     verbose_name = _("Workflows")
     default_auto_field = "django.db.models.BigAutoField"
+    is_read_from_primary = True
     settings_section: type[Section] = RuntimeSettings
 
     def ready(self) -> None:

@@ -22,6 +22,7 @@ from django.db.models.functions import Coalesce
 
 from sessions_app.lifecycle.findings import TAG, Check, Findings, examine
 from sessions_app.models import Run
+from sessions_app.routers import applications, is_read_from_primary
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import sql
 from sessions_app.workflows import registry
@@ -67,6 +68,24 @@ def _project() -> Findings:
             "USE_TZ is off, and what waits, expires and is due at a time needs a time zone",
             "Set USE_TZ = True; Django's documentation of time zones says how a project moves to "
             "it.",
+        )
+    yield from _stale_reads()
+
+
+def _stale_reads() -> Findings:
+    """Find settings by which rows would be read as they were before the last write."""
+    labels = sorted(config.label for config in applications())
+    if any(not is_read_from_primary(config) for config in applications()):
+        yield Error(
+            "DATABASE_ROUTERS read runs from another database than 'default', and a replica that "
+            "lags does not have the run that was just written",
+            "Put 'sessions_app.routers.PrimaryRouter' first into DATABASE_ROUTERS.",
+        )
+    is_cached = apps.is_installed("cachalot") and getattr(settings, "CACHALOT_ENABLED", True)
+    if is_cached and not {*labels} <= {*getattr(settings, "CACHALOT_UNCACHABLE_APPS", ())}:
+        yield Error(
+            "django-cachalot caches rows of runs, and does not see that the writer changes them",
+            f"Set CACHALOT_UNCACHABLE_APPS = {tuple(labels)}, with applications of your own.",
         )
 
 

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.base_session import AbstractBaseSession
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 
 # A user's primary key, as passed in by a project's code, of any type that a user model may have.
 AnyUserId: TypeAlias = int | str | UUID
@@ -81,8 +81,12 @@ def _primary_key() -> "models.Field[Any, Any]":
 
 
 def users() -> models.Manager[Any]:
-    """Return the default manager of the user model, whatever its name."""
-    return get_user_model()._default_manager  # noqa: SLF001 - documented, as _meta
+    """Return the default manager of the user model, whatever its name, for the primary database.
+
+    A replica may lack a user who was just created, or whom an operator has just deactivated.
+    """
+    manager = get_user_model()._default_manager  # noqa: SLF001 - documented, as _meta
+    return manager.db_manager(DEFAULT_DB_ALIAS)
 
 
 def is_guest(username: str) -> bool:

@@ -9,7 +9,11 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
 
+from sessions_app import routers
+from sessions_app.models import Conversation
 from tests.support.host_site import table
 from tests.support.host_site.lines import LINES, SET_USER, Line
 from tests.support.host_site.site import Ended, Site, prepare, serve
@@ -124,6 +128,16 @@ def test_a_page_is_of_the_user_whom_a_middleware_sets(serving: Served) -> None:
         refused = ann.post(url, {**sent, "message_id": "m2"}, referer=page.url)
         assert refused.status == 409
         assert "Hello of Ben" not in ann.get(home).text
+
+
+def test_a_router_of_the_project_decides_where_its_own_rows_are_read() -> None:
+    ours = [one for one in apps.get_app_configs() if one.name.startswith(("sessions_app", "chat_"))]
+    assert set(routers.applications()) == {one for one in ours if list(one.get_models())}
+    router = routers.PrimaryRouter()
+    assert {router.db_for_read(model) for one in ours for model in one.get_models()} == {"default"}
+    assert router.db_for_read(User) is None
+    # A user who was created with the conversation is read with it.
+    assert router.db_for_read(User, instance=Conversation()) == "default"
 
 
 async def refused_socket(visitor: Visitor, page: Page) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class NotificationsConfig(AppConfig):
     label = "hitl_notifications"
     verbose_name = _("Notifications")
     default_auto_field = "django.db.models.BigAutoField"
+    is_read_from_primary = True
     settings_section: type[Section] = NotificationSettings
     chat_urls = "chat_app.contrib.notifications.urls"
 

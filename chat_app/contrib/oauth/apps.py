@@ -15,6 +15,7 @@ class OAuthConfig(AppConfig):
     label = "hitl_oauth"
     verbose_name = _("Connected accounts")
     default_auto_field = "django.db.models.BigAutoField"
+    is_read_from_primary = True
     settings_section: type[Section] = OAuthSettings
     chat_urls = "chat_app.contrib.oauth.urls"
 

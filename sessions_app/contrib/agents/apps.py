@@ -12,6 +12,7 @@ class AgentsConfig(AppConfig):
     label = "hitl_agents"
     verbose_name = _("Agents")
     default_auto_field = "django.db.models.BigAutoField"
+    is_read_from_primary = True
 
     def ready(self) -> None:
         """Register the fork limit for runs with a graph, whose state is not in the journal."""

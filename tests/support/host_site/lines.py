@@ -20,6 +20,8 @@ class Line:
     refused: str = ""
     # True if the line needs a database with tables that other lines do not have.
     own_tables: bool = False
+    # True if `replica.sqlite3` is a copy of the database, made anew once a second.
+    has_replica: bool = False
     # Path prefix of all pages in the browser; the proxy removes the prefix.
     prefix: str = ""
     mount: str = "/assistant"
@@ -70,6 +72,13 @@ OTHER_DATABASE = text(
     'DATABASES["other"]["ATOMIC_REQUESTS"] = True',
     f'DATABASE_ROUTERS = ["{PACKAGE}.parts.Router"]',
 )
+REPLICA = text(
+    'DATABASES["replica"] = {**DATABASES["default"], "NAME": DATA / "replica.sqlite3"}',
+    f'DATABASE_ROUTERS = ["{PACKAGE}.parts.ReplicaRouter"]',
+)
+FROM_PRIMARY = 'DATABASE_ROUTERS.insert(0, "sessions_app.routers.PrimaryRouter")'
+CACHALOT = apps("cachalot")
+UNCACHED = 'CACHALOT_UNCACHABLE_APPS = ("chat_app", "hitl_notifications", "sessions_app")'
 TLS = text(
     "SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True",
     'SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")',
@@ -203,6 +212,17 @@ LINES = (
     Line("`SECRET_KEY_FALLBACKS`", 'SECRET_KEY_FALLBACKS = ["an-older-one-" + "x" * 50]'),
     # Databases
     Line("a second database with a router", OTHER_DATABASE, own_tables=True),
+    Line("a router that reads from a replica", REPLICA, refused="sessions_app.E107"),
+    Line(
+        "a replica that lags by a second, and the `PrimaryRouter`",
+        text(REPLICA, FROM_PRIMARY),
+        has_replica=True,
+    ),
+    Line("django-cachalot", CACHALOT, refused="sessions_app.E107"),
+    Line(
+        "django-cachalot with `CACHALOT_UNCACHABLE_APPS`",
+        text(CACHALOT, UNCACHED),
+    ),
     Line(
         "`CONN_MAX_AGE`",
         'DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}',

@@ -7,6 +7,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.middleware import RemoteUserMiddleware
 from django.contrib.auth.models import User
 from django.core.files.storage import InMemoryStorage
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, parse_cookie
 
 
@@ -69,6 +70,22 @@ class Router:
 
     def allow_migrate(self, db: str, app_label: str, **_: object) -> bool:
         return db == "default" or app_label == "sessions"
+
+
+class ReplicaRouter:
+    """A router that reads from a replica all but sessions, which a sign-in reads at once."""
+
+    def db_for_read(self, model: type[Model], **_: object) -> str:
+        return "default" if model._meta.app_label == "sessions" else "replica"
+
+    def db_for_write(self, _: object, **__: object) -> str:
+        return "default"
+
+    def allow_relation(self, *_: object, **__: object) -> bool:
+        return True
+
+    def allow_migrate(self, db: str, *_: object, **__: object) -> bool:
+        return db == "default"
 
 
 class RemoteStorage(InMemoryStorage):

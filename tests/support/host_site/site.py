@@ -3,14 +3,17 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
+from threading import Event
 
 from tests.support.host_site.lines import Line
 from tests.support.polling import PATIENCE, until
@@ -18,6 +21,7 @@ from tests.support.processes.environment import HOST, ROOT
 from tests.support.processes.fork_server import Forked
 from tests.support.server import free_port
 
+LAG = 1.0  # seconds between two copies of a replica
 NAME, MAIL, PASSWORD = "ann", "ann@host.example", "secret"
 
 
@@ -86,14 +90,40 @@ def serve(line: Line, template: Path, key: str, data: Path) -> Iterator[Site]:
     """
     shutil.copytree(template, data, dirs_exist_ok=True)
     site = Site(line, data, key)
-    process = _start(site)
-    try:
-        until(lambda: _answers(site, process), otherwise=lambda: site.log)
-        yield site
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            process.wait(PATIENCE)
+    with _replicated(data) if line.has_replica else nullcontext():
+        process = _start(site)
+        try:
+            until(lambda: _answers(site, process), otherwise=lambda: site.log)
+            yield site
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait(PATIENCE)
+
+
+@contextmanager
+def _replicated(data: Path) -> Iterator[None]:
+    """Copy the database to a replica once a second, so that it lags by up to a second."""
+    ended = Event()
+
+    def replicate() -> None:
+        while not ended.wait(LAG):
+            _copy_to_replica(data)
+
+    _copy_to_replica(data)
+    with ThreadPoolExecutor(1) as threads:
+        replicating = threads.submit(replicate)
+        try:
+            yield
+        finally:
+            ended.set()
+    replicating.result()
+
+
+def _copy_to_replica(data: Path) -> None:
+    source, replica = (sqlite3.connect(data / f"{name}.sqlite3") for name in ("db", "replica"))
+    with closing(source), closing(replica):
+        source.backup(replica)
 
 
 class Ended(AssertionError):
