@@ -304,3 +304,40 @@ def test_a_file_is_given_in_the_inbox(
     [file] = server.rows("SELECT id FROM sessions_app_attachment WHERE taken_at IS NOT NULL")
     path = f"{page.url.removeprefix(server.url)}files/{UUID(str(file['id']))}/"
     assert [server.get(path, name).status for name in ("ann", "ben", "user1")] == [200, 404, 404]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
+def test_a_picked_time_is_one_of_the_zone_that_the_card_names(
+    open_page: OpenPage, script: bool
+) -> None:
+    in_new_york = {"timezone_id": "America/New_York"}
+    page = open_page(None, **in_new_york)
+    begin(page, 'prompt(kind="arrival")', cards=1)
+    if not script:
+        page = open_page(page.url, java_script_enabled=False, **in_new_york)
+    form = page.locator("prompt-card")
+    zone, shown, stored = (
+        ("America/New_York", "2026-12-24T15:00", "2026-12-24 09:00 UTC-05:00")
+        if script
+        else ("UTC", "2026-12-24T20:00", "2026-12-24 09:00 UTC")
+    )
+    expect(form.locator("small", has_text="Time zone:")).to_have_text(f"Time zone: {zone}")
+    at = form.get_by_label("Arrival")
+    expect(at).to_have_value(shown)
+    expect(form.locator(".was").first).to_have_text("Proposed: 2026-12-24 20:00 UTC")
+    at.fill("2026-12-24T09:00")
+    # A refused form keeps the time that was picked.
+    form.get_by_label("Flight").fill("none")
+    form.get_by_role("button", name="Approve").click()
+    expect(form.locator(".errorlist")).to_have_text(["There is no such flight."])
+    expect(at).to_have_value("2026-12-24T09:00")
+    if script:  # so does a draft after a reload
+        page.reload()
+        until_connected(page)
+        expect(at).to_have_value("2026-12-24T09:00")
+    form.get_by_label("Flight").fill("")
+    form.get_by_role("button", name="Approve").click()
+    expect(page.locator(".question .outcome")).to_contain_text(
+        f"Arrival: 2026-12-24 20:00 UTC → {stored}"
+    )

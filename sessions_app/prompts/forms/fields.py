@@ -3,12 +3,16 @@
 import json
 from collections.abc import Mapping
 from copy import copy
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.forms import BaseForm, Field, Widget
 from django.forms.utils import pretty_name
+from django.utils import timezone
 from django.utils.choices import flatten_choices
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ConfigDict
@@ -49,7 +53,6 @@ NOT_JSON = _(
 NATIVE: dict[type[Widget], tuple[str, str]] = {
     forms.DateInput: ("date", "%Y-%m-%d"),
     forms.TimeInput: ("time", "%H:%M"),
-    forms.DateTimeInput: ("datetime-local", "%Y-%m-%dT%H:%M"),
 }
 # Largest integer that browsers represent exactly.
 MAX_EXACT_INTEGER = 2**53
@@ -80,6 +83,47 @@ class StorableDecoder(json.JSONDecoder):
         if is_too_deep(value, MAX_DEPTH) or storable(value) != value:
             raise json.JSONDecodeError("It cannot be stored", text, 0)
         return value
+
+
+class PickedTime(forms.DateTimeInput):
+    """The browser's control of a date and a time, with the time zone that is meant.
+
+    It is Django's current zone; on the chat's pages, a script shows the time in the person's own
+    zone instead, and sends it with the offset.
+    """
+
+    input_type = "datetime-local"
+
+    def get_context(self, name: str, value: Any, attrs: JsonObject | None) -> JsonObject:
+        """Return the context with the time as browsers take it; `data-at` has the offset."""
+        at = _read_time(value)
+        if at is not None:
+            local = timezone.localtime(at)
+            value = local.strftime("%Y-%m-%dT%H:%M" + (":%S" if local.second else ""))
+            attrs = {**(attrs or {}), "data-at": at.isoformat()}
+        context: JsonObject = super().get_context(name, value, attrs)
+        return context
+
+    def render(self, *arguments: Any, **options: Any) -> SafeString:
+        """Render the control, and the name of the time zone."""
+        label, zone = gettext("Time zone:"), timezone.get_current_timezone_name()
+        shown = format_html(' <small>{} <span data-zone="">{}</span></small>', label, zone)
+        return super().render(*arguments, **options) + shown
+
+
+def _read_time(value: object) -> datetime | None:
+    """Return the time of a field's value, or of a text that was sent, as an aware datetime."""
+    at = _parse_time(value) if isinstance(value, str) else value
+    if not isinstance(at, datetime):
+        return None
+    return timezone.make_aware(at) if timezone.is_naive(at) else at
+
+
+def _parse_time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
 
 
 class FormField(BaseModel):
@@ -138,12 +182,20 @@ def use_native(form: BaseForm) -> None:
     """Use the browser's controls for dates and times, unless the author chose others."""
     for name, field in form.fields.items():
         widget = field.widget
+        if type(widget) is forms.DateTimeInput and _is_native(widget):
+            field.widget = PickedTime(widget.attrs)
+            field.widget.is_required = widget.is_required
+            continue
         native = NATIVE.get(type(widget))
         if native and "type" not in widget.attrs and not getattr(widget, "format", None):
             widget.input_type, widget.format = native
             # Show seconds if there are any: without them, the browser would send a changed value.
             if native[0] != "date" and getattr(form.initial.get(name), "second", False):
                 widget.format += ":%S"
+
+
+def _is_native(widget: forms.DateTimeInput) -> bool:
+    return not widget.format and widget.attrs.get("type") in (None, PickedTime.input_type)
 
 
 def read_json_strictly(form: BaseForm) -> None:
@@ -277,4 +329,7 @@ def value_text(field: FormField, value: Any) -> str:
     if isinstance(value, dict) and field.type == "file":
         return str(value["name"])
     text = as_text(value)
+    if field.type == "datetime" and (at := _parse_time(text)) is not None:
+        clock = "%H:%M:%S" if at.second else "%H:%M"
+        return at.strftime(f"%Y-%m-%d {clock} %Z").rstrip()
     return dict(field.choices).get(text, text)

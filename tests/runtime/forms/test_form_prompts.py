@@ -22,6 +22,7 @@ from sessions_app.prompts import (
 )
 from sessions_app.workflows import FormPrompt, FormResponse
 from tests.runtime.forms.asked import Broken, Every, OfUser, OwnDecoder, Today
+from tests.support.workflows.forms import ARRIVAL
 
 ID = "6c1f2f4e-0000-4000-8000-000000000001"
 GIVEN = {
@@ -203,3 +204,26 @@ def test_a_mistake_in_a_form_prompt_raises_at_construction() -> None:
     for form, fields, error, why in mistakes:
         with pytest.raises(error, match=why):
             FormPrompt(form, text="?", **fields)
+
+
+@pytest.mark.parametrize(
+    ("sent", "value", "shown"),
+    [
+        # 2026-12-24 is in winter: New York is five hours behind UTC.
+        ("2026-12-24T09:00-05:00", "2026-12-24T14:00:00+00:00", "2026-12-24 09:00 UTC-05:00"),
+        ("2026-12-24T14:00:30Z", "2026-12-24T14:00:30+00:00", "2026-12-24 14:00:30 UTC"),
+        # Without an offset it is in the site's zone.
+        ("2026-12-24T09:00", "2026-12-24T09:00:00+00:00", "2026-12-24 09:00 UTC"),
+    ],
+)
+def test_a_time_keeps_its_offset_and_shows_it(sent: str, value: str, shown: str) -> None:
+    stored = ARRIVAL.from_json({"at": sent, "flight": ""})
+    assert datetime.fromisoformat(stored["value"]["at"]) == datetime.fromisoformat(value)
+    assert ARRIVAL.texts(stored)[0].after == shown
+    assert shown in ARRIVAL.answer_text(stored)
+
+
+def test_an_unchanged_time_in_another_zone_is_no_change() -> None:
+    stored = ARRIVAL.from_json({"at": "2026-12-24T15:00-05:00", "flight": ""})
+    assert stored["changed"] == []
+    assert stored["value"]["at"] == ARRIVAL.initial["at"]

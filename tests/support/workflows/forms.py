@@ -1,6 +1,6 @@
 """Forms for prompts: Django forms and a pydantic model."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -42,6 +42,19 @@ class LeaveForm(forms.Form):
             raise forms.ValidationError("Care is for whole days.")
 
 
+class ArrivalForm(forms.Form):
+    """The form for the time of an arrival."""
+
+    at = forms.DateTimeField(label="Arrival")
+    flight = forms.CharField(required=False)
+
+    def clean_flight(self) -> str:
+        """Refuse a flight that does not exist."""
+        if self.cleaned_data["flight"] == "none":
+            raise forms.ValidationError("There is no such flight.")
+        return str(self.cleaned_data["flight"])
+
+
 class ReceiptForm(forms.Form):
     """The form for a refund of expenses."""
 
@@ -69,6 +82,12 @@ class Order(BaseModel):
 
 
 LEAVE = FormPrompt(LeaveForm, text="When are you off?", initial={"kind": "holiday"})
+ARRIVAL = FormPrompt(
+    ArrivalForm,
+    text="When do you arrive?",
+    initial={"at": datetime(2026, 12, 24, 20, tzinfo=UTC)},
+    proposal=True,
+)
 RECEIPT = FormPrompt(ReceiptForm, text="What was it?", reject="Nothing")
 ORDER = FormPrompt(
     Order,

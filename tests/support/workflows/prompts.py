@@ -12,7 +12,7 @@ from sessions_app.workflows import (
     RadioPrompt,
     TextPrompt,
 )
-from tests.support.workflows.forms import LEAVE, ORDER, RECEIPT, TOOL_CALL
+from tests.support.workflows.forms import ARRIVAL, LEAVE, ORDER, RECEIPT, TOOL_CALL
 
 COLOURS = [
     Option(id="1", label="Red", value="red", description="as a rose"),
@@ -33,6 +33,7 @@ PROMPTS: dict[str, AnyPrompt] = {
 }
 PROMPTS["values"] = RadioPrompt(text="Which?", options=[True, 3, 0.5])
 PROMPTS |= {"form": LEAVE, "proposal": ORDER, "receipt": RECEIPT, "tool_call": TOOL_CALL}
+PROMPTS["arrival"] = ARRIVAL
 PROMPTS["details"] = BinaryPrompt(
     text="Order the parts?",
     options=COLOURS,

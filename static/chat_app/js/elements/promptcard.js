@@ -3,6 +3,7 @@
 import { controls, Draft, isChanged } from "../forms.js";
 import { newId } from "../connection.js";
 import { say } from "../words.js";
+import { addOffsets, localTime, showZone } from "../zones.js";
 
 // Milliseconds in which a card that opens ignores clicks: the second click of a double click on the
 // previous card, or a click aimed at something that has moved, must not approve anything.
@@ -40,10 +41,12 @@ export class PromptCard extends HTMLElement {
     });
     for (const type of ["pointerdown", "keydown"]) this.addEventListener(type, this.#press);
     this.addEventListener("input", () => this.#keep());
+    this.addEventListener("formdata", ({ target, formData }) => addOffsets(target, formData));
   }
 
   connectedCallback() {
     if (this.draft) return; // the card was only moved
+    showZone(this);
     this.draft = new Draft("answer", this.dataset.interaction);
     this.#problem = this.querySelector(".error").textContent;
     const kept = this.draft.load();
@@ -122,6 +125,7 @@ export class PromptCard extends HTMLElement {
   /** Update the card after the server has rendered it again; the question still waits. */
   drawn() {
     this.#isDrawn = true;
+    showZone(this);
     if (this.#late) {
       this.#waits = false;
       this.after(this.note());
@@ -182,7 +186,8 @@ function fill(card, kept) {
       control.checked = own.includes(control.value);
     } else if (control.matches("select")) {
       for (const option of control.options) option.selected = own.includes(option.value);
-    } else if (own.length && control.type !== "file") [control.value] = own;
+    } else if (own.length && control.type === "datetime-local") control.value = localTime(own[0]);
+    else if (own.length && control.type !== "file") [control.value] = own;
   }
   const reason = card.querySelector(".reason");
   if (reason?.querySelector("textarea").value) reason.open = true;
