@@ -21,11 +21,13 @@ from sessions_app.models import Interaction, PendingSignal
 from sessions_app.models.people import UserId, read_user_id, users
 from sessions_app.prompts import mark
 from sessions_app.questions.question_view import QuestionView
+from sessions_app.signals.daemon_calls import call_within
 
 log = Log(__name__)
 Outcome = PendingSignal.Outcome
 
 MOST_SHOWN = 20
+TIMEOUT = 10.0  # seconds for a mail in total, whatever EMAIL_TIMEOUT is
 # The delay gives people who have the page open time to answer before a mail is sent.
 AFTER = timedelta(minutes=1)
 signer = Signer(salt="hitl_notifications.mail")
@@ -80,7 +82,8 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
     mail, and the next mail lists every question that still waits.
 
     Raises:
-        Exception: the mail server refused the mail; the caller retries.
+        Exception: the mail server refused the mail, or took longer than `TIMEOUT`; the caller
+            retries.
     """
     person = users().filter(pk=user).first()
     if person is None:
@@ -108,7 +111,8 @@ def send(user: UserId, since: datetime, *, at_once: bool = False) -> Outcome | d
         return Outcome.IN_ANOTHER
     try:
         with timezone.override(zone_of(preference)):
-            _message(person, address, waiting_prompts).send()
+            message = _message(person, address, waiting_prompts)
+        call_within(TIMEOUT, message.send, "mail")
     except Exception:  # of any kind, as sites may have mail backends of their own
         preferences.filter(mailed_at=now).update(mailed_at=previous_mail_at)
         raise

@@ -7,6 +7,7 @@ import hmac
 import time
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
+from functools import partial
 from hashlib import sha256
 from http.client import HTTPException
 from urllib.error import HTTPError
@@ -27,11 +28,12 @@ from chat_app.contrib.notifications.settings import NotificationSettings
 from sessions_app.logs import Log
 from sessions_app.models import Interaction, PendingSignal
 from sessions_app.questions.question_view import QuestionView
+from sessions_app.signals.daemon_calls import call_within
 
 log = Log(__name__)
 Outcome = PendingSignal.Outcome
 
-TIMEOUT = 10.0  # seconds for the webhook's response
+TIMEOUT = 10.0  # seconds for a webhook in total
 # Pauses between retries grow up to an hour, so 30 tries take about a day.
 TRIES = 30
 
@@ -67,8 +69,7 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
     }
     request = Request(section.WEBHOOK_URL, body, headers, method="POST")  # noqa: S310 - the setting is checked
     try:
-        with _opener.open(request, timeout=TIMEOUT) as answer:
-            answer.read(1)
+        call_within(TIMEOUT, partial(_send, request), "webhook")
     except (OSError, HTTPException) as error:  # OSError: network; HTTPException: malformed HTTP
         if isinstance(error, HTTPError):
             error.close()  # otherwise the error would keep the connection open
@@ -77,6 +78,12 @@ def post(interaction: Interaction, event: str, id_: str, attempts: int) -> Outco
         log.error("webhook.given_up", type=event, id=id_, reason=str(error))  # noqa: TRY400 - the reason is logged
         return Outcome.GIVEN_UP
     return Outcome.SENT
+
+
+def _send(request: Request) -> None:
+    # The timeout of urllib is for one operation of the socket.
+    with _opener.open(request, timeout=TIMEOUT) as answer:
+        answer.read(1)
 
 
 def _data(interaction: Interaction) -> dict[str, object]:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from sessions_app import runs, signals
 from sessions_app.models import Interaction, PendingSignal, Run
+from sessions_app.signals import delivery
 from sessions_app.signals.delivery import Delivery, send_due
 from sessions_app.workflows import Context, Message, TextPrompt, workflow
 from tests.support.hosting import Hosting, asking, make_user, until, until_true
@@ -205,3 +206,29 @@ async def test_a_conversation_is_deleted_with_its_signals(
         async with deliver_signals():
             await none_pending()
     assert not received_signals
+
+
+@pytest.mark.slow
+async def test_a_receiver_that_hangs_delays_no_other_run_and_no_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "RECEIVERS_TIME", 1.0)
+    gate, calls, received = threading.Event(), [], []
+
+    def receive(interaction: Interaction, **_: Any) -> None:
+        calls.append(interaction.pk)
+        if interaction.pk == calls[0]:
+            gate.wait()
+        received.append(interaction.pk)
+
+    signals.interaction_opened.connect(receive)
+    try:
+        async with asking("t_signals") as (hosting, _, hung), deliver_signals():
+            await until_true(lambda: calls == [hung.pk])
+            _, other = await hosting.submit_until_prompt(conversation="other")
+            await until_true(lambda: received == [other.pk])
+            await until_true(lambda: calls.count(hung.pk) == 2)  # abandoned, and called again
+            pending = await hosting.in_thread(PendingSignal.objects.get)
+            assert (pending.interaction_id, pending.error) == (hung.pk, delivery.TOO_LATE)
+    finally:
+        gate.set()
