@@ -69,6 +69,9 @@ def call_within(seconds: float, function: Callable[[], T], name: str) -> T:
     """
     if threads_of(name) >= MAX_THREADS:
         raise TimeoutError(f"{MAX_THREADS} earlier calls still run")
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()  # a pool's connections are for others meanwhile
     with _lock:
         if stopping.is_set():
             raise ProcessStops
