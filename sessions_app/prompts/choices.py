@@ -220,6 +220,14 @@ class OneOption(_WithOptions[ChoiceResponse]):
     def field(self) -> forms.Field:
         return forms.ChoiceField(choices=self.pairs, widget=forms.RadioSelect)
 
+    @classmethod
+    def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
+        """Return the prompt with a link to its page if an option needs a note."""
+        [plain] = super().plain(content, link)
+        if labels := [option["label"] for option in content["options"] if option.get("needs_note")]:
+            plain["text"] += f"\n\nFor {' or '.join(labels)}, give the reason here: {link()}"
+        return [plain]
+
     def from_text(self, text: str) -> JsonObject:
         """Find the option named by a text; the text may be a JSON object with value and note."""
         if not text.startswith("{") or any(text in option.names for option in self.choices):

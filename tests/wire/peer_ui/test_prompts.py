@@ -160,6 +160,10 @@ async def test_a_script_answers_the_prompt_that_it_was_sent(ui: PeerUi) -> None:
 async def link_to_form(ui: PeerUi) -> str:
     await ui.say('prompt(kind="form")')
     await ui.asked("Fill in the form here: http")
+    return path_of_link(ui)
+
+
+def path_of_link(ui: PeerUi) -> str:
     text: str = ui.prompt["content"]["text"]
     return urlsplit(text.partition("here: ")[2]).path
 
@@ -181,6 +185,21 @@ async def test_the_link_to_a_form_lets_the_guest_fill_it_in(ui: PeerUi, backend:
     assert "'days': Decimal('2')" in await ui.ended()
     page = await asyncio.to_thread(nobody.get, path)
     assert (page.status, "<form" in page.text) == (200, False)
+
+
+async def test_an_option_that_needs_a_note_is_chosen_behind_a_link(
+    ui: PeerUi, backend: Server
+) -> None:
+    await ui.say("ask_destructive()")
+    await ui.asked("For Delete, give the reason here: http")
+    await ui.reply("delete")
+    await ui.asked("Give a reason for “Delete”.")
+    path = path_of_link(ui)
+    nobody = Http(backend, None, workflow=None, headers={"cookie": f"csrftoken={CSRF}"})
+    chosen = {"value": "delete", "note": "Nobody buys.", "next": path, "csrfmiddlewaretoken": CSRF}
+    answer = await asyncio.to_thread(nobody.form, path, chosen)
+    assert (answer.status, answer.headers["location"]) == (303, path)
+    assert await ui.ended() == "delete"
 
 
 async def test_the_link_opens_that_prompt_and_nothing_else(
