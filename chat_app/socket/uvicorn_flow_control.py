@@ -1,4 +1,8 @@
-"""A fix for uvicorn, which keeps a client's unread data for ever after the socket's end."""
+"""Fixes for uvicorn.
+
+uvicorn keeps a client's unread data for ever after the socket's end. It never answers a handshake
+that it cannot read, such as one with more than 8 KiB of cookies.
+"""
 
 import asyncio
 from typing import Any
@@ -13,17 +17,27 @@ LAST_READ = 1.0
 Protocol: Any = WebSocketsSansIOProtocol
 
 _connection_made = Protocol.connection_made
+_data_received = Protocol.data_received
 
 
 def install() -> None:
     """Replace methods of uvicorn's protocol, for the whole process."""
     Protocol.connection_made = _made_to_keep_little
     Protocol.on_task_complete = _aborted_in_a_moment
+    Protocol.data_received = _received_or_refused
 
 
 def _made_to_keep_little(self: Any, transport: Any) -> None:
     _connection_made(self, transport)
     keep_little(transport.get_extra_info("socket"))
+
+
+def _received_or_refused(self: Any, data: bytes) -> None:
+    """Refuse a handshake that cannot be read, instead of leaving the client without an answer."""
+    _data_received(self, data)
+    if not self.handshake_initiated and self.conn.handshake_exc is not None:
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
 
 
 def _aborted_in_a_moment(self: Any, task: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ from statistics import median
 
 import psutil
 import pytest
+from websockets.exceptions import InvalidHandshake
 
 from chat_app.wire.parsing import MAX_FRAME, MOST_VALUES
 from tests.conftest import NewServer
@@ -201,3 +202,11 @@ def sequences(reader: socket.socket, last: int) -> list[int]:
         assert read, "closed"
         received_bytes += read
     return [int(number) for number in re.findall(rb'"sequence":(\d+)}', received_bytes)]
+
+
+@pytest.mark.every_form("a web server of its own reads the handshake")
+async def test_a_handshake_with_too_many_cookies_is_refused_at_once(shared: Server) -> None:
+    cookies = {"Cookie": f"sessionid={shared.cookies['ann']}; other={'x' * 30_000}"}
+    async with asyncio.timeout(5):
+        with pytest.raises(InvalidHandshake):
+            await WsClient(shared, "c", user=None, headers=cookies).__aenter__()
