@@ -23,6 +23,7 @@ from chat_app.peer.plain_feed import PlainFeed
 from chat_app.rates import change_claim, submit
 from chat_app.socket.authentication import Authentication
 from chat_app.socket.connection import Connection, Receive, read_frame
+from chat_app.socket.flow_control import PONGS
 from chat_app.socket.subscriptions import Subscriptions
 from chat_app.wire import client_messages as client
 from chat_app.wire.parsing import Refusal, check_query, read_beginning, refusal_of
@@ -145,6 +146,8 @@ class ChatConsumer(AsyncConsumer):
         self._connection = Connection(receive, send, self._query, self._handle_frame)
         self._authentication = Authentication(self, self._connection)
         self._subscriptions = Subscriptions(self, self._connection, self._authentication)
+        if (pongs := (scope.get("extensions") or {}).get(PONGS)) is not None:
+            pongs.heard = self._subscriptions.note_pong
         with suppress(StopConsumer):
             await self.dispatch(await receive())
             await self._live()

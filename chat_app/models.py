@@ -8,14 +8,19 @@ from sessions_app.models import Conversation
 
 
 class SocketCursor(models.Model):
-    """The cursor at which a user's last socket on a conversation was closed.
+    """The positions at which a user's last socket on a conversation was closed.
 
-    The row exists while no socket is open, and lets a plain client continue after a reconnect.
+    The row exists while no socket is open, and lets a client without a cursor of its own continue
+    after a reconnect: see `chat_app.feed.cursors`.
     """
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # The client has all events up to this one.
     sequence = models.BigIntegerField()
+    # The client may have events up to this one. Null in rows of older versions, whose `sequence` is
+    # this position.
+    sent = models.BigIntegerField(null=True)
 
     class Meta:
         constraints = (

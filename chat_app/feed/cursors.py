@@ -1,9 +1,15 @@
-"""The log positions of users' last sockets, for clients that do not store their own position."""
+"""The log positions of users' last sockets, for clients that do not store their own position.
+
+What the server has sent may never arrive. A client surely has an event once it has acknowledged
+the event, or has answered a later ping of the server: see `Feed`.
+"""
 
 from collections import Counter
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.db.models import F, Q
 
 from chat_app.models import SocketCursor
 from sessions_app.errors import SessionsError
@@ -15,9 +21,25 @@ from sessions_app.storage.writer import Lane, writer
 
 log = Log(__name__)
 
+
+class KeptCursor(NamedTuple):
+    """The cursor of a closed socket.
+
+    The client has all events up to `confirmed`, and may have those up to `sent`.
+    """
+
+    confirmed: int
+    sent: int
+
+    @property
+    def is_exact(self) -> bool:
+        """True if the client has no other events than those up to `confirmed`."""
+        return self.confirmed == self.sent
+
+
 # Cursors whose write is not committed yet. A client that reconnects to this process immediately
 # gets such a cursor; other processes see committed cursors only.
-_unstored_cursors: dict[tuple[UUID, UserId], int] = {}
+_unstored_cursors: dict[tuple[UUID, UserId], KeptCursor] = {}
 # Lane of the database writer: the writes of one lane are committed in the order of submission.
 _in_order = Lane()
 _followers: Counter[tuple[UUID, UserId]] = Counter()
@@ -46,34 +68,36 @@ def unfollow(conversation: UUID, user: UserId) -> bool:
     return not was_shared
 
 
-async def keep(conversation: UUID, user: UserId, sequence: int) -> None:
+async def keep(conversation: UUID, user: UserId, cursor: KeptCursor) -> None:
     """Store the cursor of a closing socket, unless the stored cursor is further on.
 
-    `take` finds the cursor as soon as this call begins; the row is committed when the call returns.
+    `consume` finds the cursor as soon as this call begins; the row is committed when the call
+    returns.
     """
-    row = SocketCursor(conversation_id=conversation, user_id=user, sequence=sequence)
+    positions = {"sequence": cursor.confirmed, "sent": cursor.sent}
+    row = SocketCursor(conversation_id=conversation, user_id=user, **positions)
     rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
 
     def store(tx: Transaction) -> None:
         SocketCursor.objects.bulk_create([row], ignore_conflicts=True)
-        rows.filter(sequence__lt=sequence).update(sequence=sequence)
+        rows.filter(Q(sent__lt=cursor.sent) | Q(sent=None)).update(**positions)
 
-    _unstored_cursors[conversation, user] = sequence
+    _unstored_cursors[conversation, user] = cursor
     try:
         await writer.write(store, Lane(order_of=_in_order))
     except (SessionsError, IntegrityError):  # not stored: the next socket begins without a cursor
         log.warning("cursor.not_kept", conversation=str(conversation))
     finally:
-        if _unstored_cursors.get((conversation, user)) == sequence:
+        if _unstored_cursors.get((conversation, user)) is cursor:
             del _unstored_cursors[conversation, user]
 
 
-async def read(conversation: UUID, user: UserId) -> int | None:
+async def read(conversation: UUID, user: UserId) -> KeptCursor | None:
     """Return the stored cursor; None if there is none."""
     return await _read_newest(conversation, user, _unstored_cursors.get((conversation, user)))
 
 
-async def consume(conversation: UUID, user: UserId) -> int | None:
+async def consume(conversation: UUID, user: UserId) -> KeptCursor | None:
     """Return the stored cursor and delete it, because from now on the new socket has the cursor."""
     cursor = await _read_newest(
         conversation, user, _unstored_cursors.pop((conversation, user), None)
@@ -87,7 +111,13 @@ async def consume(conversation: UUID, user: UserId) -> int | None:
     return cursor
 
 
-async def _read_newest(conversation: UUID, user: UserId, unstored: int | None) -> int | None:
+async def _read_newest(
+    conversation: UUID, user: UserId, unstored: KeptCursor | None
+) -> KeptCursor | None:
     rows = SocketCursor.objects.filter(conversation_id=conversation, user_id=user)
-    stored = await reads.read_for(user, rows.values_list("sequence", flat=True).first)
-    return max((cursor for cursor in (unstored, stored) if cursor is not None), default=None)
+    rows = rows.filter(sent__gte=F("sequence"))  # ignore a row of an older version
+    row = await reads.read_for(user, rows.values_list("sequence", "sent").first)
+    stored = KeptCursor(*cast("tuple[int, int]", row)) if row else None
+    if unstored is None or stored is None:
+        return unstored or stored
+    return max(unstored, stored, key=lambda cursor: cursor.sent)

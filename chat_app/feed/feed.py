@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
+from chat_app.feed.cursors import KeptCursor
 from chat_app.feed.limits import ClientGone, CloseSocket, Window
 from chat_app.feed.selectors import FeedStart, read_events
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, encode, event_frames, is_end
@@ -38,7 +39,12 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 class Feed:
-    """A cursor in one conversation's log, moved by announcements, clients and the sweeper."""
+    """A cursor in one conversation's log, moved by announcements, clients and the sweeper.
+
+    The client surely has all events up to `confirmed`: those that it has acknowledged, or that were
+    sent before the last but one of its pongs. (A browser answers a ping before the page has shown
+    the frames that came before the ping, so a page may be one ping behind its pongs.)
+    """
 
     def __init__(
         self,
@@ -52,6 +58,9 @@ class Feed:
         self.conversation = conversation
         self.conversation_id = conversation_id
         self.cursor = 0
+        self.confirmed = 0
+        self._cursor_at_pong = 0
+        self._repeated_up_to = 0  # The client may have events up to this one that are sent again.
         self.heard_up_to = 0  # Highest sequence that a channel-layer message announced.
         self.deleted = False  # True if the last check found no visible conversation.
         self._send = send
@@ -70,10 +79,16 @@ class Feed:
         """True while the log has events that were not sent."""
         return self.started and self.cursor < self.heard_up_to
 
+    @property
+    def kept_cursor(self) -> KeptCursor:
+        """The cursor to keep for a client that returns without one."""
+        return KeptCursor(self.confirmed, max(self.cursor, self._repeated_up_to))
+
     async def start(self, opening: FeedStart) -> None:
         """Send the pending prompts, then all events after the cursor. Nothing is sent earlier."""
         async with self._lock:
-            self.cursor = opening.cursor
+            self.cursor = self.confirmed = self._cursor_at_pong = opening.cursor
+            self._repeated_up_to = opening.repeated_up_to
             self.heard_up_to = max(self.heard_up_to, opening.last)
             self.started = True
             with suppress(ClientGone):
@@ -102,8 +117,14 @@ class Feed:
     async def acknowledge(self, sequence: int) -> None:
         """Note that the client has all events up to `sequence`, and continue sending."""
         self._window.acknowledge(sequence)
+        self.confirmed = max(self.confirmed, min(sequence, self.cursor))
         if self.has_unsent:
             await self.advance()
+
+    def note_pong(self) -> None:
+        """Note that the client has answered a ping, and so has the frames sent before the ping."""
+        self.confirmed = max(self.confirmed, self._cursor_at_pong)
+        self._cursor_at_pong = self.cursor
 
     async def send_when_ended(self, runs: Iterable[UUID], frame: Frame) -> None:
         """Send the frame once the last events of all these runs have been sent."""

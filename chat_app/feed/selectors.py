@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Max, Min, Q, QuerySet
 
+from chat_app.feed.cursors import KeptCursor
 from sessions_app.models import Conversation, Event, Interaction, Run
 from sessions_app.models.people import UserId
 from sessions_app.storage import records
@@ -23,14 +24,14 @@ class FeedStart:
 
     `first_events` are the pending prompts at or before the cursor, which the client gets first;
     `last` is the log's end. `cursor_lost`: the client named a position that the log does not have.
-    `is_guess`: the client's position is unknown, and the cursor only estimates it.
+    The client may have events up to `repeated_up_to`, some of which are sent again; 0: none are.
     """
 
     cursor: int
     last: int
     first_events: list[EventRecord]
     cursor_lost: bool
-    is_guess: bool = False
+    repeated_up_to: int = 0
 
 
 def pending_interactions(*conditions: Q, **lookups: object) -> QuerySet[Interaction]:
@@ -75,18 +76,40 @@ def size_of(event: EventRecord) -> int:
     return sum(len(value) for value in event.payload.values() if isinstance(value, str))
 
 
-def read_opening(conversation: UUID, *, after: int | None, kept_cursor: int | None) -> FeedStart:
+def read_opening(
+    conversation: UUID, *, after: int | None, kept_cursor: KeptCursor | None
+) -> FeedStart:
     """Read the start of a feed: after the client's `last_sequence`, or else after a stored cursor.
 
-    Without either, or if `after` is no position of the log, the feed begins at the newest message,
-    or at an earlier one that is still being answered: the client may have missed any output since.
+    If some events before the stored cursor may not have arrived, the feed begins at the messages
+    that they belong to. Without a cursor, or if `after` is no position of the log, the feed begins
+    at the newest message, or at an earlier one that is still being answered: the client may have
+    missed any output since.
     """
     last = Conversation.objects.values_list("last_sequence", flat=True).get(pk=conversation)
     cursor_lost = after is not None and not 0 <= after <= last
-    cursor = None if cursor_lost else kept_cursor if after is None else after
-    start = _start_of_newest(conversation, last) if cursor is None else min(cursor, last)
+    repeated_up_to = 0
+    if after is not None and not cursor_lost:
+        start = after
+    elif kept_cursor is None or cursor_lost:
+        start, repeated_up_to = _start_of_newest(conversation, last), last
+    elif kept_cursor.is_exact:
+        start = min(kept_cursor.sent, last)
+    else:
+        start = _start_of_unconfirmed(conversation, kept_cursor)
+        repeated_up_to = kept_cursor.sent
     first_events = pending_prompts(conversation=conversation, sequence__lte=start)
-    return FeedStart(start, last, first_events, cursor_lost, is_guess=cursor is None)
+    return FeedStart(start, last, first_events, cursor_lost, repeated_up_to)
+
+
+def _start_of_unconfirmed(conversation: UUID, cursor: KeptCursor) -> int:
+    """Return the position before all messages with events that may not have arrived."""
+    events = Event.objects.filter(
+        conversation=conversation, sequence__gt=cursor.confirmed, first_sequence__lte=cursor.sent
+    )
+    runs = Run.objects.filter(pk__in=events.values("run"), parent=None)
+    first: int | None = runs.aggregate(first=Min("sequence"))["first"]
+    return cursor.confirmed if first is None else min(first, cursor.confirmed)
 
 
 def _start_of_newest(conversation: UUID, last: int) -> int:
@@ -98,7 +121,7 @@ def _start_of_newest(conversation: UUID, last: int) -> int:
     return min((start for start in starts.values() if start is not None), default=last)
 
 
-def is_behind(conversation: UUID, kept_cursor: int | None) -> bool:
+def is_behind(conversation: UUID, kept_cursor: KeptCursor | None) -> bool:
     """Return whether output waits for a client with this stored cursor, or may come soon."""
     opening = read_opening(conversation, after=None, kept_cursor=kept_cursor)
     at_work = Run.objects.filter(

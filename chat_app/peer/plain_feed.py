@@ -113,7 +113,7 @@ class PlainFeed(Feed):
         self._runs = await reads.read_for(
             self._reader, read_shown_runs, self.conversation, opening.cursor
         )
-        self._noted_up_to = opening.last if opening.is_guess else 0
+        self._noted_up_to = opening.repeated_up_to
         await super().start(opening)
 
     async def submit(self, submit: Callable[[], Awaitable[SubmittedMessage]]) -> SubmittedMessage:

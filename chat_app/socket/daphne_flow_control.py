@@ -1,4 +1,7 @@
-"""Backpressure and limits that Daphne lacks, for clients that do not read or that send too much."""
+"""Backpressure and limits that Daphne lacks, for clients that do not read or that send too much.
+
+It also passes pongs on to the application.
+"""
 
 import asyncio
 from typing import Any
@@ -9,7 +12,7 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
 from chat_app.socket.connection import CLOSE_TIME, MAX_FRAME_LENGTH
-from chat_app.socket.flow_control import keep_little
+from chat_app.socket.flow_control import PONGS, Pongs, keep_little
 from chat_app.wire.parsing import MAX_FRAME
 
 PREFIX = b"daphne-root-path"
@@ -19,6 +22,7 @@ ENOUGH = MAX_FRAME + 8
 # Seconds in which a client must read the part of a response that the transport has buffered.
 READ_TIMEOUT = 60.0
 
+_create_application = Server.create_application
 _handle_reply = Server.handle_reply
 _process = WebRequest.process
 
@@ -26,6 +30,7 @@ _process = WebRequest.process
 def install() -> None:
     """Replace methods of Daphne's classes, for the whole process."""
     WebSocketFactory.protocol = FlowControlledProtocol
+    Server.create_application = _create_application_with_pongs
     Server.handle_reply = _handle_reply_in_turn
     WebRequest.process = _process_with_ascii_prefix
 
@@ -54,7 +59,9 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
     def __init__(self) -> None:
         super().__init__()
         self.room = _Room()
+        self.pongs = Pongs()
         self._size = 0
+        self._ping_payload: bytes | None = None
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
         """Refuse a handshake with non-ASCII text in its path, subprotocol or header names.
@@ -75,6 +82,17 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         self.registerProducer(self.room, True)
         keep_little(self.transport.getHandle())
         self.closeHandshakeTimeout = CLOSE_TIME
+
+    def sendPing(self, payload: bytes | None = None) -> None:  # noqa: N802 - Autobahn's name
+        """Send a ping, and keep its payload to recognise the answer."""
+        self._ping_payload = payload
+        super().sendPing(payload)
+
+    def onPong(self, payload: bytes) -> None:  # noqa: N802 - Autobahn's name
+        """Pass on a pong that answers the last ping."""
+        if payload == self._ping_payload:
+            self._ping_payload = None
+            self.pongs.heard()
 
     def onMessageBegin(self, isBinary: bool) -> None:  # noqa: N802, N803 - Autobahn's names
         """Reset the counted size at the beginning of a message."""
@@ -120,6 +138,12 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         restart", is registered for servers (RFC 6455, IANA), and makes clients reconnect.
         """
         self.sendCloseFrame(code=1000 if code is None else code)
+
+
+def _create_application_with_pongs(self: Server, protocol: Any, scope: Any) -> Any:
+    if isinstance(protocol, FlowControlledProtocol):
+        scope["extensions"] = {PONGS: protocol.pongs}
+    return _create_application(self, protocol, scope)
 
 
 async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> None:

@@ -1,4 +1,4 @@
-"""Backpressure that web servers lack, for clients that do not read.
+"""Backpressure for clients that do not read, and pongs, both of which web servers lack.
 
 Daphne buffers all data in memory without a limit, for sockets and for streamed responses. uvicorn
 blocks the sender, but keeps the unread data for ever after the socket's end. Under both, the kernel
@@ -7,6 +7,7 @@ buffers up to 4 MiB per connection.
 
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 from django.utils.module_loading import import_string
@@ -14,6 +15,26 @@ from django.utils.module_loading import import_string
 # Unsent bytes that the kernel buffers beyond those in flight; without this limit, up to 4 MiB per
 # connection.
 UNSENT = 64 * 1024
+
+# The ASGI extension of a WebSocket's scope whose value is the socket's `Pongs`.
+PONGS = "chat_app.pongs"
+
+
+class Pongs:
+    """The answers of a client to the server's pings, of which ASGI does not tell applications.
+
+    Web servers that are not adapted here do not have the extension: then nothing counts as arrived.
+    """
+
+    __slots__ = ("heard",)
+
+    def __init__(self) -> None:
+        # Called when a pong arrives that answers the server's last ping.
+        self.heard: Callable[[], None] = _ignore
+
+
+def _ignore() -> None:
+    """Ignore a pong, because the socket's application does not use the extension."""
 
 
 def install() -> None:

@@ -56,6 +56,8 @@ class Subscriptions:
         self._connection = connection
         self._authentication = authentication
         self._extended = connection.query.extended
+        # A client that names its position needs no kept cursor, and must not move that of another.
+        self._keeps_cursor = connection.query.last_sequence is None
 
     @property
     def identity(self) -> Identity | None:
@@ -73,6 +75,11 @@ class Subscriptions:
         await waiting_counts.remove(self)
         for feed in list(self.feeds.values()):
             await self._unfollow(feed)
+
+    def note_pong(self) -> None:
+        """Note in all feeds that the client has answered a ping of the server."""
+        for feed in self.feeds.values():
+            feed.note_pong()
 
     def wake(self) -> None:
         """Let `watch_wakes` check the subscriptions."""
@@ -187,23 +194,24 @@ class Subscriptions:
 
     async def _open(self, conversation: UUID, conversation_id: str, after: int | None) -> Feed:
         user = self._authentication.person.id
-        first = cursors.follow(conversation, user)
         of_log = (conversation, conversation_id, self._connection.send_encoded)
         person, link = self._authentication.person, self._authentication.link
         feed = Feed(*of_log, user) if self._extended else PlainFeed(*of_log, person, link)
         self.feeds[conversation] = feed
         self._ids[conversation_id] = conversation
         group, kept_cursor = group_name(conversation), None
+        is_only = self._keeps_cursor and cursors.follow(conversation, user)
         try:
             # Join the group before the read of the log, so that no event is missed in between.
             await self._consumer.channel_layer.group_add(group, self._consumer.channel_name)
-            kept_cursor = await cursors.consume(conversation, user)
+            if self._keeps_cursor:
+                kept_cursor = await cursors.consume(conversation, user)
             opening = await reads.read_for(
                 user,
                 read_opening,
                 conversation,
                 after=after,
-                kept_cursor=kept_cursor if first else None,
+                kept_cursor=kept_cursor if is_only else None,
             )
         except Exception:
             if await self._leave(feed) and kept_cursor is not None:
@@ -217,12 +225,17 @@ class Subscriptions:
     async def _unfollow(self, feed: Feed) -> None:
         """Stop following a conversation, and keep the cursor for the user's next socket."""
         if await self._leave(feed) and feed.started:
-            await cursors.keep(feed.conversation, self._authentication.person.id, feed.cursor)
+            user = self._authentication.person.id
+            await cursors.keep(feed.conversation, user, feed.kept_cursor)
 
     async def _leave(self, feed: Feed) -> bool:
-        """Stop following a conversation; return whether this was the user's only socket on it."""
+        """Stop following a conversation; return whether the client's cursor is to be kept.
+
+        It is not if the user has, or had meanwhile, another socket on the conversation.
+        """
         del self.feeds[feed.conversation], self._ids[feed.conversation_id]
-        is_only = cursors.unfollow(feed.conversation, self._authentication.person.id)
+        user = self._authentication.person.id
+        is_only = self._keeps_cursor and cursors.unfollow(feed.conversation, user)
         group = group_name(feed.conversation)
         await self._consumer.channel_layer.group_discard(group, self._consumer.channel_name)
         return is_only

@@ -1,15 +1,16 @@
-"""Fixes for uvicorn.
+"""Fixes for uvicorn, and its pongs for the application.
 
 uvicorn keeps a client's unread data for ever after the socket's end. It never answers a handshake
 that it cannot read, such as one with more than 8 KiB of cookies.
 """
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from chat_app.socket.flow_control import keep_little
+from chat_app.socket.flow_control import PONGS, Pongs, keep_little
 
 # Seconds in which a client may read the remaining data after the socket's end.
 LAST_READ = 1.0
@@ -18,6 +19,9 @@ Protocol: Any = WebSocketsSansIOProtocol
 
 _connection_made = Protocol.connection_made
 _data_received = Protocol.data_received
+_handle_connect = Protocol.handle_connect
+# None in older versions, which send no pings.
+_handle_pong: Any = getattr(Protocol, "handle_pong", None)
 
 
 def install() -> None:
@@ -25,6 +29,9 @@ def install() -> None:
     Protocol.connection_made = _made_to_keep_little
     Protocol.on_task_complete = _aborted_in_a_moment
     Protocol.data_received = _received_or_refused
+    Protocol.handle_connect = _connected_with_pongs
+    if _handle_pong is not None:
+        Protocol.handle_pong = _pong_passed_on
 
 
 def _made_to_keep_little(self: Any, transport: Any) -> None:
@@ -38,6 +45,19 @@ def _received_or_refused(self: Any, data: bytes) -> None:
     if not self.handshake_initiated and self.conn.handshake_exc is not None:
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.transport.close()
+
+
+def _connected_with_pongs(self: Any, request: Any) -> None:
+    _handle_connect(self, request)
+    if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+        self.pongs = self.scope["extensions"][PONGS] = Pongs()
+
+
+def _pong_passed_on(self: Any, pong: Any) -> None:
+    expected_payload = self.pending_ping_payload
+    _handle_pong(self, pong)
+    if bytes(pong.data) == expected_payload:
+        self.pongs.heard()
 
 
 def _aborted_in_a_moment(self: Any, task: asyncio.Task[None]) -> None:

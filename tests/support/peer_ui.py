@@ -32,6 +32,7 @@ class PeerUi(WsClient):
         self.prompt: Frame = {}
         self._query = query
         self._answer_begins = 0
+        self._is_unloading = False
 
     async def __aenter__(self) -> Self:
         """Open the page."""
@@ -106,12 +107,23 @@ class PeerUi(WsClient):
         await self.until(is_end)
         return self.answer_text
 
+    async def _received(self, text: str | bytes) -> None:
+        if not self._is_unloading:
+            await super()._received(text)
+
     async def leave(self) -> None:
         """Lose the connection; the page keeps its contents."""
         await super().__aexit__()
 
+    async def refresh(self) -> None:
+        """Reload the page, which keeps what it shows: what is on its way to it is lost."""
+        self._is_unloading = True
+        await self.leave()
+        await self.come_back()
+
     async def come_back(self) -> None:
         """Connect again: automatically, or because the page was reloaded."""
+        self._is_unloading = False
         self.close_code = None
         await self.__aenter__()
 

@@ -133,11 +133,14 @@ class Server:
     was_killed: bool = False
     worker_count: int = 1
     worker_options: tuple[str, ...] = ()
+    web_options: tuple[str, ...] = ()
     web: Child = field(init=False)
     workers: list[Child] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.web = Child(self.data_dir / "web.log", "-m", *_web_command(self.port))
+        self.web = Child(
+            self.data_dir / "web.log", "-m", *_web_command(self.port), *self.web_options
+        )
         self.workers = [
             Child(
                 self.data_dir / f"worker{number}.log", "manage.py", "worker", *self.worker_options
@@ -153,6 +156,7 @@ class Server:
         *,
         workers: int = 1,
         worker_options: tuple[str, ...] = (),
+        web_options: tuple[str, ...] = (),
         workflows: str = "",
         **env: str,
     ) -> "Server":
@@ -167,7 +171,13 @@ class Server:
         store = template.store.copy(data_dir)
         cookies = dict(template.cookies)
         return cls(
-            data_dir, cookies, store, env, worker_count=workers, worker_options=worker_options
+            data_dir,
+            cookies,
+            store,
+            env,
+            worker_count=workers,
+            worker_options=worker_options,
+            web_options=web_options,
         )
 
     @classmethod

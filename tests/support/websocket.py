@@ -12,12 +12,28 @@ from uuid import uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+from websockets.protocol import Event
 
 from tests.support.polling import PATIENCE
 from tests.support.received_frames import Frame, ReceivedFrames
 from tests.support.server import HOST, Server
 
 SAME_ORIGIN = "same"
+
+
+class _Connection(ClientConnection):
+    """A connection that tells when it has answered a ping of the server."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pinged = asyncio.Event()
+
+    def process_event(self, event: Event) -> None:
+        super().process_event(event)
+        if isinstance(event, WebSocketFrame) and event.opcode is Opcode.PING:
+            self.pinged.set()
 
 
 class WsClient(ReceivedFrames):
@@ -46,6 +62,7 @@ class WsClient(ReceivedFrames):
         url = url or f"ws{server.url.removeprefix('http')}/websocket"
         self._url = f"{url}?{urlencode(query)}"
         super().__init__(self._url)
+        self._socket: _Connection
         cookie = {"Cookie": f"sessionid={server.cookies[user]}"} if user else {}
         self._headers = {**cookie, **(headers or {})}
         self._origin = server.url if origin == SAME_ORIGIN else origin
@@ -56,7 +73,7 @@ class WsClient(ReceivedFrames):
         Raises:
             InvalidStatus: the server refused; see websockets.
         """
-        self._socket: ClientConnection = await connect(
+        self._socket = await connect(  # type: ignore[assignment]
             self._url,
             host=HOST,
             port=self.server.port,
@@ -65,6 +82,7 @@ class WsClient(ReceivedFrames):
             max_size=None,
             compression=None,
             proxy=None,
+            create_connection=_Connection,
         )
         self._reader = asyncio.create_task(self._read())
         return self
@@ -73,6 +91,13 @@ class WsClient(ReceivedFrames):
         """Close the socket, and wait until all frames are read."""
         await self._socket.close()
         await self._reader
+
+    async def confirm(self) -> None:
+        """Answer so many pings that all received frames count as arrived."""
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(2):
+                self._socket.pinged.clear()
+                await self._socket.pinged.wait()
 
     async def send(self, frame: Frame | str | bytes) -> None:
         """Send a frame as JSON, or a text or bytes unchanged."""

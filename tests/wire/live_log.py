@@ -140,6 +140,28 @@ class LiveLog:
         return LocalSocket(self.user, **{"conversation_id": "c", **query})
 
 
+def next_run(log: LiveLog) -> Run:
+    """Return a run of a second message, which is not stored."""
+    return Run(
+        id=uuid4(),
+        conversation_id=log.conversation,
+        key="none",
+        message_id="m2",
+        text="hello",
+        status=Run.Status.RUNNING,
+    )
+
+
+def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
+    """Store the next message of the conversation, and the first piece of its answer."""
+    run = next_run(log)
+    run.created_at = tx.now
+    run.save(force_insert=True)
+    payload = {"message_id": "m2", "text": text, "client_format": "chat_stream"}
+    tx.append(run, "user_message", payload)
+    tx.append(run, "text", {"text": "new "})
+
+
 def write_after(
     function: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chat_app.consumers import ChatConsumer
+from chat_app.socket.flow_control import PONGS, Pongs
 from tests.support.polling import PATIENCE
 from tests.support.received_frames import Frame, ReceivedFrames
 
@@ -17,7 +18,7 @@ class LocalSocket(ReceivedFrames):
         super().__init__("the local socket")
         headers = headers or {}
         query = {"extended": "true", **query}
-        self.scope = {
+        self.scope: dict[str, Any] = {
             "type": "websocket",
             "path": "/websocket",
             "query_string": urlencode({k: v for k, v in query.items() if v is not None}).encode(),
@@ -27,6 +28,7 @@ class LocalSocket(ReceivedFrames):
             "scheme": "ws",
             "user": user,
             "session": None,
+            "extensions": {PONGS: Pongs()},
         }
         self.accepted = False
         self._inbox: asyncio.Queue[Frame] = asyncio.Queue()
@@ -77,6 +79,16 @@ class LocalSocket(ReceivedFrames):
         """Wait until the socket has done what was asked of it so far."""
         await self.send({"type": "ping_message", "id": "settled"})
         await self.until("pong_message")
+
+    async def arrive(self) -> None:
+        """Answer two pings of the server, so that all that it has sent counts as arrived."""
+        await self.until_settled()
+        for _ in range(2):
+            self.pong()
+
+    def pong(self) -> None:
+        """Answer a ping of the server."""
+        self.scope["extensions"][PONGS].heard()
 
     def sequences(self) -> list[int]:
         return [frame["sequence"] for frame in self.frames if "sequence" in frame]

@@ -7,9 +7,12 @@ import pytest
 
 from tests.conftest import NewServer
 from tests.support.peer_ui import PeerUi
+from tests.support.running_form import UVICORN
 from tests.support.server import Server
 
 ORIGIN = "http://ui.example:3000"
+# The server sends a ping every second.
+PINGS = ("--ws-ping-interval" if UVICORN else "--ping-interval", "1")
 OFFERED = """\
 default: probe
 workflows:
@@ -24,7 +27,11 @@ workflows:
 @pytest.fixture(scope="module")
 def backend(new_module_server: NewServer) -> Server:
     return new_module_server(
-        workflows=OFFERED, GUESTS="true", ALLOWED_ORIGINS=ORIGIN, PARK_AFTER="0.2"
+        workflows=OFFERED,
+        web_options=PINGS,
+        GUESTS="true",
+        ALLOWED_ORIGINS=ORIGIN,
+        PARK_AFTER="0.2",
     )
 
 

@@ -47,11 +47,12 @@ async def until_text(socket: LocalSocket, text: str) -> None:
 
 
 async def leave(hosting: Hosting, message: str, shown_text: str) -> Any:
-    """Have a client say something, and be gone once it is shown that; return its user."""
+    """Have a client say something, and be gone once it surely has that; return its user."""
     ann = await reads.read(make_user, hosting.person.username)
     async with plain(ann) as socket:
         await socket.say(message)
         await until_text(socket, shown_text)
+        await socket.arrive()
     return ann
 
 
@@ -133,6 +134,7 @@ async def test_a_message_that_is_sent_again_gets_the_rest_of_its_answer(
         async with plain(ann) as socket:
             await socket.say("slow one", id="m1")
             await until_text(socket, "one ")
+            await socket.arrive()
         async with plain(ann) as socket:
             await socket.say("slow one", id="m1")
             await socket.until_settled()

@@ -28,10 +28,10 @@ KEPT_CURSOR = """
 async def test_a_stream_goes_on_where_it_was_and_a_copied_tab_has_all(
     ui: PeerUi, backend: Server
 ) -> None:
-    # A frame on its way when the connection drops counts as sent: here none is.
     await ui.say("wait_for_callbacks()")
     await ui.shows("http")
     url = ui.answer_text
+    await ui.confirm()
     await ui.leave()
     until(lambda: backend.rows(KEPT_CURSOR, ui.conversation_id))
     await ui.come_back()

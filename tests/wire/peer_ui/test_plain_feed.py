@@ -2,7 +2,6 @@
 
 from contextlib import AsyncExitStack
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -14,7 +13,7 @@ from sessions_app.models import Conversation, Run
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import writer
 from tests.support.received_frames import Frame
-from tests.wire.live_log import LiveLog
+from tests.wire.live_log import LiveLog, append_next
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,18 +22,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def store_message(log: LiveLog) -> None:
     payload = {"message_id": log.run.message_id, "text": "hello", "client_format": "chat_stream"}
     await log.append("user_message", payload)
-
-
-def next_run(log: LiveLog) -> Run:
-    """Return a run of a second message, which is not stored."""
-    return Run(
-        id=uuid4(),
-        conversation_id=log.conversation,
-        key="none",
-        message_id="m2",
-        text="hello",
-        status=Run.Status.RUNNING,
-    )
 
 
 def plain(log: LiveLog, **query: Any) -> LocalSocket:
@@ -109,6 +96,7 @@ async def test_repeated_output_is_marked_and_whole_for_new_clients(log: LiveLog)
     async with plain(log) as socket:
         await until_text(socket, "far ")
         assert socket.text() == f"{RECONNECT_TEXT}so far "
+        await socket.arrive()
     async with plain(log) as socket:  # it had all of that
         await log.write("on")
         await until_text(socket, "on")
@@ -124,16 +112,6 @@ async def test_output_before_a_host_took_the_run_up_again_comes_too(log: LiveLog
         await log.write("later")
         await until_text(socket, "later")
         assert socket.text() == f"{RECONNECT_TEXT}so far later"
-
-
-def append_next(tx: Transaction, log: LiveLog, text: str) -> None:
-    """Store the next message of the conversation, and the first piece of its answer."""
-    run = next_run(log)
-    run.created_at = tx.now
-    run.save(force_insert=True)
-    payload = {"message_id": "m2", "text": text, "client_format": "chat_stream"}
-    tx.append(run, "user_message", payload)
-    tx.append(run, "text", {"text": "new "})
 
 
 async def test_no_output_of_an_older_run_is_sent(log: LiveLog) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from chat_app.feed import cursors
+from chat_app.feed.cursors import KeptCursor
+from chat_app.models import SocketCursor
 from sessions_app.storage import reads
 from sessions_app.storage.writer import Lane, writer
 from tests.support.hosting import make_user
-from tests.wire.live_log import LiveLog
+from tests.wire.live_log import LiveLog, append_next
 from tests.wire.local_socket import LocalSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,21 +85,112 @@ async def test_a_first_connection_gets_the_newest_message(log: LiveLog) -> None:
         assert socket.text() == "so far on"
 
 
-async def test_a_plain_client_that_comes_back_misses_nothing_and_gets_nothing_twice(
+async def test_a_client_without_a_cursor_gets_nothing_twice_of_what_its_pongs_confirm(
     log: LiveLog,
 ) -> None:
     async with log.socket() as socket:
         await socket.until_settled()
         await log.write("a")
         await socket.until_sequence(1)
+        await socket.arrive()
     await log.write("b")
     prompt = await log.ask()
     async with log.socket() as socket:
         await socket.until("system_interaction_message")
         assert socket.sequences() == [2, 3]
+        await socket.arrive()
     async with log.socket() as socket:
         await socket.until_settled()
         assert [frame["id"] for frame in socket.of_type("system_interaction_message")] == [prompt]
+        assert socket.text() == ""
+
+
+async def test_events_sent_since_the_last_ping_come_again_with_their_message(log: LiveLog) -> None:
+    async with log.socket() as socket:
+        await log.write("a")
+        await socket.until_sequence(1)
+        await socket.arrive()
+        await log.write("b")
+        await socket.until_sequence(2)
+    async with log.socket() as socket:
+        await socket.until_sequence(2)
+        assert socket.text() == "ab"
+
+
+async def test_one_pong_confirms_nothing_as_the_page_may_be_behind(log: LiveLog) -> None:
+    async with log.socket() as socket:
+        await log.write("a")
+        await socket.until_sequence(1)
+        socket.pong()
+    async with log.socket() as socket:
+        await socket.until_sequence(1)
+
+
+@pytest.mark.parametrize(("acknowledged", "missed"), [(2, []), (1, [1, 2]), (7, [])])
+async def test_an_acknowledgement_confirms_as_a_pong_does(
+    log: LiveLog, acknowledged: int, missed: list[int]
+) -> None:
+    async with log.socket() as socket:
+        await log.write("a")
+        await log.write("b")
+        await socket.until_sequence(2)
+        await socket.send({"type": "ack_message", "sequence": acknowledged})
+        await socket.until_settled()
+    async with log.socket() as socket:
+        await socket.until_settled()
+        assert socket.sequences() == missed
+
+
+async def test_a_client_with_its_own_cursor_leaves_that_of_another_alone(log: LiveLog) -> None:
+    async with log.socket() as socket:
+        await log.write("a")
+        await socket.until_sequence(1)
+        await socket.arrive()
+    await log.write("b")
+    async with log.socket(last_sequence=0) as page:
+        await page.until_sequence(2)
+        await page.arrive()
+        async with log.socket() as socket:
+            await socket.until_sequence(2)
+            assert socket.sequences() == [2]
+
+
+async def test_a_return_that_was_cut_off_at_once_does_not_count_as_arrived(log: LiveLog) -> None:
+    async with log.socket() as socket:
+        await log.write("a")
+        await socket.until_sequence(1)
+    for _ in range(2):
+        async with log.socket() as socket:
+            await socket.until_sequence(1)
+
+
+async def test_all_messages_with_unconfirmed_output_come_again(log: LiveLog) -> None:
+    """The first of two parallel messages has ended, and its last words were lost."""
+    await log.append("user_message", {"message_id": "m1", "text": "hello"})
+    async with log.socket() as socket:
+        await log.write("of the first ")
+        await socket.until_sequence(2)
+        await log.end()
+        await socket.until_sequence(3)
+        await writer.write(lambda tx: append_next(tx, log, "hello"))
+        await socket.until_sequence(5)
+    async with log.socket() as socket:
+        await socket.until_sequence(5)
+        assert socket.text() == "of the first new "
+
+
+@pytest.mark.parametrize("sent", [None, 1])
+async def test_a_row_of_an_older_version_confirms_nothing(log: LiveLog, sent: int | None) -> None:
+    await log.write("a")
+    await SocketCursor.objects.acreate(
+        conversation_id=log.conversation, user=log.user, sequence=1, sent=sent
+    )
+    async with log.socket() as socket:
+        await socket.until_settled()
+        assert socket.text() == ("a" if sent is None else "")
+        await socket.arrive()
+    async with log.socket() as socket:
+        await socket.until_settled()
         assert socket.text() == ""
 
 
@@ -117,14 +210,14 @@ async def test_a_kept_cursor_is_given_once(is_stored: bool) -> None:
         mine = (scene.conversation, scene.user.pk)
         free = threading.Event()
         writing = writer.write(lambda tx: free.wait(10), Lane(order_of=cursors._in_order))
-        keeping = asyncio.create_task(cursors.keep(*mine, 7))
+        keeping = asyncio.create_task(cursors.keep(*mine, KeptCursor(3, 7)))
         if is_stored:
             free.set()
             await keeping
         taking = asyncio.create_task(cursors.consume(*mine))
         await reads.read(lambda: None)  # it has looked
         free.set()
-        assert await taking == 7
+        assert await taking == (3, 7)
         await asyncio.gather(writing, keeping)
         assert await cursors.consume(*mine) is None
 
@@ -137,9 +230,9 @@ async def test_a_kept_cursor_is_that_of_the_process_where_the_client_was_last(
         one, other = dict[Any, int](), dict[Any, int]()
         for process, sequence in ((one, 10), (other, 50), (one, 60)):
             monkeypatch.setattr(cursors, "_unstored_cursors", process)
-            await cursors.keep(*mine, sequence)
+            await cursors.keep(*mine, KeptCursor(sequence, sequence))
             monkeypatch.setattr(cursors, "_unstored_cursors", one if process is other else other)
-            assert await cursors.consume(*mine) == sequence
+            assert await cursors.consume(*mine) == (sequence, sequence)
             monkeypatch.setattr(cursors, "_unstored_cursors", process)
             assert await cursors.consume(*mine) is None
 
@@ -147,9 +240,9 @@ async def test_a_kept_cursor_is_that_of_the_process_where_the_client_was_last(
 async def test_a_socket_that_closes_late_takes_no_cursor_back() -> None:
     async with LiveLog() as scene:
         mine = (scene.conversation, scene.user.pk)
-        await cursors.keep(*mine, 60)
-        await cursors.keep(*mine, 20)
-        assert await cursors.consume(*mine) == 60
+        await cursors.keep(*mine, KeptCursor(50, 60))
+        await cursors.keep(*mine, KeptCursor(20, 20))
+        assert await cursors.consume(*mine) == (50, 60)
 
 
 @pytest.mark.parametrize("schema_type", ["chat", "generate"])
