@@ -13,6 +13,7 @@ from django.utils import translation
 from hypothesis import HealthCheck, settings
 
 from sessions_app.signals import SIGNALS
+from sessions_app.storage import caller_thread
 from tests.support import running_form, versions_in_use
 from tests.support.processes import fork_server
 from tests.support.server import USERS, Server, Template
@@ -39,7 +40,8 @@ SERVERS = pytest.StashKey[list[Server]]()
 
 
 def pytest_configure() -> None:
-    """Name the database of a mutant's tests."""
+    """Use the runtime's threads in all tests, and name the database of a mutant's tests."""
+    caller_thread.begin_runtime()
     # Several run at once, forked from a process that has the settings: `make mutants`.
     if mutant := os.environ.get("MUTANT_UNDER_TEST"):
         os.environ["TOX_PARALLEL_ENV"] = mutant  # names the database, as pytest-django reads it

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from django.http import StreamingHttpResponse
@@ -21,8 +22,9 @@ from chat_app.wire.frames import is_end
 from sessions_app.conversations import messages
 from sessions_app.conversations.messages import IncomingMessage
 from sessions_app.errors import Invalid, NotFound
+from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, Run
-from sessions_app.storage import reads
+from sessions_app.storage import caller_thread, reads
 from sessions_app.storage.records import EventRecord
 
 HEARTBEAT = 15  # seconds without events between two heartbeats of a stream
@@ -44,7 +46,13 @@ class RequestedRun:
     slot: ConnectionSlot
 
     def follow(self) -> AsyncGenerator[FollowedEvent | None, None]:
-        """Yield the run's events after the client's last one."""
+        """Yield the run's events after the client's last one.
+
+        Raises:
+            Failure: a project's test makes the request, and hosts no run.
+        """
+        if caller_thread.is_used():
+            raise Failure(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", caller_thread.NOT_HOSTED)
         return follow(self.identity, self.run, after=self.after, slot=self.slot)
 
     @property
@@ -69,6 +77,7 @@ async def begin(
         TooMany: too many requests of that user, or from that address, already wait.
     """
     owner, address = request.auth.person.id, address_of(request)
+    scope: JsonObject | None = getattr(request, "scope", None)  # a test client's has none
     slot = acquire_stream(user=owner, address=address)
     message_id = headers.user_message_id or str(uuid4())
     # Derive a new conversation's id from the message id, so that a repetition of the message finds
@@ -89,7 +98,7 @@ async def begin(
             message=replace(
                 message,
                 message_id=message_id,
-                metadata=metadata(request.scope),
+                metadata={} if scope is None else metadata(scope),
                 # Interrupt a run that waits for an answer: HTTP clients may be unable to give one,
                 # and the run would block all later messages.
                 second_message="interrupt_asking",

@@ -189,8 +189,19 @@ START_CHECKS = (PROJECT, FORM, DATABASE, *(cluster.START_CHECKS if cluster else 
 
 @checks.register(TAG, checks.Tags.database)
 def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Report problems of workflows as warnings, if Django permits checks to query a database."""
-    return list(examine([WORKFLOW_WARNINGS])) if databases else []
+    """Report problems of workflows as warnings, if Django permits checks to query a database.
+
+    A connection that the check opens is closed again: `manage.py test --parallel` forks its
+    processes after the checks, and they would share the connection.
+    """
+    if not databases:
+        return []
+    was_open = connection.connection is not None
+    try:
+        return list(examine([WORKFLOW_WARNINGS]))
+    finally:
+        if not was_open:
+            sql.database().disconnect(connection)
 
 
 @checks.register(TAG)

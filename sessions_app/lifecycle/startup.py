@@ -14,7 +14,7 @@ from sessions_app.notify.announce import install
 from sessions_app.notify.notifier import Notifier
 from sessions_app.settings import RuntimeSettings
 from sessions_app.signals.delivery import Delivery
-from sessions_app.storage import clock, reads
+from sessions_app.storage import caller_thread, clock, reads
 from sessions_app.storage.writer import writer
 
 # Seconds that sockets and streams may take to end before the runtime stops.
@@ -36,6 +36,7 @@ class _Runtime:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        caller_thread.begin_runtime()
         threads = ThreadPoolExecutor(WAITING_THREADS, thread_name_prefix="waiting")
         asyncio.get_running_loop().set_default_executor(threads)
         await reads.read(clock.measure)  # before a host stores the first time
@@ -62,6 +63,7 @@ class _Runtime:
         writer.on_commit = None
         await self.notifier.stop()
         clock.forget()
+        caller_thread.end_runtime()
 
 
 _running: list[_Runtime] = []

@@ -15,7 +15,7 @@ from django.db import connection
 from sessions_app.conversations.run_parts import RESTING
 from sessions_app.errors import NotFound
 from sessions_app.models import Event, Run
-from sessions_app.storage import reads
+from sessions_app.storage import caller_thread, reads
 from sessions_app.storage.records import EventRecord, read_records, trim
 from sessions_app.storage.run_text import text_of
 from sessions_app.storage.sql import read_id
@@ -119,6 +119,8 @@ class _Pauses:
 
     def next(self) -> float:
         """Return the seconds until the next query; raise TimeoutError after the timeout."""
+        if self._timeout is None and caller_thread.is_used():
+            raise RuntimeError(caller_thread.NOT_HOSTED)
         seconds = self._until - time.monotonic()
         if seconds <= 0:
             raise TimeoutError(f"Nothing came of run {self._run} in {self._timeout:g} s.")

@@ -6,12 +6,14 @@ from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from sessions_app.storage import caller_thread
 from sessions_app.storage.sql import database
 
 
 def prepare(*, connection: BaseDatabaseWrapper, **_: object) -> None:
     """Prepare a new connection; a receiver of Django's signal `connection_created`."""
     if connection.alias == DEFAULT_DB_ALIAS:
+        caller_thread.remember(connection)
         database().prepare(connection)
 
 

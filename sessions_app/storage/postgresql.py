@@ -72,6 +72,13 @@ def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(limit)
 
 
+def disconnect(connection: BaseDatabaseWrapper) -> None:
+    """Close the connection, and the pool that it may come from."""
+    wrapper: Any = connection
+    wrapper.close()
+    wrapper.close_pool()
+
+
 @contextmanager
 def limited_statements(seconds: float) -> Iterator[None]:
     """Limit the time of each statement in the block, which is one transaction."""

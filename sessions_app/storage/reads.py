@@ -15,9 +15,11 @@ from weakref import WeakValueDictionary
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.urls import get_script_prefix, set_script_prefix
 from django.utils import translation
 
+from sessions_app.storage import caller_thread
 from sessions_app.storage.faults import is_fault
 
 P = ParamSpec("P")
@@ -28,17 +30,28 @@ THREADS = 4
 MAX_THREADS_PER_PERSON = THREADS // 2
 
 
+# Connections of all threads.
+_kept: list[BaseDatabaseWrapper] = []
+
+
 def make_threads(number: int, name: str) -> ThreadPoolExecutor:
     """Make threads that keep their connections until the process ends."""
-    return ThreadPoolExecutor(number, name, initializer=_close_at_exit)
+    return ThreadPoolExecutor(number, name, initializer=_keep_connections)
 
 
-def _close_at_exit() -> None:
+def _keep_connections() -> None:
     for database in connections:
         with suppress(ImproperlyConfigured, ImportError):  # go on without a driver's package
             own = connections[database]
-            own.inc_thread_sharing()  # allow the main thread to call `close` at exit
-            atexit.register(own.close)
+            own.inc_thread_sharing()  # allow another thread to call `close`
+            _kept.append(own)
+
+
+@atexit.register
+def close_connections() -> None:
+    """Close the connections of all threads; the next read of a thread opens a new one."""
+    for own in _kept:
+        own.close()
 
 
 _executor = make_threads(THREADS, "read")
@@ -83,6 +96,8 @@ def begin_in(threads: Executor, function: Callable[[], T]) -> asyncio.Future[T]:
         with translation.override(language):
             return _read(function)
 
+    if caller_thread.is_used():
+        return caller_thread.begin(read_as_caller)
     return asyncio.get_running_loop().run_in_executor(threads, read_as_caller)
 
 

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from sessions_app.storage import caller_thread
+
 # Concurrent writers starve each other for seconds; a single writer, which takes all queued work
 # into one transaction, gives each write the latency of one commit.
 WRITERS = 1
@@ -73,12 +75,16 @@ def append_event(
 
 
 def prepare(connection: BaseDatabaseWrapper) -> None:
-    """Prepare a connection that was just opened."""
+    """Prepare a connection that was just opened.
+
+    A project's test database keeps SQLite's defaults: `manage.py test --parallel` copies its file,
+    without the write-ahead log.
+    """
     wrapper: Any = connection
     # By default (DEFERRED), a first write fails at once if other writes came since the first read.
     wrapper.transaction_mode = "IMMEDIATE"
     with connection.cursor() as cursor:
-        for pragma in PRAGMAS:
+        for pragma in () if caller_thread.is_used() else PRAGMAS:
             cursor.execute(pragma)
     # Replace SQLite's LIKE, which ignores case for ASCII only; the third argument is for ESCAPE.
     wrapper.connection.create_function("like", 3, _is_like, deterministic=True)
@@ -103,6 +109,11 @@ def _matcher(pattern: str, escape: str) -> Callable[[str], object]:
 
 def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
     """Prepare a writer's connection: nothing more to do."""
+
+
+def disconnect(connection: BaseDatabaseWrapper) -> None:
+    """Close the connection; Django keeps that of a database in memory."""
+    connection.close()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.logs import Log
-from sessions_app.storage import clock
+from sessions_app.storage import caller_thread, clock
 from sessions_app.storage.connections import connect_to_write
 from sessions_app.storage.faults import COLLISIONS, is_fault, sqlstate
 from sessions_app.storage.safety_times import WRITE_PATIENCE
@@ -116,12 +116,16 @@ class Writer:
 
     def write(self, work: Work[T], lane: Lane | None = None) -> "asyncio.Future[T]":
         """Queue the work from a coroutine; the future gets the result after the commit."""
+        if caller_thread.is_used():
+            return caller_thread.begin(partial(self.write_within, work))
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(_Item(work, future, lane))
         return future
 
     def write_now(self, work: Work[T]) -> T:
         """Queue the work from a thread without an event loop, and wait for the commit."""
+        if caller_thread.is_used():
+            return self.write_within(work)
         return self.submit(work).result()
 
     def submit(self, work: Work[T], lane: Lane | None = None) -> "Future[T]":

@@ -77,7 +77,9 @@ class RequestMetadata:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             between = "; " if name == "cookie" else ", "
             headers[name] = headers[name] + between + value if name in headers else value
-        query = scope.get("query_string", b"").decode("latin-1")
+        query = scope.get("query_string", b"")
+        if isinstance(query, bytes):  # Django's test client writes a text
+            query = query.decode("latin-1")
         client_host, client_port = scope.get("client") or (None, None)
         return cls(
             method=scope.get("method"),

@@ -8,10 +8,11 @@ from typing import Any, Protocol, Self
 from uuid import uuid4
 
 import time_machine
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.files.base import ContentFile
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import Min, Q
 from django.utils.module_loading import import_string
 
@@ -29,7 +30,7 @@ from sessions_app.models.people import Person, users
 from sessions_app.notify.announce import install
 from sessions_app.questions.question_view import QuestionView
 from sessions_app.settings import RuntimeSettings
-from sessions_app.storage import attachments, reads
+from sessions_app.storage import attachments, caller_thread, reads
 from sessions_app.storage.writer import writer
 from sessions_app.workflows import registry
 from sessions_app.workflows.config import RuntimeConfig
@@ -83,7 +84,8 @@ class Hosting:
         self._clock = Clock()
 
     async def __aenter__(self) -> Self:
-        _check_database()
+        await caller_thread.begin(_check_database)
+        caller_thread.begin_runtime()
         if not self.person.id:
             self.person = Person.of(await reads.read(make_user, "ann"))
         self.offer(**self._config)
@@ -99,8 +101,11 @@ class Hosting:
         try:
             await self.stop()
             await asyncio.to_thread(writer.stop)
+            await asyncio.to_thread(reads.close_connections)
+            await sync_to_async(connections.close_all)()
         finally:
             self._clock.stop()
+            caller_thread.end_runtime()
             registry.offer_configured()
 
     def offer(self, **config: object) -> None:
@@ -285,10 +290,15 @@ def _describe_due(moment: datetime) -> str:
 
 
 def _check_database() -> None:
-    """Refuse an in-memory database: writer and readers use separate connections."""
+    """Refuse a database in memory, and a test's transaction: threads with own connections work."""
     name = str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite" and ("mode=memory" in name or ":memory:" in name):
         raise AssertionError(
             "the test database is in memory, where threads cannot share it; give it a file: "
             'DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}'
+        )
+    if connection.in_atomic_block:
+        raise AssertionError(
+            "a hosted workflow works in other threads, which do not see the transaction of a "
+            "TestCase; use TransactionTestCase, or django_db(transaction=True)"
         )
