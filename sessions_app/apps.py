@@ -1,5 +1,7 @@
 """The Django application of the runtime."""
 
+import os
+
 from django.apps import AppConfig, apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.signals import connection_created
@@ -25,6 +27,11 @@ class SessionsAppConfig(AppConfig):
 
     def ready(self) -> None:
         """Read the configuration; an invalid one ends the process with a message."""
+        if os.name != "posix":
+            raise SystemExit(
+                "django-durable-hitl runs on Linux and macOS: it limits its processes by signals "
+                "that Windows lacks. On Windows use WSL or a container."
+            )
         connection_created.connect(prepare, dispatch_uid="sessions_app.prepare")
         pre_migrate.connect(
             prepare_to_migrate, sender=self, dispatch_uid="sessions_app.prepare_to_migrate"
