@@ -1,6 +1,5 @@
 """The checks for many processes: PostgreSQL is required; without Redis everything is slower."""
 
-import re
 import time
 
 import psycopg
@@ -12,24 +11,13 @@ from redis import Redis, RedisError
 from sessions_app.hosting.dispatch.stand_ins import tasks_of_project
 from sessions_app.json_types import JsonObject
 from sessions_app.lifecycle.findings import Check, Findings
+from sessions_app.lifecycle.remedies import connection_remedy
 from sessions_app.settings import RuntimeSettings
 
-# Remedies by patterns of PostgreSQL's messages, which are in English before authentication.
-REMEDIES = {
-    "password": "Fix the user and the password in DATABASE_URL.",
-    "no pg_hba.conf entry": "Allow this machine and this user in PostgreSQL's pg_hba.conf.",
-    "role .* does not exist": "Create the user, or fix its name in DATABASE_URL.",
-    "database .* does not exist": "Create it (createdb {NAME}), or fix the name in DATABASE_URL.",
-    "too many clients|remaining connection slots": (
-        "Raise its max_connections, or run fewer processes; see docs/deployment.md."
-    ),
-    "starting up|shutting down": "Try again once it is up.",
-}
 ENCODING = (
     "What people write needs UTF8: make another database (createdb --encoding=UTF8 "
     "--template=template0 NAME), and name that in DATABASE_URL."
 )
-UNREACHABLE = "Start it, or fix the host and the port in DATABASE_URL."
 TIMEOUT = 2.0  # seconds for connecting to Redis, and for each reply
 TODO = (
     "Check REDIS_URL and CHANNEL_LAYERS, and that Redis is up. Until then live news and wake-ups "
@@ -64,15 +52,11 @@ def unusable() -> CheckMessage | None:
 
 def _connection_finding(message: str) -> CheckMessage:
     """Turn libpq's error, which holds no password, into a finding with a remedy."""
-    settings = connection.settings_dict
-    remedy = next(
-        (do for pattern, do in REMEDIES.items() if re.search(pattern, message)), UNREACHABLE
-    )
     # libpq reports each attempt to connect on a separate line; an indented line continues the last.
     attempts = message.partition("All failures were:\n")[2] or message
     reasons = [line for line in attempts.splitlines() if line and not line[0].isspace()]
     reason = "; ".join(reasons).removeprefix("connection failed: ").rstrip(".")
-    return Error(f"PostgreSQL cannot be used: {reason}", remedy.format(**settings))
+    return Error(f"PostgreSQL cannot be used: {reason}", connection_remedy(message))
 
 
 def _redis() -> Findings:

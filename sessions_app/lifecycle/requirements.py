@@ -21,12 +21,16 @@ from django.db.models import Count
 from django.db.models.functions import Coalesce
 
 from sessions_app.lifecycle.findings import TAG, Check, Findings, examine
+from sessions_app.lifecycle.remedies import connection_remedy
 from sessions_app.models import Run
 from sessions_app.routers import applications, is_read_from_primary
 from sessions_app.settings import RuntimeSettings
 from sessions_app.storage import sql
+from sessions_app.storage.databases import POOL_SIZE
 from sessions_app.workflows import registry
 
+# The maximum size of a pool for which a project names no size.
+PSYCOPG_POOL_SIZE = 4
 CLUSTER = RuntimeSettings.load().cluster
 
 
@@ -89,6 +93,21 @@ def _stale_reads() -> Findings:
         )
 
 
+def _pool() -> Findings:
+    """Find a connection pool with fewer connections than the process needs: requests would hang."""
+    pool = connection.settings_dict.get("OPTIONS", {}).get("pool")
+    if not pool:
+        return
+    sizes = {} if pool is True else pool
+    size = sizes.get("max_size") or sizes.get("min_size", PSYCOPG_POOL_SIZE)
+    if size < POOL_SIZE:
+        yield Error(
+            f"The connection pool in DATABASES has at most {size} connections, and a process needs "
+            f"{POOL_SIZE}: sign-ins and messages would wait for a free one",
+            f'Write: DATABASES["default"]["OPTIONS"]["pool"] = {{"max_size": {POOL_SIZE}}}',
+        )
+
+
 def _workflows() -> Findings:
     names = ", ".join(offer.workflow.name for offer in registry.offered_workflows())
     file = RuntimeSettings.load().WORKFLOWS_FILE
@@ -148,7 +167,15 @@ def _database() -> Findings:
     try:
         connection.ensure_connection()
         start = time.perf_counter()
-        sql.fetch("SELECT 1", ())
+        sql.fetch("SELECT CURRENT_TIMESTAMP", ())
+    except NotImplementedError as error:  # psycopg reads times in the style ISO only
+        yield Error(
+            f"The database {connection.settings_dict['NAME']} writes times in another style than "
+            f"ISO: {error}",
+            f"Run: ALTER ROLE {connection.settings_dict['USER']} SET DateStyle = 'ISO'; or add "
+            "'-c DateStyle=ISO' to the option 'options' of DATABASES.",
+        )
+        return
     except (DatabaseError, OSError) as error:
         yield unusable(error)
         return
@@ -159,10 +186,10 @@ def _database() -> Findings:
 
 def unusable(error: Exception) -> CheckMessage:
     """Make a finding of an error of the database, with a remedy."""
-    return Error(
-        f"The database {connection.settings_dict['NAME']} cannot be used: {error}",
-        "Check whether its disk is full, and whether this user may write to its directory.",
-    )
+    remedy = "Check whether its disk is full, and whether this user may write to its directory."
+    if connection.vendor == "postgresql":
+        remedy = connection_remedy(str(error))
+    return Error(f"The database {connection.settings_dict['NAME']} cannot be used: {error}", remedy)
 
 
 def _migrations() -> Findings:
@@ -178,13 +205,21 @@ def _migrations() -> Findings:
 
 
 PROJECT = Check(107, "project", _project)
+POOL = Check(109, "pool", _pool)
 FORM = Check(101, "form", _form)
 DATABASE = Check(104, "database", _database, needs="form")
 MIGRATIONS = Check(105, "migrations", _migrations, needs="database")
 WORKFLOWS = Check(103, "workflows", _workflows, needs="migrations")
 WORKFLOW_WARNINGS = Check(103, "workflows", _workflow_warnings)
 # Checks that must pass before a process of the application starts.
-START_CHECKS = (PROJECT, FORM, DATABASE, *(cluster.START_CHECKS if cluster else ()), MIGRATIONS)
+START_CHECKS = (
+    PROJECT,
+    POOL,
+    FORM,
+    DATABASE,
+    *(cluster.START_CHECKS if cluster else ()),
+    MIGRATIONS,
+)
 
 
 @checks.register(TAG, checks.Tags.database)
@@ -207,4 +242,4 @@ def check_workflows(*, databases: Sequence[str] | None = None, **_: object) -> l
 @checks.register(TAG)
 def check_project(**_: object) -> list[CheckMessage]:
     """Report settings of the Django project with which this application cannot work."""
-    return list(examine([PROJECT, *((cluster.WORKER_QUEUES,) if cluster else ())]))
+    return list(examine([PROJECT, POOL, *((cluster.WORKER_QUEUES,) if cluster else ())]))

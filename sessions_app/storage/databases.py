@@ -6,8 +6,9 @@ This module does not need Django to be set up.
 from sessions_app.json_types import JsonObject
 from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 
-# Maximum number of connections: enough for the views, and for the runtime's writer and reader
-# threads, each of which keeps one connection.
+# Maximum number of connections, and the fewest that a process can work with. Its threads keep 14: 4
+# writers, 4 that read for the event loop, 4 that read answers, 2 that make pages. Each request that
+# is being served needs one more.
 POOL_SIZE = 20
 POOL = {
     "min_size": 1,
@@ -26,10 +27,13 @@ CUT_OFF = {
     "tcp_user_timeout": 14000,
 }
 # Rows of a run are locked for milliseconds; a longer wait is a fault. If a process with a lock is
-# stopped or cut off, PostgreSQL frees the lock before another worker takes over its runs.
+# stopped or cut off, PostgreSQL frees the lock before another worker takes over its runs. psycopg
+# reads times in no other style, and under a stricter isolation concurrent writes fail: a database
+# or a user may have other defaults.
 OPTIONS = (
     f"-c lock_timeout={LOCK_TIMEOUT:.0f}s "
-    f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION:.0f}s"
+    f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION:.0f}s "
+    r"-c DateStyle=ISO -c default_transaction_isolation=read\ committed"
 )
 
 

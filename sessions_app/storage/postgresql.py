@@ -18,10 +18,11 @@ from sessions_app.storage.safety_times import IDLE_TRANSACTION, LOCK_TIMEOUT
 WRITERS = 4
 ADAPTERS: dict[type, Callable[[Any], Any]] = {}
 # If a writer is stopped or cut off, PostgreSQL frees its locks before another worker takes over its
-# runs.
+# runs. Under a stricter isolation, which may be a user's default, concurrent writes fail.
 LIMITS = (
     f"SET lock_timeout = {LOCK_TIMEOUT * 1000:.0f}",
     f"SET idle_in_transaction_session_timeout = {IDLE_TRANSACTION * 1000:.0f}",
+    "SET default_transaction_isolation = 'read committed'",
 )
 # One statement assigns the sequence number and stores the event, which saves a round trip.
 APPEND_EVENT = """

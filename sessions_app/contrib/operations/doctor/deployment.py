@@ -35,6 +35,7 @@ from sessions_app.lifecycle.requirements import (
     FORM,
     IS_COMPLETE_CLUSTER,
     MIGRATIONS,
+    POOL,
     PROJECT,
     WORKFLOWS,
 )
@@ -352,7 +353,7 @@ def _allowed_host(url: SplitResult) -> dict[str, str]:
     return {"Host": allowed_hosts[0]}
 
 
-STATIC = (PROJECT, FORM, Check(102, "settings", _settings))
+STATIC = (PROJECT, POOL, FORM, Check(102, "settings", _settings))
 CHECKS = (
     *STATIC,
     DATABASE,
@@ -381,5 +382,5 @@ OF_APPLICATIONS = Check(143, "applications", _of_applications, needs="migrations
 @checks.register(TAG, checks.Tags.database, deploy=True)
 def check_deployment(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Run all checks, or only those without the database if Django passes no databases."""
-    made = (PROJECT, WORKFLOWS)  # already run: the runtime itself registers these checks
+    made = (PROJECT, POOL, WORKFLOWS)  # already run: the runtime itself registers these checks
     return list(examine([one for one in (CHECKS if databases else STATIC) if one not in made]))
