@@ -20,6 +20,7 @@ from sessions_app.notify import groups
 from sessions_app.notify.layers import memory
 from sessions_app.notify.layers.cluster import ClusterLayer
 from sessions_app.notify.layers.link import TIMEOUT, Publisher
+from sessions_app.settings import redis_prefix
 from tests.support.polling import PATIENCE
 
 pytestmark = pytest.mark.formless
@@ -104,7 +105,7 @@ async def until_left(client: Client, group: str) -> None:
     for Redis.
     """
     async with asyncio.timeout(BACK):
-        while f"chat3.__group__{group}".encode() in await client.pubsub_channels():  # noqa: ASYNC110 - nothing tells
+        while f"{redis_prefix()}__group__{group}".encode() in await client.pubsub_channels():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
 
 
@@ -195,7 +196,7 @@ def test_an_event_loop_that_ends_as_the_link_opens_leaves_no_connection(
 async def test_groups_that_are_left_are_forgotten(redis: Redis, client: Client) -> None:
     async with process(redis, "g", "h") as one, process(redis, "g") as other:
         await one.hears(other, "h")
-        assert b"chat3.__group__h" in await client.pubsub_channels()
+        assert f"{redis_prefix()}__group__h".encode() in await client.pubsub_channels()
         await one.layer.group_discard("h", one.channel)
         await until_left(client, "h")
         await other.send("", "h")
@@ -328,7 +329,9 @@ async def test_a_subscription_that_redis_lost_is_restored(redis: Redis) -> None:
         await (
             remote._get_layer()
             ._shards[0]
-            ._pubsub.unsubscribe(f"chat3.__group__{link._name}", "chat3.__group__g")
+            ._pubsub.unsubscribe(
+                f"{redis_prefix()}__group__{link._name}", f"{redis_prefix()}__group__g"
+            )
         )
         await other.send("lost")
         await one.hears(other)
