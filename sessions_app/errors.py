@@ -65,11 +65,11 @@ class Busy(Refused):
 class TooMany(Refused):
     """There are too many of something. `seconds` says when to come back."""
 
-    def __init__(self, things: str, seconds: int) -> None:
+    def __init__(self, things: "StrOrPromise", seconds: int) -> None:
         minutes = format_lazy(_("{n} minutes"), n=-(-seconds // 60))
         wait = f"{seconds} s" if seconds < 120 else minutes
         text = _("Too many {what}. Try again in {when}.")
-        super().__init__(format_lazy(text, what=_(things), when=wait))
+        super().__init__(format_lazy(text, what=things, when=wait))
         self.seconds = seconds
 
 

@@ -32,13 +32,16 @@ TEMPLATES = (
     "templates/sessions_app/*.html",
 )
 CODE = ("chat_app/**/*.py", "sessions_app/**/*.py", "natproject/admin_site.py")
-# Their docstrings are what they say.
-SAID = (errors.Busy, errors.StorageUnavailable)
+# Words that stand in no call: docstrings that errors say, and the default of a field.
+OTHER_WORDS = (
+    (errors.Busy.__doc__, "sessions_app/errors.py"),
+    (errors.StorageUnavailable.__doc__, "sessions_app/errors.py"),
+    ("The time for an answer is over.", "sessions_app/prompts/base.py"),
+)
 KEYWORDS = {
     "_": None,
     "gettext": None,
     "gettext_lazy": None,
-    "gettext_noop": None,
     "ngettext": (1, 2),
     "ngettext_lazy": (1, 2),
     "pgettext": ((1, "c"), 2),
@@ -60,8 +63,8 @@ def words() -> Iterator[Word]:
                 "python", BytesIO(text.encode()), keywords=KEYWORDS
             ):
                 yield word, str(path.relative_to(ROOT))
-    for error in SAID:
-        yield (error.__doc__ or "").strip(), "sessions_app/errors.py"
+    for other, place in OTHER_WORDS:
+        yield (other or "").strip(), place
 
 
 def collected() -> Catalog:

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from chat_app.api.schemas import ANSWERS, PeerError, Problem
 from chat_app.identity import BadCredentials, audit
 from chat_app.identity.request_facts import guest_token
+from chat_app.rates import Rate
 from chat_app.wire.frames import Frame, error_content
 from chat_app.wire.parsing import STATUS, TRY_AGAIN, refusal_of
 from sessions_app.errors import Refused, SessionsError, TooMany
@@ -220,7 +221,9 @@ HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     Failure: response,
     SessionsError: _runtime,
     ValidationError: _invalid,
-    Throttled: lambda request, error: _runtime(request, TooMany("requests", error.wait)),
+    Throttled: lambda request, error: _runtime(
+        request, TooMany(Rate.API_USER.counted_things, error.wait)
+    ),
     HttpError: _http,
     AuthenticationError: _unknown_person,
     BadCredentials: _unknown_person,

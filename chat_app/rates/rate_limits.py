@@ -16,13 +16,17 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from chat_app.settings import ChatSettings, PerTime, SiteSettings, per_time
 from sessions_app.errors import TooMany
 from sessions_app.settings import RuntimeSettings
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 # Full buckets are removed above this number, or above twice the number that was left last time.
 MAX_BUCKETS = 10_000
@@ -46,7 +50,7 @@ class LimitedRate(StrEnum):
         raise NotImplementedError
 
     @property
-    def counted_things(self) -> str:
+    def counted_things(self) -> "StrOrPromise":
         """The name of the limited things, for the error message."""
         raise NotImplementedError
 
@@ -77,18 +81,18 @@ class Rate(LimitedRate):
         return ChatSettings.load()
 
     @property
-    def counted_things(self) -> str:
+    def counted_things(self) -> "StrOrPromise":
         return COUNTED_THINGS[self.value.split("_")[1]]
 
 
 COUNTED_THINGS = {
-    "PASSWORDS": gettext_noop("wrong passwords"),
-    "GUESTS": gettext_noop("new guests"),
-    "MESSAGES": gettext_noop("messages"),
-    "BYTES": gettext_noop("bytes"),
-    "CONVERSATIONS": gettext_noop("new conversations"),
-    "CLAIMS": gettext_noop("changes of claims"),
-    "API": gettext_noop("requests"),
+    "PASSWORDS": _("wrong passwords"),
+    "GUESTS": _("new guests"),
+    "MESSAGES": _("messages"),
+    "BYTES": _("bytes"),
+    "CONVERSATIONS": _("new conversations"),
+    "CLAIMS": _("changes of claims"),
+    "API": _("requests"),
 }
 
 

@@ -20,8 +20,9 @@ from typing import (
 )
 
 from django import forms
+from django.utils.functional import Promise
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
@@ -243,8 +244,8 @@ class Prompt(BaseModel, Generic[R]):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # The accepted kind of answer, for error messages and for the admin, which translates it.
-    takes: ClassVar[str] = gettext_noop("a text")
+    # The accepted kind of answer, for error messages and for the admin.
+    takes: ClassVar[str | Promise] = _("a text")
     # Class of the response that the workflow gets.
     response: ClassVar[type[Response]] = Response
     # True if the card has buttons that answer immediately, without a form to submit.
@@ -262,7 +263,7 @@ class Prompt(BaseModel, Generic[R]):
 
     text: str = Field(min_length=1, max_length=MAX_TEXT)
     timeout: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
-    error: str = gettext_noop("The time for an answer is over.")
+    error: str = "The time for an answer is over."
     details: dict[str, JsonValue] = Field(default_factory=dict)
     # The shared card of prompts that `ask_all` asks; left out of the JSON if None.
     together: Together | None = Field(default=None, exclude_if=is_none)
@@ -306,7 +307,7 @@ class Prompt(BaseModel, Generic[R]):
                 return self.from_text(as_text(value))
             case [element] if not isinstance(element, list):
                 return self.from_json(element)
-        raise Invalid(format_lazy(_("This takes {takes}: send one value."), takes=_(self.takes)))
+        raise Invalid(format_lazy(_("This takes {takes}: send one value."), takes=self.takes))
 
     def from_page(self, page: PageAnswer) -> JsonObject:
         """Check the form of a page, and return its stored form; raises as `check`."""
@@ -463,7 +464,7 @@ class MissingPrompt(Prompt[Response]):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    takes = gettext_noop("nothing, as its kind is not installed here")
+    takes = _("nothing, as its kind is not installed here")
     alike = False
 
     input_type: str

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from django import forms
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, gettext_noop, ngettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import (
     BaseModel,
@@ -131,7 +131,7 @@ class _WithOptions(Prompt[R]):
     max_options: ClassVar[int] = 100
     # True if a person may choose more than one option.
     several: ClassVar[bool] = False
-    takes = gettext_noop("one of these")
+    takes = _("one of these")
     can_agree = True
 
     # Plain values are converted to Options. The annotation as Sequence lets type checkers accept
@@ -288,7 +288,7 @@ class BinaryPrompt(OneOption):
     """Asks to choose between two; label them with verbs."""
 
     min_options = max_options = 2
-    takes = gettext_noop("one of two")
+    takes = _("one of two")
     offers_note = True
     input_type: Literal["binary_choice"] = "binary_choice"
 
@@ -320,7 +320,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     max_selected: int | None = Field(default=None, ge=1)
     default: list[Value] | None = None
     several = True
-    takes = gettext_noop("some of these")
+    takes = _("some of these")
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -127,7 +127,7 @@ class OAuthPrompt(_ElsewherePrompt):
     default: Literal["declined"] | None = None
     # The consent request, if this site itself manages the consent: the redirect back is the answer.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
-    takes = gettext_noop("that somebody has signed in there, or declined")
+    takes = _("that somebody has signed in there, or declined")
     _leads_somewhere = field_validator("text")(_checked_url)
 
     @property
@@ -182,7 +182,7 @@ class LinkPrompt(_ElsewherePrompt):
     input_type: Literal["link"] = "link"
     url: str = Field(max_length=4_000)
     default: Literal["declined"] | None = None
-    takes = gettext_noop("that somebody has done it there, or declined")
+    takes = _("that somebody has done it there, or declined")
     _leads_somewhere = field_validator("url")(_checked_url)
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Literal
 
 from django import forms
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field
 
@@ -94,7 +94,7 @@ class NotificationPrompt(Prompt[NotificationResponse]):
     input_type: Literal["notification"] = "notification"
     default: Literal["ok"] | None = None
 
-    takes = gettext_noop("that it was seen")
+    takes = _("that it was seen")
     response = NotificationResponse
     acts = can_agree = is_seen = True
 

@@ -11,7 +11,7 @@ from django import forms
 from django.core.validators import EMPTY_VALUES
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import (
     BaseModel,
@@ -152,7 +152,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     approvable: bool = Field(default=True, exclude_if=bool)
     default: Literal["approve", "reject"] | None = None
 
-    takes = gettext_noop("a decision about a tool call")
+    takes = _("a decision about a tool call")
     response = ToolCallResponse
     alike = False
 

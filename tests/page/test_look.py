@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import override
 
 from chat_app.page.settings.preferences import PREFERENCES
+from chat_app.rates import Rate
 from chat_app.wire.parsing import refusal_of
 from sessions_app.conversations.messages import MAX_MESSAGE
 from sessions_app.errors import Busy, TooMany
@@ -132,7 +133,7 @@ async def test_the_list_outcomes_and_errors_are_in_the_chosen_language(
 
 
 async def test_an_error_is_translated_where_it_is_said() -> None:
-    busy, many = Busy(), TooMany("messages", 300)
+    busy, many = Busy(), TooMany(Rate.MESSAGES_USER.counted_things, 300)
     assert str(many) == "Too many messages. Try again in 5 minutes."
     with override("de"):
         assert str(busy).startswith("Dieser Ablauf nimmt eine Nachricht nach der anderen.")

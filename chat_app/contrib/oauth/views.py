@@ -1,7 +1,7 @@
 """The views that send a person to a provider and back, and the list of connected accounts."""
 
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from django.contrib import messages
@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat_app.contrib.oauth import grants
@@ -24,6 +24,9 @@ from sessions_app.errors import NotFound, TooMany
 from sessions_app.models.people import Person
 from sessions_app.storage import reads
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 
 class ConsentRate(LimitedRate):
     """The limit of a person's tries to connect an account."""
@@ -35,8 +38,8 @@ class ConsentRate(LimitedRate):
         return OAuthSettings.load()
 
     @property
-    def counted_things(self) -> str:
-        return gettext_noop("tries to connect an account")
+    def counted_things(self) -> "StrOrPromise":
+        return _("tries to connect an account")
 
 
 NOT_CONNECTED = _("Not connected")

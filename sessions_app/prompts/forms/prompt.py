@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from django.forms import BaseForm
 from django.utils.datastructures import MultiValueDict
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
@@ -105,7 +105,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     submit: str = Field(default="", max_length=100)
     reject: str = Field(default="", max_length=100)
 
-    takes = gettext_noop("the fields of a form")
+    takes = _("the fields of a form")
     alike = False
 
     @overload

@@ -69,7 +69,7 @@ def details(interaction: Interaction) -> str:
 def possible_answers(interaction: Interaction) -> str:
     """Name the possible answers by the labels that people see."""
     prompt = QuestionView.of(interaction).prompt
-    kind = prompt.how_many or gettext(prompt.takes)
+    kind = prompt.how_many or str(prompt.takes)
     labels = [(option.label,) for option in prompt.choices]
     if not labels:
         return kind
