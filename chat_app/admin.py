@@ -9,8 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from chat_app.identity.api_keys import issue
 from chat_app.models import ApiKey
@@ -28,7 +27,7 @@ class ApiKeyAdmin(GuardedList):
     list_display = ("name", "prefix", "user", "created_at", "last_used_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("prefix__exact", f"user__{USERNAME}__exact")
-    search_help_text = _("Search whole prefixes of keys and user names")
+    search_help_text = pgettext_lazy("hitl", "Search whole prefixes of keys and user names")
     fields = ("user", "name")
     raw_id_fields = ("user",)
     actions = ("revoke",)
@@ -42,8 +41,12 @@ class ApiKeyAdmin(GuardedList):
         """Show a text field for the user name instead of a drop-down list of all users."""
         if db_field.name == "user":
             kwargs |= {"to_field_name": USERNAME, "widget": forms.TextInput(NO_HELP)}
-            kwargs["error_messages"] = {"invalid_choice": _("There is no user of this name.")}
-            kwargs["help_text"] = _("The user name of the person for whom the program acts.")
+            kwargs["error_messages"] = {
+                "invalid_choice": pgettext_lazy("hitl", "There is no user of this name.")
+            }
+            kwargs["help_text"] = pgettext_lazy(
+                "hitl", "The user name of the person for whom the program acts."
+            )
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -67,18 +70,18 @@ class ApiKeyAdmin(GuardedList):
         """Show the new key in this response, because a redirect would have to carry the key."""
         context = {
             **self.admin_site.each_context(request),
-            "title": gettext("API key of %(user)s") % {"user": obj.user},
+            "title": pgettext("hitl", "API key of %(user)s") % {"user": obj.user},
             "key": obj.plain,
             "row": obj,
             "opts": self.opts,
         }
         return TemplateResponse(request, "admin/chat_app/api_key.html", context)
 
-    @admin.action(description=_("Revoke"), permissions=["revoke"])
+    @admin.action(description=pgettext_lazy("hitl", "Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Revoke the keys, and end the sockets that were opened with them."""
         for row in queryset.filter(revoked_at=None):
             row.revoked_at = timezone.now()
             row.save(update_fields=["revoked_at"])
-            self.log_change(request, row, gettext("revoked"))
-            self.message_user(request, gettext("%(row)s: revoked.") % {"row": row})
+            self.log_change(request, row, pgettext("hitl", "revoked"))
+            self.message_user(request, pgettext("hitl", "%(row)s: revoked.") % {"row": row})

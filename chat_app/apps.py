@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from chat_app import checks  # noqa: F401 - registers the checks
 from chat_app.settings import ChatSettings
@@ -13,7 +13,7 @@ class ChatAppConfig(AppConfig):
     """The configuration of the application: the socket, the HTTP API and the pages."""
 
     name = "chat_app"
-    verbose_name = _("Chat")
+    verbose_name = pgettext_lazy("hitl", "Chat")
     default_auto_field = "django.db.models.BigAutoField"
     is_read_from_primary = True
     settings_section: type[Section] = ChatSettings

@@ -11,7 +11,7 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error
 from django.utils import translation
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from chat_app import identity
 from chat_app.feed.limits import CloseSocket
@@ -378,7 +378,7 @@ class ChatConsumer(AsyncConsumer):
             if refusal_to_send is None:
                 log.exception("socket.failed", type=type(message).__name__)
                 refusal_to_send = Refusal(
-                    "unknown_error", gettext("Something went wrong here. Send it again.")
+                    "unknown_error", pgettext("hitl", "Something went wrong here. Send it again.")
                 )
             refusal_to_send.about_message(message)
             if message is None:

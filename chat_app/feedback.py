@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.errors import NotFound
 from sessions_app.models import Conversation, Feedback, Run
@@ -29,7 +29,9 @@ async def give(
     texts = {name: text.strip() for name, text in fields.items() if text is not None}
     for name, text in texts.items():
         check_storable(name, text)
-        refusal = _("The text has {length} characters; at most {most} are allowed. Shorten it.")
+        refusal = pgettext_lazy(
+            "hitl", "The text has {length} characters; at most {most} are allowed. Shorten it."
+        )
         check_length(text, MAX_LENGTHS[name], refusal)
     await writer.write(lambda tx: _store(tx, owner, run, texts))
 

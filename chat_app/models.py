@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.models import Conversation
 
@@ -35,26 +35,35 @@ class ApiKey(models.Model):
     """A key by which a program acts for a user. The database has only its hash."""
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", verbose_name=_("user")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="+",
+        verbose_name=pgettext_lazy("hitl", "user"),
     )
     name = models.CharField(
         max_length=100,
-        help_text=_("What it is for: the program that has it."),
-        verbose_name=_("name"),
+        help_text=pgettext_lazy("hitl", "What it is for: the program that has it."),
+        verbose_name=pgettext_lazy("hitl", "name"),
     )
-    prefix = models.CharField(max_length=16, unique=True, verbose_name=_("prefix"))
+    prefix = models.CharField(
+        max_length=16, unique=True, verbose_name=pgettext_lazy("hitl", "prefix")
+    )
     salt = models.CharField(max_length=32)
     digest = models.CharField(max_length=64)
-    created_at = models.DateTimeField(auto_now_add=True, verbose_name=_("made"))
-    last_used_at = models.DateTimeField(null=True, blank=True, verbose_name=_("last used"))
-    revoked_at = models.DateTimeField(null=True, blank=True, verbose_name=_("revoked"))
+    created_at = models.DateTimeField(auto_now_add=True, verbose_name=pgettext_lazy("hitl", "made"))
+    last_used_at = models.DateTimeField(
+        null=True, blank=True, verbose_name=pgettext_lazy("hitl", "last used")
+    )
+    revoked_at = models.DateTimeField(
+        null=True, blank=True, verbose_name=pgettext_lazy("hitl", "revoked")
+    )
 
     # The clear-text key, which exists only in the request that creates it, and is never stored.
     plain = ""
 
     class Meta:
-        verbose_name = _("API key")
-        verbose_name_plural = _("API keys")
+        verbose_name = pgettext_lazy("hitl", "API key")
+        verbose_name_plural = pgettext_lazy("hitl", "API keys")
 
     def __str__(self) -> str:
         return f"{self.prefix} ({self.name})"

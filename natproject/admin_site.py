@@ -8,7 +8,7 @@ from django.contrib.admin.apps import AdminConfig
 from django.db import DataError, OperationalError
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 # Longest query string, in characters: each word of a search nests the SQL expression deeper.
 MAX_QUERY = 1000
@@ -38,8 +38,8 @@ FIRST_MODELS = (
 class Site(AdminSite):
     """The admin site, which replies 400, not 500, to an address with an impossible lookup."""
 
-    site_header = site_title = _("Operations")
-    index_title = _("Overview")
+    site_header = site_title = pgettext_lazy("hitl", "Operations")
+    index_title = pgettext_lazy("hitl", "Overview")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Wrap a view in Django's checks, and then in checks of the query string."""

@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_migrate
 from django.utils.module_loading import autodiscover_modules, import_string
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.settings import RuntimeSettings, Section, check
 from sessions_app.storage.connections import prepare, prepare_to_migrate
@@ -20,7 +20,7 @@ class SessionsAppConfig(AppConfig):
     """
 
     name = "sessions_app"
-    verbose_name = _("Workflows")
+    verbose_name = pgettext_lazy("hitl", "Workflows")
     default_auto_field = "django.db.models.BigAutoField"
     is_read_from_primary = True
     settings_section: type[Section] = RuntimeSettings

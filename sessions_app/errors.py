@@ -8,7 +8,7 @@ After `Refused` nothing was written: the caller asked for something that cannot 
 from typing import TYPE_CHECKING, Any
 
 from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -19,7 +19,7 @@ class SessionsError(Exception):
 
     def __init__(self, message: "StrOrPromise | None" = None) -> None:
         # Translate lazily: errors are raised in threads that have no language of a reader set.
-        super().__init__(message or _((type(self).__doc__ or "").strip()))
+        super().__init__(message or pgettext_lazy("hitl", (type(self).__doc__ or "").strip()))
 
     @property
     def for_people(self) -> str:
@@ -66,9 +66,9 @@ class TooMany(Refused):
     """There are too many of something. `seconds` says when to come back."""
 
     def __init__(self, things: "StrOrPromise", seconds: int) -> None:
-        minutes = format_lazy(_("{n} minutes"), n=-(-seconds // 60))
+        minutes = format_lazy(pgettext_lazy("hitl", "{n} minutes"), n=-(-seconds // 60))
         wait = f"{seconds} s" if seconds < 120 else minutes
-        text = _("Too many {what}. Try again in {when}.")
+        text = pgettext_lazy("hitl", "Too many {what}. Try again in {when}.")
         super().__init__(format_lazy(text, what=things, when=wait))
         self.seconds = seconds
 

@@ -3,6 +3,10 @@
 Gettext's own tools need not be installed: Babel reads and writes its files. New words stand without
 a translation in `chat_app/locale/*/LC_MESSAGES/django.po`, where it is written by hand; then the
 command is run again. Both files of a language are committed, so that a clone has them at once.
+
+All our words have the context `CONTEXT`, because Django merges the catalogs of all applications: a
+word without a context would change the labels of the project. The few without one are words of
+Django, which have their translation in Django's catalogs.
 """
 
 from collections.abc import Iterator
@@ -20,6 +24,7 @@ from natproject.settings.env import ROOT
 from sessions_app import errors
 
 LOCALES = ROOT / "chat_app" / "locale"
+CONTEXT = "hitl"
 # What people read; of the admin what is marked.
 TEMPLATES = (
     "templates/*.html",
@@ -42,16 +47,21 @@ KEYWORDS = {
     "_": None,
     "gettext": None,
     "gettext_lazy": None,
+    "gettext_noop": None,
     "ngettext": (1, 2),
     "ngettext_lazy": (1, 2),
     "pgettext": ((1, "c"), 2),
+    "pgettext_lazy": ((1, "c"), 2),
+    "npgettext": ((1, "c"), 2, 3),
+    "npgettext_lazy": ((1, "c"), 2, 3),
 }
 UNDATED = datetime(2026, 1, 1, tzinfo=UTC)
-Word = tuple[str | tuple[str, ...], str]
+# A word as `gettext` is asked for it, its context, and where it stands.
+Word = tuple[str | tuple[str, ...], str | None, str]
 
 
 def words() -> Iterator[Word]:
-    """Yield each word, as `gettext` is asked for it, and where it stands."""
+    """Yield all words."""
     for pattern in (*TEMPLATES, *CODE):
         for path in sorted(ROOT.glob(pattern)):
             text = path.read_text()
@@ -59,20 +69,26 @@ def words() -> Iterator[Word]:
                 # Of a template Django makes a text that reads like code, but for its indentation.
                 code = template.templatize(text, origin=str(path)).splitlines()
                 text = "\n".join(line.strip() for line in code)
-            for _line, word, _comments, _context in extract(
+            for _line, word, _comments, context in extract(
                 "python", BytesIO(text.encode()), keywords=KEYWORDS
             ):
-                yield word, str(path.relative_to(ROOT))
+                yield word, context, str(path.relative_to(ROOT))
     for other, place in OTHER_WORDS:
-        yield (other or "").strip(), place
+        yield (other or "").strip(), CONTEXT, place
 
 
 def collected() -> Catalog:
-    """Return all words, without a translation."""
+    """Return our words, without a translation."""
     catalog = Catalog(charset="utf-8")
-    for word, place in words():
-        catalog.add(word, locations=[(place, 0)])
+    for word, context, place in words():
+        if context:
+            catalog.add(word, locations=[(place, 0)], context=context)
     return catalog
+
+
+def words_of_django() -> set[tuple[str | tuple[str, ...], str]]:
+    """Return the words that have their translation in Django's catalogs, and where each stands."""
+    return {(word, place) for word, context, place in words() if not context}
 
 
 def languages() -> list[str]:

@@ -12,7 +12,7 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import DatabaseError
 from django.forms.boundfield import BoundField
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from chat_app.page.card_templates import template_of
 from sessions_app.errors import Invalid
@@ -179,7 +179,7 @@ def _contents(
             return None, [_part(interaction, data) for interaction in group], error
         form = _form(group[0].id, prompt, typed_answer)
         has_errors = form is not None and form.form.errors
-        return form, (), gettext("Check the marked fields.") if has_errors else error
+        return form, (), pgettext("hitl", "Check the marked fields.") if has_errors else error
     except DatabaseError:
         raise
     except Invalid as refusal:  # show the reason, such as a missing form class
@@ -187,7 +187,9 @@ def _contents(
     except Exception:
         path = getattr(prompt, "form", "")
         log.exception("form.not_shown", form=path, interaction=str(group[0].pk))
-        error = gettext("This form cannot be shown at the moment. An administrator can see why.")
+        error = pgettext(
+            "hitl", "This form cannot be shown at the moment. An administrator can see why."
+        )
         return None, (), error
 
 
@@ -254,7 +256,7 @@ class _ValueForm(forms.Form):
         field.required = field.widget.is_required = prompt.is_required
         self.fields[key] = field
         if needed_for := getattr(prompt, "note_options", ""):
-            label = gettext("Reason (required for: %(options)s)") % {"options": needed_for}
+            label = pgettext("hitl", "Reason (required for: %(options)s)") % {"options": needed_for}
             area = forms.Textarea(attrs={"rows": 2, "maxlength": MAX_NOTE})
             self.fields[NOTE + key] = forms.CharField(label=label, required=False, widget=area)
         self._key, self._prompt = key, prompt

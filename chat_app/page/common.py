@@ -15,7 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -85,9 +85,10 @@ def refuse_another(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse
     """
     if not is_for_another(request, user.pk, field=request.POST.get("chat_for", "")):
         return None
-    reason = gettext(
+    reason = pgettext(
+        "hitl",
         "%(who)s has signed in in this browser since this page was loaded. Copy what you wrote, "
-        "and reload the page."
+        "and reload the page.",
     ) % {"who": user.get_username()}
     if is_script(request) or PERSON_HEADER in request.headers:
         return JsonResponse({"error": reason}, status=HTTPStatus.CONFLICT)
@@ -107,7 +108,9 @@ def _for_signed_in(view: View) -> View:
         if user.is_authenticated or is_script(request):
             response: HttpResponse = await guarded_view(request, *args, **names)
             return response
-        reason = gettext("You are signed out. Copy what you wrote, sign in, and send it again.")
+        reason = pgettext(
+            "hitl", "You are signed out. Copy what you wrote, sign in, and send it again."
+        )
         return show_refused_form(request, reason, HTTPStatus.FORBIDDEN, page_url=_page_of(request))
 
     return cast(View, wrapped_view)

@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from chat_app.settings import ChatSettings, PerTime, SiteSettings, per_time
 from sessions_app.errors import TooMany
@@ -86,13 +86,13 @@ class Rate(LimitedRate):
 
 
 COUNTED_THINGS = {
-    "PASSWORDS": _("wrong passwords"),
-    "GUESTS": _("new guests"),
-    "MESSAGES": _("messages"),
-    "BYTES": _("bytes"),
-    "CONVERSATIONS": _("new conversations"),
-    "CLAIMS": _("changes of claims"),
-    "API": _("requests"),
+    "PASSWORDS": pgettext_lazy("hitl", "wrong passwords"),
+    "GUESTS": pgettext_lazy("hitl", "new guests"),
+    "MESSAGES": pgettext_lazy("hitl", "messages"),
+    "BYTES": pgettext_lazy("hitl", "bytes"),
+    "CONVERSATIONS": pgettext_lazy("hitl", "new conversations"),
+    "CLAIMS": pgettext_lazy("hitl", "changes of claims"),
+    "API": pgettext_lazy("hitl", "requests"),
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from weakref import WeakValueDictionary
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from chat_app.rates.rate_limits import Rate, rate_limits
 from sessions_app.conversations import messages
@@ -112,7 +112,7 @@ async def _acquire_slot(user: UserId, limit: int) -> None:
                     MESSAGES_PER_COUNT, limit - unfinished_count - starting_count
                 )
             if _slots_left[user] <= 0:
-                raise TooMany(_("unfinished runs"), RETRY_SECONDS)
+                raise TooMany(pgettext_lazy("hitl", "unfinished runs"), RETRY_SECONDS)
     _slots_left[user] -= 1
 
 

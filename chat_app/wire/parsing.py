@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 from pydantic import ValidationError
 
 from chat_app.wire.client_messages import MESSAGES, ClientMessage, PingMessage, Query
@@ -144,7 +144,7 @@ def refusal_of(error: Exception, *, answer: bool = False) -> Refusal | None:
         case _ if is_fault(error):
             return Refusal(
                 "unknown_error",
-                gettext("The message could not be stored. Send it again."),
+                pgettext("hitl", "The message could not be stored. Send it again."),
                 reason="not_stored",
             )
     return None

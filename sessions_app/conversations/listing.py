@@ -6,7 +6,7 @@ a restoration.
 
 from uuid import UUID
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.conversations.stops import stop_rest, stop_some
 from sessions_app.errors import Invalid, NotFound
@@ -30,10 +30,12 @@ async def rename(*, owner: UserId, conversation_id: str, title: str) -> None:
         NotFound: there is no such conversation.
     """
     title = " ".join(title.split())
-    check_storable(_("The title"), title)
+    check_storable(pgettext_lazy("hitl", "The title"), title)
     if not is_seen(title):
-        raise Invalid(_("The title is empty. Write one."))
-    refusal = _("The title has {length} characters; at most {most} are allowed. Shorten it.")
+        raise Invalid(pgettext_lazy("hitl", "The title is empty. Write one."))
+    refusal = pgettext_lazy(
+        "hitl", "The title has {length} characters; at most {most} are allowed. Shorten it."
+    )
     check_length(title, MAX_TITLE, refusal)
     conversations = Conversation.objects.of(owner, conversation_id)
     if not await writer.write(lambda tx: conversations.update(title=title)):

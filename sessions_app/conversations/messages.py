@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID, uuid4
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.conversations import workflow_access
 from sessions_app.conversations.stops import interrupt, read_active, request_stop
@@ -116,20 +116,23 @@ def check_message(conversation_id: str, message: IncomingMessage) -> None:
         Invalid: the text or an id is empty or too long.
     """
     if not message.text.strip() and message.replaces is None and not message.files:
-        raise Invalid(_("The message is empty. Write something and send it again."))
+        raise Invalid(
+            pgettext_lazy("hitl", "The message is empty. Write something and send it again.")
+        )
     check_length(
         message.text,
         MAX_MESSAGE,
-        _(
+        pgettext_lazy(
+            "hitl",
             "The message has {length} characters; at most {most} are allowed. Shorten it or "
-            "send it in parts."
+            "send it in parts.",
         ),
     )
     for name, value in (("conversation_id", conversation_id), ("id", message.message_id)):
         if not value or len(value) > MAX_NAME:
             raise Invalid(f"{name} must have 1 to {MAX_NAME} characters.")
         check_storable(name, value)
-    check_storable(_("The message"), message.text)
+    check_storable(pgettext_lazy("hitl", "The message"), message.text)
     check_storable("workflow", message.workflow)
 
 
@@ -156,7 +159,11 @@ def submit_in(
     )
     offer = registry.get(workflow) if trusted else workflow_access.find(owner, workflow)
     if sent_files and not offer.workflow.takes_files:
-        raise Invalid(_("This workflow can’t read files. Remove the files to send the message."))
+        raise Invalid(
+            pgettext_lazy(
+                "hitl", "This workflow can’t read files. Remove the files to send the message."
+            )
+        )
     policy = offer.policy or message.second_message
     branch_point = find_branch_point(conversation, message.replaces, message.follows)
     message, files = (
@@ -212,7 +219,10 @@ def _open(
     [(row_id, workflow, last_sequence, deleted_at)] = rows
     if deleted_at is not None:
         raise NotFound(
-            _("This conversation was deleted. Restore it on its page, or start another one.")
+            pgettext_lazy(
+                "hitl",
+                "This conversation was deleted. Restore it on its page, or start another one.",
+            )
         )
     return sql.read_uuid(row_id), workflow, last_sequence
 

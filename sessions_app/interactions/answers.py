@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import audit, claims, handing_on, votes
@@ -166,7 +166,7 @@ async def acheck_in_name(interaction: UUID, answer: IncomingAnswer) -> CheckedAn
 
 def _read(interaction: InteractionRecord, answer: IncomingAnswer) -> CheckedAnswer:
     """Have the prompt check the answer, outside a transaction: authors' code may be slow."""
-    check_storable(_("The answer"), answer.answer_id)
+    check_storable(pgettext_lazy("hitl", "The answer"), answer.answer_id)
     response = refusal = None
     try:
         prompt = load_prompt(interaction.prompt)
@@ -179,7 +179,7 @@ def _read(interaction: InteractionRecord, answer: IncomingAnswer) -> CheckedAnsw
 
 def _check_type(asked: str, answered: str | None) -> None:
     if answered not in (None, asked):
-        reason = _("The question is of the type “{asked}”, not “{answered}”.")
+        reason = pgettext_lazy("hitl", "The question is of the type “{asked}”, not “{answered}”.")
         raise Invalid(format_lazy(reason, asked=asked, answered=answered))
 
 
@@ -208,7 +208,7 @@ def _answer_together(
             fields = error.details.get("errors", {"": [error.args[0]]})
             errors |= {f"{interaction.id}-{name}".rstrip("-"): fields[name] for name in fields}
     if errors:
-        raise Invalid(_("Check the marked fields."), errors=errors)
+        raise Invalid(pgettext_lazy("hitl", "Check the marked fields."), errors=errors)
     for interaction, answer in pending_answers:
         result = _settle_or_refuse(tx, interaction, by, answer)
     return result
@@ -245,7 +245,9 @@ def _settle_or_refuse(
         return refusal
     else:
         if (response := answer.response) is None:
-            raise answer.refusal or Invalid(_("The prompt does not take this answer."))
+            raise answer.refusal or Invalid(
+                pgettext_lazy("hitl", "The prompt does not take this answer.")
+            )
         if assignment := assignment_of(interaction):
             votes = _vote(tx, interaction, by, answer.answer, response, assignment.votes)
             if votes is None:
@@ -287,7 +289,10 @@ def answer_in_name(
         is_owner = record.owner == by.id and record.is_owner_active
         if not is_owner and not is_active(users().filter(pk=by.id).first()):
             raise Invalid(
-                format_lazy(_("{name} is not active and cannot answer."), name=by.username)
+                format_lazy(
+                    pgettext_lazy("hitl", "{name} is not active and cannot answer."),
+                    name=by.username,
+                )
             )
         return _settle_or_refuse(tx, record, by, answer, over_claims=over_claims)
     raise NotFound("There is no such interaction.")
@@ -309,7 +314,11 @@ def _refusal_reason(
     if not is_current or answer.prompt_version != interaction.version:
         return AnswerResult(Outcome.STALE, interaction.id, interaction.status)
     if interaction.audience.four_eyes and interaction.owner == by.id:
-        raise Invalid(_("Someone else must answer this, because it was asked on your behalf."))
+        raise Invalid(
+            pgettext_lazy(
+                "hitl", "Someone else must answer this, because it was asked on your behalf."
+            )
+        )
     if not over_claims and claims.holder(interaction, by) not in (None, by.id):
         assignee = claims.claim_state(interaction).assignee
         return AnswerResult(Outcome.CLAIMED, interaction.id, interaction.status, by=assignee)

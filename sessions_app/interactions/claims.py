@@ -9,7 +9,7 @@ from itertools import islice
 from uuid import UUID
 
 from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import audit, handing_on, votes
@@ -104,7 +104,7 @@ def build_change(
             handing_on.delegate(tx, prompt, delegate, note=note, by=by, via=via)
             return ClaimState(True, prompt.status, delegate.username)
         if votes.has_voted(by.id, prompt.id):
-            raise Invalid(_("You have voted. The others decide now."))
+            raise Invalid(pgettext_lazy("hitl", "You have voted. The others decide now."))
         handing_on.assign(tx, prompt, Change(Action.CLAIMED, by, via, assignee=by))
         return ClaimState(True, prompt.status, by.username)
 
@@ -115,7 +115,9 @@ def _check_changes(prompt: InteractionRecord) -> None:
     """Raise Invalid if the prompt's claim and candidates were changed `MOST_CHANGES` times."""
     changes = AuditEntry.objects.filter(interaction=prompt.id, action__in=AuditEntry.CHANGES)
     if changes.count() >= MOST_CHANGES:
-        text = _("This question has changed hands {times} times. Answer it, or ask an operator.")
+        text = pgettext_lazy(
+            "hitl", "This question has changed hands {times} times. Answer it, or ask an operator."
+        )
         raise Invalid(format_lazy(text, times=MOST_CHANGES))
 
 
@@ -184,7 +186,11 @@ def _find_delegate(interaction: str, name: str, by: Person) -> Person | ClaimSta
     if not is_free:
         return claim_state(prompt)
     if is_guest(by.username):
-        raise Invalid(_("A guest cannot hand a question on. Answer it, or leave it to others."))
+        raise Invalid(
+            pgettext_lazy(
+                "hitl", "A guest cannot hand a question on. Answer it, or leave it to others."
+            )
+        )
     return find_delegate(prompt, name)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Case, F, Q, QuerySet, When
 from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.errors import Invalid, UnknownAssignee
 from sessions_app.interactions import assigning, audit, votes
@@ -85,7 +85,9 @@ def find_delegate(prompt: InteractionRecord, name: str) -> Person:
     ]
     if len(namesakes) > 1:
         names = ", ".join(person.username for person in namesakes)
-        text = _("Several people are called “{name}”. Write one of their user names: {names}")
+        text = pgettext_lazy(
+            "hitl", "Several people are called “{name}”. Write one of their user names: {names}"
+        )
         raise Invalid(format_lazy(text, name=name[:100], names=names))
     if not namesakes:
         raise nobody(name)
@@ -100,7 +102,9 @@ def is_closed(prompt: InteractionRecord) -> bool:
 
 def nobody(name: str) -> Invalid:
     """Make the error that there is no user with this name."""
-    return Invalid(format_lazy(_("There is no user “{name}”."), name=name[:100]))
+    return Invalid(
+        format_lazy(pgettext_lazy("hitl", "There is no user “{name}”."), name=name[:100])
+    )
 
 
 def _folded(name: str) -> str:
@@ -143,10 +147,16 @@ def delegate(
     candidates = Candidates([(to.id, None, "")], [to.username])
     if not may_answer(to.id, prompt.audience):
         if is_closed(prompt):
-            raise Invalid(format_lazy(_("{name} may not answer this."), name=to.username))
+            raise Invalid(
+                format_lazy(pgettext_lazy("hitl", "{name} may not answer this."), name=to.username)
+            )
         assigning.change(prompt.id, candidates)
     elif votes.has_voted(to.id, prompt.id):
-        raise Invalid(format_lazy(_("{name} has voted on this already."), name=to.username))
+        raise Invalid(
+            format_lazy(
+                pgettext_lazy("hitl", "{name} has voted on this already."), name=to.username
+            )
+        )
     votes.withdraw(by.id, prompt.id)
     change = Change(Action.DELEGATED, by, via, note, assignee=to)
     hand_on(tx, prompt, change, candidates, assignment_of(prompt) or StoredAssignment())
@@ -178,7 +188,9 @@ def reassign(
     assignment = assignment_of(prompt) or StoredAssignment()
     able = candidates.count_answerers(prompt.owner, four_eyes=assignment.four_eyes)
     if able < assignment.votes:
-        few = _("It needs the answers of {votes} people, and {able} of these may answer.")
+        few = pgettext_lazy(
+            "hitl", "It needs the answers of {votes} people, and {able} of these may answer."
+        )
         raise Invalid(format_lazy(few, votes=assignment.votes, able=able))
     if prompt.assignment is None:
         # A prompt without assignment has no audit entries yet: add the entry of its opening.
@@ -193,7 +205,9 @@ def _check_no_guest(candidates: Candidates, owner: UserId) -> None:
     """Refuse guests other than the conversation's owner: the identity of a guest is unknown."""
     named_users = users().filter(pk__in={person for person, *_ in candidates.rows} - {owner, None})
     if guest := named_users.filter(guests()).first():
-        text = _("{name} is a guest, who answers in their own conversations only.")
+        text = pgettext_lazy(
+            "hitl", "{name} is a guest, who answers in their own conversations only."
+        )
         raise Invalid(format_lazy(text, name=guest.get_username()))
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import storages
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.models.run import Run
 
@@ -58,16 +58,18 @@ class Attachment(models.Model):
         on_delete=models.SET_NULL,
         null=True,
         related_name="+",
-        verbose_name=_("owner"),
+        verbose_name=pgettext_lazy("hitl", "owner"),
     )
     # The client's id of a conversation, which has no row before its first message.
-    conversation_name = models.CharField(max_length=200, verbose_name=_("conversation"))
-    name = models.CharField(max_length=200, verbose_name=_("name"))
-    content_type = models.CharField(max_length=100, verbose_name=_("type"))
+    conversation_name = models.CharField(
+        max_length=200, verbose_name=pgettext_lazy("hitl", "conversation")
+    )
+    name = models.CharField(max_length=200, verbose_name=pgettext_lazy("hitl", "name"))
+    content_type = models.CharField(max_length=100, verbose_name=pgettext_lazy("hitl", "type"))
     size = models.PositiveBigIntegerField()
     # Path of the file in the storage.
-    path = models.CharField(max_length=300, verbose_name=_("path"))
-    is_stored = models.BooleanField(default=False, verbose_name=_("stored"))
+    path = models.CharField(max_length=300, verbose_name=pgettext_lazy("hitl", "path"))
+    is_stored = models.BooleanField(default=False, verbose_name=pgettext_lazy("hitl", "stored"))
     # The first run that the file was sent with; None before that, and once the run is deleted.
     run = models.ForeignKey(
         Run,
@@ -75,15 +77,17 @@ class Attachment(models.Model):
         null=True,
         blank=True,
         related_name="attachments",
-        verbose_name=_("run"),
+        verbose_name=pgettext_lazy("hitl", "run"),
     )
-    created_at = models.DateTimeField(verbose_name=_("uploaded"))
+    created_at = models.DateTimeField(verbose_name=pgettext_lazy("hitl", "uploaded"))
     # Time when the file was sent or marked for deletion; from then on, no message can take it.
-    taken_at = models.DateTimeField(null=True, blank=True, verbose_name=_("sent"))
+    taken_at = models.DateTimeField(
+        null=True, blank=True, verbose_name=pgettext_lazy("hitl", "sent")
+    )
 
     class Meta:
-        verbose_name = _("attachment")
-        verbose_name_plural = _("attachments")
+        verbose_name = pgettext_lazy("hitl", "attachment")
+        verbose_name_plural = pgettext_lazy("hitl", "attachments")
 
     def __str__(self) -> str:
         return self.name

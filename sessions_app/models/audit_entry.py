@@ -3,7 +3,7 @@
 from typing import Any, NoReturn
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 REFUSED = "The audit is append-only: its entries are neither changed nor deleted."
 
@@ -29,17 +29,17 @@ class AuditEntry(models.Model):
     """
 
     class Action(models.TextChoices):
-        OPENED = "opened", _("opened")
-        SHOWN = "shown", _("shown")
-        CLAIMED = "claimed", _("claimed")
-        RELEASED = "released", _("released")
-        DELEGATED = "delegated", _("delegated")
-        REASSIGNED = "reassigned", _("reassigned")
-        ESCALATED = "escalated", _("escalated")
-        VOTED = "voted", _("voted")
-        ANSWERED = "answered", _("answered")
-        EXPIRED = "expired", _("expired")
-        CANCELLED = "cancelled", _("cancelled")
+        OPENED = "opened", pgettext_lazy("hitl", "opened")
+        SHOWN = "shown", pgettext_lazy("hitl", "shown")
+        CLAIMED = "claimed", pgettext_lazy("hitl", "claimed")
+        RELEASED = "released", pgettext_lazy("hitl", "released")
+        DELEGATED = "delegated", pgettext_lazy("hitl", "delegated")
+        REASSIGNED = "reassigned", pgettext_lazy("hitl", "reassigned")
+        ESCALATED = "escalated", pgettext_lazy("hitl", "escalated")
+        VOTED = "voted", pgettext_lazy("hitl", "voted")
+        ANSWERED = "answered", pgettext_lazy("hitl", "answered")
+        EXPIRED = "expired", pgettext_lazy("hitl", "expired")
+        CANCELLED = "cancelled", pgettext_lazy("hitl", "cancelled")
 
     # Actions that may give a prompt to other people.
     HANDED_ON = (Action.DELEGATED, Action.REASSIGNED, Action.ESCALATED)
@@ -48,27 +48,29 @@ class AuditEntry(models.Model):
 
     interaction = models.UUIDField()
     run = models.UUIDField()
-    workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
+    workflow = models.CharField(max_length=100, verbose_name=pgettext_lazy("hitl", "workflow"))
     # The first line of the prompt's text.
     question = models.CharField(max_length=200)
     action = models.CharField(
-        max_length=10, choices=Action.choices, verbose_name=_("what happened")
+        max_length=10, choices=Action.choices, verbose_name=pgettext_lazy("hitl", "what happened")
     )
-    at = models.DateTimeField(verbose_name=_("time"))
+    at = models.DateTimeField(verbose_name=pgettext_lazy("hitl", "time"))
     # The actor's primary key as text, and the username at that time. Both are kept after the user
     # is deleted, and are empty for an event without an actor, such as a deadline or an escalation.
     by = models.CharField(max_length=200, blank=True)
     by_name = models.CharField(max_length=200, blank=True)
-    via = models.CharField(max_length=20, blank=True, verbose_name=_("from"))
+    via = models.CharField(max_length=20, blank=True, verbose_name=pgettext_lazy("hitl", "from"))
     # The actor's network address; empty for an event without an actor, such as a deadline.
-    address = models.CharField(max_length=100, blank=True, verbose_name=_("address"))
+    address = models.CharField(
+        max_length=100, blank=True, verbose_name=pgettext_lazy("hitl", "address")
+    )
     detail = models.JSONField(default=dict)
 
     objects = AppendOnly.as_manager()
 
     class Meta:
-        verbose_name = _("audit entry")
-        verbose_name_plural = _("audit entries")
+        verbose_name = pgettext_lazy("hitl", "audit entry")
+        verbose_name_plural = pgettext_lazy("hitl", "audit entries")
         indexes = (
             models.Index(fields=["interaction", "at"], name="audit_interaction"),
             models.Index(fields=["at"], name="audit_at"),

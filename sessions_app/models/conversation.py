@@ -6,7 +6,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.models.ordered_json import OrderedJSONField
 from sessions_app.models.people import UserId
@@ -31,33 +31,37 @@ class Conversation(models.Model):
         on_delete=models.CASCADE,
         related_name="conversations",
         db_index=False,
-        verbose_name=_("owner"),
+        verbose_name=pgettext_lazy("hitl", "owner"),
     )
-    conversation_id = models.CharField(max_length=200, verbose_name=_("the client's id"))
-    workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
-    title = models.CharField(max_length=200, verbose_name=_("title"))
+    conversation_id = models.CharField(
+        max_length=200, verbose_name=pgettext_lazy("hitl", "the client's id")
+    )
+    workflow = models.CharField(max_length=100, verbose_name=pgettext_lazy("hitl", "workflow"))
+    title = models.CharField(max_length=200, verbose_name=pgettext_lazy("hitl", "title"))
     # The sequence number of the newest event. The transaction that writes an event increments this
     # column, so the log has no gaps and no reader can skip an event.
-    last_sequence = models.BigIntegerField(default=0, verbose_name=_("events"))
+    last_sequence = models.BigIntegerField(default=0, verbose_name=pgettext_lazy("hitl", "events"))
     # True if a message has several versions; then the order of runs must be looked up (`Branches`).
     branched = models.BooleanField(default=False, db_default=False)
-    created_at = models.DateTimeField(verbose_name=_("began"))
+    created_at = models.DateTimeField(verbose_name=pgettext_lazy("hitl", "began"))
     # No index: each event changes this column, and PostgreSQL then writes to all indexes of the
     # row.
-    updated_at = models.DateTimeField(verbose_name=_("updated"))
+    updated_at = models.DateTimeField(verbose_name=pgettext_lazy("hitl", "updated"))
     # Sort key of the owner's list: time of the last message, so few writes touch the index.
     listed_at = models.DateTimeField(default=timezone.now)
     # Number of open questions: an event that asks adds one, an event that settles subtracts one.
     waiting = models.IntegerField(default=0, db_default=0)
     # Time of the deletion by the owner. The conversation is then reachable for undo only, and
     # removed a day later (see `retention`).
-    deleted_at = models.DateTimeField(null=True, blank=True, verbose_name=_("deleted"))
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, verbose_name=pgettext_lazy("hitl", "deleted")
+    )
 
     objects = Conversations.as_manager()
 
     class Meta:
-        verbose_name = _("conversation")
-        verbose_name_plural = _("conversations")
+        verbose_name = pgettext_lazy("hitl", "conversation")
+        verbose_name_plural = pgettext_lazy("hitl", "conversations")
         constraints = (
             models.UniqueConstraint(
                 fields=["owner", "conversation_id"], name="conversation_unique_per_owner"
@@ -95,34 +99,42 @@ class Event(models.Model):
     """
 
     class Type(models.TextChoices):
-        USER_MESSAGE = "user_message", _("message of a person")
-        RUN = "run", _("status of the run")
-        TEXT = "text", _("piece of text")
-        MESSAGE = "message", _("whole text")
-        RESTART = "restart", _("text begun anew")
-        STEP = "step", _("step")
-        INTERACTION = "interaction", _("question")
-        INTERACTION_UPDATE = "interaction_update", _("change of a question")
+        USER_MESSAGE = "user_message", pgettext_lazy("hitl", "message of a person")
+        RUN = "run", pgettext_lazy("hitl", "status of the run")
+        TEXT = "text", pgettext_lazy("hitl", "piece of text")
+        MESSAGE = "message", pgettext_lazy("hitl", "whole text")
+        RESTART = "restart", pgettext_lazy("hitl", "text begun anew")
+        STEP = "step", pgettext_lazy("hitl", "step")
+        INTERACTION = "interaction", pgettext_lazy("hitl", "question")
+        INTERACTION_UPDATE = "interaction_update", pgettext_lazy("hitl", "change of a question")
         # Types of events about questions that people other than the conversation's owner answer.
-        ASSIGNMENT = "assignment", _("question to others")
-        ASSIGNMENT_UPDATE = "assignment_update", _("change of a question to others")
+        ASSIGNMENT = "assignment", pgettext_lazy("hitl", "question to others")
+        ASSIGNMENT_UPDATE = (
+            "assignment_update",
+            pgettext_lazy("hitl", "change of a question to others"),
+        )
 
     # No separate index: the unique constraint begins with this column.
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="events", db_index=False
     )
     run = models.ForeignKey(
-        "Run", on_delete=models.CASCADE, related_name="events", verbose_name=_("run")
+        "Run",
+        on_delete=models.CASCADE,
+        related_name="events",
+        verbose_name=pgettext_lazy("hitl", "run"),
     )
     first_sequence = models.BigIntegerField()
     sequence = models.BigIntegerField()
-    type = models.CharField(max_length=20, choices=Type.choices, verbose_name=_("type"))
+    type = models.CharField(
+        max_length=20, choices=Type.choices, verbose_name=pgettext_lazy("hitl", "type")
+    )
     payload = OrderedJSONField()
-    created_at = models.DateTimeField(verbose_name=_("time"))
+    created_at = models.DateTimeField(verbose_name=pgettext_lazy("hitl", "time"))
 
     class Meta:
-        verbose_name = _("event")
-        verbose_name_plural = _("events")
+        verbose_name = pgettext_lazy("hitl", "event")
+        verbose_name_plural = pgettext_lazy("hitl", "events")
         constraints = (
             models.UniqueConstraint(
                 fields=["conversation", "sequence"], name="event_unique_sequence"

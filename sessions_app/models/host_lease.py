@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class HostKey(str):
@@ -43,7 +43,7 @@ class HostLease(models.Model):
     key = models.CharField(max_length=200, primary_key=True)
     generation = models.BigIntegerField(default=0)
     worker = models.CharField(max_length=200)
-    workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
+    workflow = models.CharField(max_length=100, verbose_name=pgettext_lazy("hitl", "workflow"))
     # Id of the user whose builder (a reusable object) the host keeps; empty for a shared workflow.
     user_id = models.CharField(max_length=100, blank=True)
     started_at = models.DateTimeField()
@@ -56,8 +56,8 @@ class HostLease(models.Model):
     metrics = models.JSONField(default=dict)
 
     class Meta:
-        verbose_name = _("host")
-        verbose_name_plural = _("hosts")
+        verbose_name = pgettext_lazy("hitl", "host")
+        verbose_name_plural = pgettext_lazy("hitl", "hosts")
 
     def __str__(self) -> str:
         whose = f"user {self.user_id}" if self.user_id else "one conversation"
@@ -68,12 +68,22 @@ class Process(models.Model):
     """A process and its last report, for operators only; no decision depends on it."""
 
     class Kind(models.TextChoices):
-        WEB = "web", _("web")  # serves pages and sockets, executes no runs
-        WORKER = "worker", _("worker")  # executes runs, in a deployment of several processes
-        BOTH = "both", _("web and worker")  # the only process of a deployment without workers
+        WEB = "web", pgettext_lazy("hitl", "web")  # serves pages and sockets, executes no runs
+        WORKER = (
+            "worker",
+            pgettext_lazy("hitl", "worker"),
+        )  # executes runs, in a deployment of several processes
+        BOTH = (
+            "both",
+            pgettext_lazy("hitl", "web and worker"),
+        )  # the only process of a deployment without workers
 
-    name = models.CharField(max_length=200, primary_key=True, verbose_name=_("name"))  # host:pid
-    kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
+    name = models.CharField(
+        max_length=200, primary_key=True, verbose_name=pgettext_lazy("hitl", "name")
+    )  # host:pid
+    kind = models.CharField(
+        max_length=10, choices=Kind.choices, verbose_name=pgettext_lazy("hitl", "kind")
+    )
     # The worker's id in Procrastinate. If its heartbeats there stop, others take over its runs.
     job_worker = models.BigIntegerField(null=True, blank=True)
     queues = models.JSONField(default=list, blank=True)  # an empty list means all queues
@@ -88,8 +98,8 @@ class Process(models.Model):
     last_seen = models.DateTimeField()
 
     class Meta:
-        verbose_name = _("process")
-        verbose_name_plural = _("processes")
+        verbose_name = pgettext_lazy("hitl", "process")
+        verbose_name_plural = pgettext_lazy("hitl", "processes")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.kind})"

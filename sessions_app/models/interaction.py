@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.ordered_json import OrderedJSONField
@@ -26,13 +26,13 @@ class Interaction(models.Model):
 
     class Status(models.TextChoices):
         # Status of a question that can still be answered.
-        PENDING = "pending", _("pending")
+        PENDING = "pending", pgettext_lazy("hitl", "pending")
         # Status after a person's answer; the `answered_…` columns have the details.
-        ANSWERED = "answered", _("answered")
+        ANSWERED = "answered", pgettext_lazy("hitl", "answered")
         # Status after the deadline has passed; `response` is the declared default, if any.
-        EXPIRED = "expired", _("expired")
+        EXPIRED = "expired", pgettext_lazy("hitl", "expired")
         # Status if the run ended before anybody answered.
-        CANCELLED = "cancelled", _("cancelled")
+        CANCELLED = "cancelled", pgettext_lazy("hitl", "cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # No separate index: the unique constraint begins with this column.
@@ -54,7 +54,10 @@ class Interaction(models.Model):
     name = models.CharField(max_length=200)
     difference = models.TextField(blank=True, db_default="")
     status = models.CharField(
-        max_length=10, choices=Status.choices, default=Status.PENDING, verbose_name=_("status")
+        max_length=10,
+        choices=Status.choices,
+        default=Status.PENDING,
+        verbose_name=pgettext_lazy("hitl", "status"),
     )
     # Version: 1 when asked, 2 when settled. An answer for another version is from an outdated card.
     version = models.PositiveIntegerField(default=1)
@@ -88,13 +91,15 @@ class Interaction(models.Model):
         db_index=False,
     )
     answered_at = models.DateTimeField(null=True, blank=True)
-    answered_via = models.CharField(max_length=20, blank=True, verbose_name=_("answered from"))
+    answered_via = models.CharField(
+        max_length=20, blank=True, verbose_name=pgettext_lazy("hitl", "answered from")
+    )
     # The client's id of the answer. A repeated answer with this id is acknowledged again.
     answer_id = models.CharField(max_length=200, blank=True)
 
     class Meta:
-        verbose_name = _("interaction")
-        verbose_name_plural = _("interactions")
+        verbose_name = pgettext_lazy("hitl", "interaction")
+        verbose_name_plural = pgettext_lazy("hitl", "interactions")
         constraints = (
             models.UniqueConstraint(fields=["run", "position"], name="interaction_unique_position"),
         )

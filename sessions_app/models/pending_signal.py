@@ -1,7 +1,7 @@
 """The model of signals that are still to be sent, and of notices (mails), kept once sent."""
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.models.interaction import Interaction
 from sessions_app.models.run import Run
@@ -18,33 +18,40 @@ class PendingSignal(models.Model):
     NOTICE = "notice_due"
 
     class Outcome(models.TextChoices):
-        SENT = "sent", _("sent")
-        IN_ANOTHER = "in_another", _("not sent: another mail of the time has it")
-        SETTLED = "settled", _("not sent: nothing waited any more")
-        UNWANTED = "unwanted", _("not sent: not wanted any more")
-        NO_ADDRESS = "no_address", _("not sent: no address")
-        GIVEN_UP = "given_up", _("given up")
+        SENT = "sent", pgettext_lazy("hitl", "sent")
+        IN_ANOTHER = (
+            "in_another",
+            pgettext_lazy("hitl", "not sent: another mail of the time has it"),
+        )
+        SETTLED = "settled", pgettext_lazy("hitl", "not sent: nothing waited any more")
+        UNWANTED = "unwanted", pgettext_lazy("hitl", "not sent: not wanted any more")
+        NO_ADDRESS = "no_address", pgettext_lazy("hitl", "not sent: no address")
+        GIVEN_UP = "given_up", pgettext_lazy("hitl", "given up")
 
     name = models.CharField(max_length=30)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", verbose_name=_("run"))
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="+", verbose_name=pgettext_lazy("hitl", "run")
+    )
     interaction = models.ForeignKey(
         Interaction, on_delete=models.CASCADE, related_name="+", null=True, blank=True
     )
     # Further keyword arguments for the signal's receivers.
-    about = models.JSONField(default=dict, verbose_name=_("about"))
+    about = models.JSONField(default=dict, verbose_name=pgettext_lazy("hitl", "about"))
     # Number of attempts so far to send the signal.
-    attempts = models.PositiveIntegerField(default=0, verbose_name=_("attempts"))
+    attempts = models.PositiveIntegerField(
+        default=0, verbose_name=pgettext_lazy("hitl", "attempts")
+    )
     # Time of the next attempt; None if there is nothing left to send.
     due_at = models.DateTimeField(db_index=True, null=True, blank=True)
     # Outcome of a notice that will not be sent again, and the time of that outcome.
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True, db_default="")
     settled_at = models.DateTimeField(null=True, blank=True)
     # Reason for the failure of the last attempt.
-    error = models.TextField(blank=True, db_default="", verbose_name=_("error"))
+    error = models.TextField(blank=True, db_default="", verbose_name=pgettext_lazy("hitl", "error"))
 
     class Meta:
-        verbose_name = _("mail or webhook")
-        verbose_name_plural = _("mails and webhooks")
+        verbose_name = pgettext_lazy("hitl", "mail or webhook")
+        verbose_name_plural = pgettext_lazy("hitl", "mails and webhooks")
         indexes = (
             # Index for the deletion of old notices, which would otherwise read the whole table.
             models.Index(

@@ -4,8 +4,7 @@ import uuid
 
 from django.db import models
 from django.utils.text import Truncator
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.models.conversation import Conversation
 from sessions_app.models.ordered_json import OrderedJSONField
@@ -18,16 +17,16 @@ class Run(models.Model):
 
     class Status(models.TextChoices):
         # A new or resumed run that waits for its turn to be executed.
-        QUEUED = "queued", _("queued")
+        QUEUED = "queued", pgettext_lazy("hitl", "queued")
         # The run is being executed by a host, or has to be started by one.
-        RUNNING = "running", _("running")
+        RUNNING = "running", pgettext_lazy("hitl", "running")
         # The run waits for a person, or for a durable sleep to end; it needs no host.
-        WAITING = "waiting", _("waiting")
+        WAITING = "waiting", pgettext_lazy("hitl", "waiting")
         # An error that an operator can fix has stopped the run, which can then be resumed.
-        SUSPENDED = "suspended", _("suspended")
-        COMPLETED = "completed", _("completed")
-        FAILED = "failed", _("failed")
-        CANCELLED = "cancelled", _("cancelled")
+        SUSPENDED = "suspended", pgettext_lazy("hitl", "suspended")
+        COMPLETED = "completed", pgettext_lazy("hitl", "completed")
+        FAILED = "failed", pgettext_lazy("hitl", "failed")
+        CANCELLED = "cancelled", pgettext_lazy("hitl", "cancelled")
 
     UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.WAITING)
     STOPPABLE = (*UNFINISHED, Status.SUSPENDED)
@@ -46,7 +45,7 @@ class Run(models.Model):
         blank=True,
         related_name="children",
         db_index=False,
-        verbose_name=_("run that began it"),
+        verbose_name=pgettext_lazy("hitl", "run that began it"),
     )
     parent_position = models.PositiveIntegerField(null=True, blank=True)
     # For a run that another run began, as a child or in a step: the first run of this line, and the
@@ -56,7 +55,7 @@ class Run(models.Model):
     # The host's key: a user for a workflow with a builder per user, else the conversation.
     key = models.CharField(max_length=200)
     # The executed workflow: the conversation's, or a child run's own.
-    workflow = models.CharField(max_length=100, verbose_name=_("workflow"))
+    workflow = models.CharField(max_length=100, verbose_name=pgettext_lazy("hitl", "workflow"))
     # The conversation's last sequence when the run was created. Runs take turns in this order,
     # which does not depend on clocks.
     sequence = models.BigIntegerField(default=0)
@@ -67,7 +66,9 @@ class Run(models.Model):
     client_format = models.CharField(max_length=20, blank=True)
     metadata = models.JSONField(default=dict)
     # The workflow version that began the run and will finish it; None before the start.
-    version = models.PositiveIntegerField(null=True, blank=True, verbose_name=_("version"))
+    version = models.PositiveIntegerField(
+        null=True, blank=True, verbose_name=pgettext_lazy("hitl", "version")
+    )
     # Code changes that apply to the run, by name, with the journal position of the first use.
     patches = models.JSONField(null=True, blank=True)
     # For a fork: the original run, and the first journal position that is executed anew.
@@ -90,7 +91,10 @@ class Run(models.Model):
         db_index=False,
     )
     status = models.CharField(
-        max_length=10, choices=Status.choices, default=Status.QUEUED, verbose_name=_("status")
+        max_length=10,
+        choices=Status.choices,
+        default=Status.QUEUED,
+        verbose_name=pgettext_lazy("hitl", "status"),
     )
     # Generation (number in the key's sequence of hosts) of the host that last executed the run.
     generation = models.BigIntegerField(default=0)
@@ -103,14 +107,16 @@ class Run(models.Model):
     wake_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     # The reason why a waiting run no longer fits the code, as a replay has found; else empty.
-    replay_problem = models.TextField(blank=True, db_default="", verbose_name=_("replay problem"))
-    created_at = models.DateTimeField(verbose_name=_("began"))
+    replay_problem = models.TextField(
+        blank=True, db_default="", verbose_name=pgettext_lazy("hitl", "replay problem")
+    )
+    created_at = models.DateTimeField(verbose_name=pgettext_lazy("hitl", "began"))
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = _("run")
-        verbose_name_plural = _("runs")
+        verbose_name = pgettext_lazy("hitl", "run")
+        verbose_name_plural = pgettext_lazy("hitl", "runs")
         constraints = (
             models.UniqueConstraint(
                 fields=["conversation", "message_id"], name="run_unique_message"
@@ -180,46 +186,58 @@ class Run(models.Model):
     @property
     def title(self) -> str:
         """The first words of the message that began the run."""
-        return Truncator(" ".join(self.text.split())).chars(TITLE) or gettext("(without a message)")
+        return Truncator(" ".join(self.text.split())).chars(TITLE) or pgettext(
+            "hitl", "(without a message)"
+        )
 
 
 class JournalEntry(models.Model):
     """A recorded call, read on replay and not repeated. Questions are rows of Interaction."""
 
     class Kind(models.TextChoices):
-        STEP = "step", _("step")
-        STREAM = "stream", _("streamed step")
-        SLEEP = "sleep", _("pause")
-        NOW = "now", _("time of day")
-        RANDOM = "random", _("random number")
-        SHOW = "show", _("shown step")
-        USAGE = "usage", _("use of a model")
-        HISTORY = "history", _("earlier messages")
-        WAIT = "wait", _("wait for another system")
-        RUN = "run", _("child run")
-        GATHER = "gather", _("calls side by side")
+        STEP = "step", pgettext_lazy("hitl", "step")
+        STREAM = "stream", pgettext_lazy("hitl", "streamed step")
+        SLEEP = "sleep", pgettext_lazy("hitl", "pause")
+        NOW = "now", pgettext_lazy("hitl", "time of day")
+        RANDOM = "random", pgettext_lazy("hitl", "random number")
+        SHOW = "show", pgettext_lazy("hitl", "shown step")
+        USAGE = "usage", pgettext_lazy("hitl", "use of a model")
+        HISTORY = "history", pgettext_lazy("hitl", "earlier messages")
+        WAIT = "wait", pgettext_lazy("hitl", "wait for another system")
+        RUN = "run", pgettext_lazy("hitl", "child run")
+        GATHER = "gather", pgettext_lazy("hitl", "calls side by side")
 
     # No separate index: the unique constraint begins with this column.
     run = models.ForeignKey(
-        Run, on_delete=models.CASCADE, related_name="journal", db_index=False, verbose_name=_("run")
+        Run,
+        on_delete=models.CASCADE,
+        related_name="journal",
+        db_index=False,
+        verbose_name=pgettext_lazy("hitl", "run"),
     )
-    position = models.PositiveIntegerField(verbose_name=_("position"))
+    position = models.PositiveIntegerField(verbose_name=pgettext_lazy("hitl", "position"))
     # Number of the call in its track (a gathered coroutine's sequence of calls), or empty.
     place = models.CharField(max_length=40, blank=True, db_default="")
-    kind = models.CharField(max_length=10, choices=Kind.choices, verbose_name=_("kind"))
+    kind = models.CharField(
+        max_length=10, choices=Kind.choices, verbose_name=pgettext_lazy("hitl", "kind")
+    )
     # Name of the call, such as of a step's function. A replay compares kind and name.
-    name = models.CharField(max_length=200, verbose_name=_("name"))
+    name = models.CharField(max_length=200, verbose_name=pgettext_lazy("hitl", "name"))
     # `arguments` is JSON, cut. `difference` tells how a later replay's arguments differed
     # (harmless).
     arguments = models.TextField(blank=True)
-    difference = models.TextField(blank=True, db_default="", verbose_name=_("difference"))
+    difference = models.TextField(
+        blank=True, db_default="", verbose_name=pgettext_lazy("hitl", "difference")
+    )
     result = OrderedJSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     # For a failed call: the last journal position of its track at that time. A resumed run repeats
     # the failed call unless the track made later calls.
     last_position = models.PositiveIntegerField(null=True, blank=True)
     # Calls of the step's function in the final execution: more than one with `retry=`.
-    attempts = models.PositiveSmallIntegerField(default=1, db_default=1, verbose_name=_("attempts"))
+    attempts = models.PositiveSmallIntegerField(
+        default=1, db_default=1, verbose_name=pgettext_lazy("hitl", "attempts")
+    )
     # Sequence number of the conversation's newest event when the call was recorded. After a crash,
     # text of the run after the last finished entry may be removed.
     sequence = models.BigIntegerField()
@@ -227,8 +245,8 @@ class JournalEntry(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = _("journal entry")
-        verbose_name_plural = _("journal entries")
+        verbose_name = pgettext_lazy("hitl", "journal entry")
+        verbose_name_plural = pgettext_lazy("hitl", "journal entries")
         constraints = (
             models.UniqueConstraint(fields=["run", "position"], name="journal_unique_position"),
         )
@@ -266,13 +284,17 @@ class Feedback(models.Model):
         Run, on_delete=models.CASCADE, primary_key=True, related_name="feedback"
     )
     # The reaction: 👍 or 👎 on the page; other clients may use other values.
-    reaction = models.CharField(max_length=20, blank=True, verbose_name=_("reaction"))
-    comment = models.CharField(max_length=1024, blank=True, verbose_name=_("comment"))
-    given_at = models.DateTimeField(verbose_name=_("given"))
+    reaction = models.CharField(
+        max_length=20, blank=True, verbose_name=pgettext_lazy("hitl", "reaction")
+    )
+    comment = models.CharField(
+        max_length=1024, blank=True, verbose_name=pgettext_lazy("hitl", "comment")
+    )
+    given_at = models.DateTimeField(verbose_name=pgettext_lazy("hitl", "given"))
 
     class Meta:
-        verbose_name = _("feedback")
-        verbose_name_plural = _("feedback")
+        verbose_name = pgettext_lazy("hitl", "feedback")
+        verbose_name_plural = pgettext_lazy("hitl", "feedback")
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.reaction, self.comment) if part)

@@ -22,8 +22,7 @@ from typing import (
 from django import forms
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
@@ -68,8 +67,10 @@ def as_text(value: Given) -> str:
 def check_note(note: str) -> None:
     """Raise Invalid if a person's note is too long, or cannot be stored."""
     if len(note) > MAX_NOTE:
-        raise Invalid(_("The note must be a text of at most 10,000 characters."))
-    check_storable(_("The note"), note)
+        raise Invalid(
+            pgettext_lazy("hitl", "The note must be a text of at most 10,000 characters.")
+        )
+    check_storable(pgettext_lazy("hitl", "The note"), note)
 
 
 # The classes of answers, one for each kind of front end. A prompt has one method for each class, so
@@ -101,7 +102,9 @@ class JsonAnswer:
         try:
             return cls(to_jsonable_python(value))
         except UnicodeEncodeError:
-            raise Invalid(_("The answer contains a character that cannot be stored.")) from None
+            raise Invalid(
+                pgettext_lazy("hitl", "The answer contains a character that cannot be stored.")
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ class PageAnswer:
             Invalid: there is no value, or there are several.
         """
         if len(self.values) != 1:
-            raise Invalid(_("Choose one of the answers that the card offers."))
+            raise Invalid(pgettext_lazy("hitl", "Choose one of the answers that the card offers."))
         return self.values[0]
 
     @property
@@ -245,7 +248,7 @@ class Prompt(BaseModel, Generic[R]):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # The accepted kind of answer, for error messages and for the admin.
-    takes: ClassVar[str | Promise] = _("a text")
+    takes: ClassVar[str | Promise] = pgettext_lazy("hitl", "a text")
     # Class of the response that the workflow gets.
     response: ClassVar[type[Response]] = Response
     # True if the card has buttons that answer immediately, without a form to submit.
@@ -307,7 +310,11 @@ class Prompt(BaseModel, Generic[R]):
                 return self.from_text(as_text(value))
             case [element] if not isinstance(element, list):
                 return self.from_json(element)
-        raise Invalid(format_lazy(_("This takes {takes}: send one value."), takes=self.takes))
+        raise Invalid(
+            format_lazy(
+                pgettext_lazy("hitl", "This takes {takes}: send one value."), takes=self.takes
+            )
+        )
 
     def from_page(self, page: PageAnswer) -> JsonObject:
         """Check the form of a page, and return its stored form; raises as `check`."""
@@ -395,7 +402,7 @@ class Prompt(BaseModel, Generic[R]):
     @property
     def buttons(self) -> Sequence[FormButton]:
         """The buttons of the form; Enter presses the first one."""
-        return [FormButton(gettext("Answer"), is_primary=True)]
+        return [FormButton(pgettext("hitl", "Answer"), is_primary=True)]
 
     @property
     def proposed(self) -> dict[str, str]:
@@ -413,7 +420,7 @@ class Prompt(BaseModel, Generic[R]):
 
     def answer_text(self, stored: JsonObject) -> str:
         """Return the stored answer for people to read, with labels for values."""
-        return str(stored.get("value", "")) or gettext("(empty)")
+        return str(stored.get("value", "")) or pgettext("hitl", "(empty)")
 
     def decision(self, stored: JsonObject) -> str:
         """Return APPROVE or REJECT if the stored answer is one of these decisions, else ""."""
@@ -464,7 +471,7 @@ class MissingPrompt(Prompt[Response]):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    takes = _("nothing, as its kind is not installed here")
+    takes = pgettext_lazy("hitl", "nothing, as its kind is not installed here")
     alike = False
 
     input_type: str
@@ -472,9 +479,10 @@ class MissingPrompt(Prompt[Response]):
 
     def check_found(self) -> NoReturn:
         """Raise Invalid: nobody can answer the prompt."""
-        reason = _(
+        reason = pgettext_lazy(
+            "hitl",
             "This server cannot read questions of the kind “{kind}”: the application that has them "
-            "is not installed here, or has changed. An administrator can install it again."
+            "is not installed here, or has changed. An administrator can install it again.",
         )
         raise Invalid(format_lazy(reason, kind=self.input_type))
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from django import forms
 from django.utils.text import format_lazy
-from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import npgettext, pgettext, pgettext_lazy
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -131,7 +130,7 @@ class _WithOptions(Prompt[R]):
     max_options: ClassVar[int] = 100
     # True if a person may choose more than one option.
     several: ClassVar[bool] = False
-    takes = _("one of these")
+    takes = pgettext_lazy("hitl", "one of these")
     can_agree = True
 
     # Plain values are converted to Options. The annotation as Sequence lets type checkers accept
@@ -160,7 +159,7 @@ class _WithOptions(Prompt[R]):
     def answer_text(self, stored: JsonObject) -> str:
         values = stored["values"] if "values" in stored else [stored["value"]]
         labels = [self.find(value).label for value in values]
-        text = ", ".join(labels) or gettext("(nothing chosen)")
+        text = ", ".join(labels) or pgettext("hitl", "(nothing chosen)")
         return f"{text} – {stored['note']}" if stored.get("note") else text
 
     @field_validator("options", mode="before")
@@ -197,7 +196,7 @@ class _WithOptions(Prompt[R]):
         values = [option.text for option in self.choices]
         raise Invalid(
             format_lazy(
-                _("{answer} is not an option. Choose one of: {options}."),
+                pgettext_lazy("hitl", "{answer} is not an option. Choose one of: {options}."),
                 answer=repr(text[:100]),
                 options=", ".join(values),
             ),
@@ -243,7 +242,9 @@ class OneOption(_WithOptions[ChoiceResponse]):
                 choice = _ChoiceWithNote.model_validate(value)
             except ValidationError:
                 example = {"value": self.choices[0].value, "note": ""}
-                text = _("This takes one of its options, alone or with a note: {example}.")
+                text = pgettext_lazy(
+                    "hitl", "This takes one of its options, alone or with a note: {example}."
+                )
                 raise Invalid(
                     format_lazy(text, example=json.dumps(example, ensure_ascii=False)),
                     options=[option.text for option in self.choices],
@@ -251,20 +252,28 @@ class OneOption(_WithOptions[ChoiceResponse]):
             return self._choose(choice.value, choice.note or "")
         if isinstance(value, list) and len(value) != 1:
             count = len(value)
-            raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=count))
+            raise Invalid(
+                format_lazy(pgettext_lazy("hitl", "Choose exactly one option, not {n}."), n=count)
+            )
         return super().from_json(value)
 
     def from_page(self, page: PageAnswer) -> JsonObject:
         if len(page.values) != 1:
             count = len(page.values)
-            raise Invalid(format_lazy(_("Choose exactly one option, not {n}."), n=count))
+            raise Invalid(
+                format_lazy(pgettext_lazy("hitl", "Choose exactly one option, not {n}."), n=count)
+            )
         return self._choose(page.value, page.note)
 
     def _choose(self, answer: Given, note: str = "") -> JsonObject:
         option = self.find(answer)
         check_note(note)
         if option.needs_note and not note.strip():
-            raise Invalid(format_lazy(_("Give a reason for “{option}”."), option=option.label))
+            raise Invalid(
+                format_lazy(
+                    pgettext_lazy("hitl", "Give a reason for “{option}”."), option=option.label
+                )
+            )
         return {"value": option.value, "note": note} if note else {"value": option.value}
 
     def decision(self, stored: JsonObject) -> str:
@@ -288,7 +297,7 @@ class BinaryPrompt(OneOption):
     """Asks to choose between two; label them with verbs."""
 
     min_options = max_options = 2
-    takes = _("one of two")
+    takes = pgettext_lazy("hitl", "one of two")
     offers_note = True
     input_type: Literal["binary_choice"] = "binary_choice"
 
@@ -305,7 +314,7 @@ class DropdownPrompt(OneOption):
     input_type: Literal["dropdown"] = "dropdown"
 
     def field(self) -> forms.Field:
-        return forms.ChoiceField(choices=[("", _("Choose…")), *self.pairs])
+        return forms.ChoiceField(choices=[("", pgettext_lazy("hitl", "Choose…")), *self.pairs])
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
@@ -320,7 +329,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     max_selected: int | None = Field(default=None, ge=1)
     default: list[Value] | None = None
     several = True
-    takes = _("some of these")
+    takes = pgettext_lazy("hitl", "some of these")
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:
@@ -346,12 +355,12 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         """The number of options to choose, in words; empty if any number will do."""
         least, most, options = self.min_selected, self.max_selectable, len(self.options)
         if least == most:
-            return ngettext("Choose %(n)d.", "Choose %(n)d.", least) % {"n": least}
+            return npgettext("hitl", "Choose %(n)d.", "Choose %(n)d.", least) % {"n": least}
         if not least:
-            return "" if most == options else gettext("Choose up to %(n)d.") % {"n": most}
+            return "" if most == options else pgettext("hitl", "Choose up to %(n)d.") % {"n": most}
         if most == options:
-            return gettext("Choose at least %(n)d.") % {"n": least}
-        return gettext("Choose %(least)d to %(most)d.") % {"least": least, "most": most}
+            return pgettext("hitl", "Choose at least %(n)d.") % {"n": least}
+        return pgettext("hitl", "Choose %(least)d to %(most)d.") % {"least": least, "most": most}
 
     def field(self) -> forms.Field:
         return forms.MultipleChoiceField(
@@ -374,7 +383,7 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
         if not isinstance(value, list):
             return super().from_json(value)
         if not all(isinstance(element, str | bool | int | float) for element in value):
-            raise Invalid(_("This takes a list of options, each by its value."))
+            raise Invalid(pgettext_lazy("hitl", "This takes a list of options, each by its value."))
         return self._choose(cast("list[Given]", value))
 
     def from_page(self, page: PageAnswer) -> JsonObject:
@@ -383,10 +392,10 @@ class CheckboxPrompt(_WithOptions[CheckboxResponse]):
     def _choose(self, answers: Sequence[Given]) -> JsonObject:
         texts = {self.find(answer).text for answer in answers}
         if len(texts) < self.min_selected:
-            few = _("Choose at least {least}; {n} are chosen.")
+            few = pgettext_lazy("hitl", "Choose at least {least}; {n} are chosen.")
             raise Invalid(format_lazy(few, least=self.min_selected, n=len(texts)))
         if self.max_selected is not None and len(texts) > self.max_selected:
-            many = _("Choose at most {most}; {n} are chosen.")
+            many = pgettext_lazy("hitl", "Choose at most {most}; {n} are chosen.")
             raise Invalid(format_lazy(many, most=self.max_selected, n=len(texts)))
         return {"values": [option.value for option in self.choices if option.text in texts]}
 

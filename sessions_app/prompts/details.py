@@ -12,7 +12,7 @@ from difflib import unified_diff
 from itertools import islice
 from typing import Any, Literal
 
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from sessions_app.prompts.hidden_characters import has_hidden, is_hidden
 
@@ -96,7 +96,7 @@ def _text(value: object) -> str:
         case str():
             return value
         case bool():
-            return gettext("yes") if value else gettext("no")
+            return pgettext("hitl", "yes") if value else pgettext("hitl", "no")
         case None:
             return "–"
     return json.dumps(value, ensure_ascii=False)
@@ -149,14 +149,14 @@ def type_word(value: object) -> str:
         case None:
             return "null"
         case bool():
-            return gettext("true or false")
+            return pgettext("hitl", "true or false")
         case str():
-            return gettext("text")
+            return pgettext("hitl", "text")
         case list():
-            return gettext("list")
+            return pgettext("hitl", "list")
         case dict():
-            return gettext("object")
-    return gettext("number")
+            return pgettext("hitl", "object")
+    return pgettext("hitl", "number")
 
 
 def literal(value: object) -> str:

@@ -8,8 +8,7 @@ from typing import ClassVar, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sessions_app.errors import Invalid
@@ -107,15 +106,19 @@ class _ElsewherePrompt(Prompt[ConsentResponse]):
 
     def from_text(self, text: str) -> JsonObject:
         if text not in (self.DONE, self.DECLINED):
-            raise Invalid(_("Answer “done” when it is done, or “declined”."))
+            raise Invalid(pgettext_lazy("hitl", "Answer “done” when it is done, or “declined”."))
         return {"value": text}
 
     def answer_text(self, stored: JsonObject) -> str:
-        return gettext("Declined") if stored.get("value") == self.DECLINED else gettext("Done")
+        return (
+            pgettext("hitl", "Declined")
+            if stored.get("value") == self.DECLINED
+            else pgettext("hitl", "Done")
+        )
 
 
 def _consent_question(title: str) -> str:
-    return gettext("Connect your account at %(title)s") % {"title": title}
+    return pgettext("hitl", "Connect your account at %(title)s") % {"title": title}
 
 
 class OAuthPrompt(_ElsewherePrompt):
@@ -127,20 +130,22 @@ class OAuthPrompt(_ElsewherePrompt):
     default: Literal["declined"] | None = None
     # The consent request, if this site itself manages the consent: the redirect back is the answer.
     request: ConsentRequest | None = Field(default=None, exclude_if=is_none)
-    takes = _("that somebody has signed in there, or declined")
+    takes = pgettext_lazy("hitl", "that somebody has signed in there, or declined")
     _leads_somewhere = field_validator("text")(_checked_url)
 
     @property
     def question(self) -> str:
         if self.request is not None:
             return _consent_question(self.request.title)
-        return gettext("Sign in at %(host)s, then confirm it here.") % {"host": self.host}
+        return pgettext("hitl", "Sign in at %(host)s, then confirm it here.") % {"host": self.host}
 
     @classmethod
     def title(cls, content: Content) -> str:
         if request := content.get("request"):
             return _consent_question(request["title"])
-        return gettext("Sign in at %(host)s") % {"host": urlsplit(content["text"]).hostname}
+        return pgettext("hitl", "Sign in at %(host)s") % {
+            "host": urlsplit(content["text"]).hostname
+        }
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
@@ -168,7 +173,9 @@ class OAuthPrompt(_ElsewherePrompt):
 
     def from_text(self, text: str) -> JsonObject:
         if self.request is not None and text != self.DECLINED:
-            reason = _("Open the link and agree at {title}. That answers the question.")
+            reason = pgettext_lazy(
+                "hitl", "Open the link and agree at {title}. That answers the question."
+            )
             raise Invalid(format_lazy(reason, title=self.request.title))
         return super().from_text(text)
 
@@ -182,7 +189,7 @@ class LinkPrompt(_ElsewherePrompt):
     input_type: Literal["link"] = "link"
     url: str = Field(max_length=4_000)
     default: Literal["declined"] | None = None
-    takes = _("that somebody has done it there, or declined")
+    takes = pgettext_lazy("hitl", "that somebody has done it there, or declined")
     _leads_somewhere = field_validator("url")(_checked_url)
 
     @classmethod

@@ -6,8 +6,7 @@ from typing import Literal
 
 from django import forms
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 from pydantic import Field
 
 from sessions_app.errors import Invalid
@@ -73,13 +72,15 @@ class TextPrompt(Prompt[TextResponse]):
         return forms.CharField(widget=widget, required=False, strip=False)
 
     def from_text(self, text: str) -> JsonObject:
-        check_storable(_("The answer"), text)
+        check_storable(pgettext_lazy("hitl", "The answer"), text)
         if self.required and not text.strip():
-            raise Invalid(_("This prompt needs an answer; it is empty."))
+            raise Invalid(pgettext_lazy("hitl", "This prompt needs an answer; it is empty."))
         if len(text) > self.max_length:
             raise Invalid(
                 format_lazy(
-                    _("The answer has {length} characters; this prompt allows {most}."),
+                    pgettext_lazy(
+                        "hitl", "The answer has {length} characters; this prompt allows {most}."
+                    ),
                     length=f"{len(text):,}",
                     most=f"{self.max_length:,}",
                 ),
@@ -94,7 +95,7 @@ class NotificationPrompt(Prompt[NotificationResponse]):
     input_type: Literal["notification"] = "notification"
     default: Literal["ok"] | None = None
 
-    takes = _("that it was seen")
+    takes = pgettext_lazy("hitl", "that it was seen")
     response = NotificationResponse
     acts = can_agree = is_seen = True
 
@@ -105,7 +106,7 @@ class NotificationPrompt(Prompt[NotificationResponse]):
         return {"value": "ok"}
 
     def answer_text(self, stored: JsonObject) -> str:
-        return gettext("Seen")
+        return pgettext("hitl", "Seen")
 
     def field(self) -> forms.Field:
         return forms.CharField(widget=forms.HiddenInput, initial="ok")

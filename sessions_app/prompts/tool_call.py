@@ -11,8 +11,7 @@ from django import forms
 from django.core.validators import EMPTY_VALUES
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -152,7 +151,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     approvable: bool = Field(default=True, exclude_if=bool)
     default: Literal["approve", "reject"] | None = None
 
-    takes = _("a decision about a tool call")
+    takes = pgettext_lazy("hitl", "a decision about a tool call")
     response = ToolCallResponse
     alike = False
 
@@ -190,9 +189,10 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             problems = "; ".join(_problem(one) for one in error.errors(include_url=False)[:3])
             raise Invalid(
                 format_lazy(
-                    _(
+                    pgettext_lazy(
+                        "hitl",
                         "This asks about a tool call: send {decisions} as JSON, such as {example}. "
-                        "{problems}"
+                        "{problems}",
                     ),
                     decisions=", ".join(self.decisions),
                     example='{"decision": "reject", "note": ""}',
@@ -214,7 +214,9 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     def _settle(self, decision: Approve | Reject | AnswerInstead) -> JsonObject:
         """Return the decision in stored form; only an approved call has edited arguments."""
         if decision.decision not in self.decisions:
-            raise Invalid(_("Choose one of the decisions that the buttons name."))
+            raise Invalid(
+                pgettext_lazy("hitl", "Choose one of the decisions that the buttons name.")
+            )
         arguments = self.arguments
         if isinstance(decision, Approve) and (edited := decision.arguments) is not None:
             arguments = {  # use the exact proposed value if unchanged
@@ -227,7 +229,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         note = decision.note or ""
         check_note(note)
         if decision.decision == ANSWER and not note.strip():
-            reason = _("Write the result into the note.")
+            reason = pgettext_lazy("hitl", "Write the result into the note.")
             raise Invalid(reason, errors={NOTE: [reason]})
         check_storable_values(arguments)
         names = {**self.arguments, **arguments}
@@ -249,7 +251,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         if all(self._is_kept(name, arguments) for name in {**self.arguments, **arguments}):
             return {}
         if not self.editable:
-            return {"": _("The arguments of this call cannot be edited.")}
+            return {"": pgettext_lazy("hitl", "The arguments of this call cannot be edited.")}
         return argument_problems(self.input_schema, arguments)
 
     def respond(self, stored: JsonObject, **who: Any) -> ToolCallResponse:
@@ -272,7 +274,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
         call = line.removeprefix(MAY_I)
         if call == line:
             return line
-        return gettext("Allow “%(call)s”?") % {"call": call.removesuffix("?")}
+        return pgettext("hitl", "Allow “%(call)s”?") % {"call": call.removesuffix("?")}
 
     @property
     def kind(self) -> str:
@@ -297,9 +299,9 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     @property
     def buttons(self) -> list[FormButton]:
         labels = {
-            APPROVE: gettext("Approve"),
-            REJECT: gettext("Reject"),
-            ANSWER: gettext("Use the note as the result"),
+            APPROVE: pgettext("hitl", "Approve"),
+            REJECT: pgettext("hitl", "Reject"),
+            ANSWER: pgettext("hitl", "Use the note as the result"),
         }
         return [
             FormButton(labels[one], "value", one, is_primary=one == APPROVE)
@@ -345,7 +347,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
             for name in stored["changed"]
         ]
         if stored["note"]:
-            shown.append(FieldText(gettext("Note"), "", stored["note"], is_changed=False))
+            shown.append(FieldText(pgettext("hitl", "Note"), "", stored["note"], is_changed=False))
         return shown
 
     def decision(self, stored: JsonObject) -> str:
@@ -354,9 +356,9 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
     def answer_text(self, stored: JsonObject) -> str:
         """Return the decision, the note and the edits."""
         words = {
-            APPROVE: gettext("Approved"),
-            REJECT: gettext("Rejected"),
-            ANSWER: gettext("Answered in place of the tool"),
+            APPROVE: pgettext("hitl", "Approved"),
+            REJECT: pgettext("hitl", "Rejected"),
+            ANSWER: pgettext("hitl", "Answered in place of the tool"),
         }
         edits = [one.change for one in self.texts(stored) if one.is_changed]
         return "; ".join(filter(None, [words[stored["value"]], stored["note"], *edits]))
@@ -393,7 +395,7 @@ class ToolCallPrompt(Prompt[ToolCallResponse]):
 
     def _type_in_words(self, name: str, field: forms.Field) -> str:
         if name not in self.arguments:
-            return gettext("not given")
+            return pgettext("hitl", "not given")
         return "JSON" if isinstance(field, forms.JSONField) else type_word(self.arguments[name])
 
 
@@ -407,7 +409,10 @@ class ToolCallForm(forms.Form):
     titles: ClassVar[dict[str, str]] = {}
 
     _note = forms.CharField(
-        label=_("Note"), required=False, widget=forms.Textarea(attrs={"rows": 2}), strip=False
+        label=pgettext_lazy("hitl", "Note"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        strip=False,
     )
 
     def __init__(self, data: Any = None, *, prompt: ToolCallPrompt, **options: Any) -> None:
@@ -494,7 +499,7 @@ def _own_details(content: Content) -> JsonObject:
 
 
 def _literal(name: str, arguments: JsonObject) -> str:
-    return literal(arguments[name]) if name in arguments else gettext("not given")
+    return literal(arguments[name]) if name in arguments else pgettext("hitl", "not given")
 
 
 def decision_on(

@@ -1,33 +1,32 @@
 """The messages about answers and claims that came too late, for people and for programs."""
 
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.interactions.answers import AnswerResult, Outcome
 from sessions_app.interactions.claims import ClaimState
 from sessions_app.models import Interaction
 from sessions_app.models.people import called
 
-NOT_WAITING = _("This question is no longer waiting for you.")
+NOT_WAITING = pgettext_lazy("hitl", "This question is no longer waiting for you.")
 
 
 def late_words(answer_result: AnswerResult) -> str:
     """Return a sentence for people that explains why an answer was refused."""
     if answer_result.outcome == Outcome.EXPIRED:
-        return gettext("This question expired before your answer arrived.")
+        return pgettext("hitl", "This question expired before your answer arrived.")
     if answer_result.outcome == Outcome.CLAIMED:
         return claimed_words(answer_result.by)
     if answer_result.status == Interaction.Status.CANCELLED:
-        return gettext("The run ended before your answer arrived.")
+        return pgettext("hitl", "The run ended before your answer arrived.")
     if answer_result.status == Interaction.Status.ANSWERED:
-        by = answer_result.by or gettext("someone")
-        return gettext("%(who)s already answered this question.") % {"who": by}
+        by = answer_result.by or pgettext("hitl", "someone")
+        return pgettext("hitl", "%(who)s already answered this question.") % {"who": by}
     return str(NOT_WAITING)
 
 
 def claimed_words(name: str | None) -> str:
     """Return the sentence which tells that a person has claimed the question."""
-    return gettext("%(who)s has claimed this question.") % {"who": name}
+    return pgettext("hitl", "%(who)s has claimed this question.") % {"who": name}
 
 
 def claim_refusal(claim_state: ClaimState, username: str) -> str:

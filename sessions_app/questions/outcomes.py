@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.models import Interaction
 from sessions_app.models.people import full_name
@@ -31,12 +30,12 @@ class OutcomeText:
 MAX_LINE_LENGTH = 120
 # Phrases that tell from where a person answered, by front end.
 VIA = {
-    "websocket": _("from the chat"),
-    "page": _("from the chat"),
-    "inbox": _("from the inbox"),
-    "admin": _("from the admin"),
-    "http": _("through the HTTP interface"),
-    "python": _("by this site"),
+    "websocket": pgettext_lazy("hitl", "from the chat"),
+    "page": pgettext_lazy("hitl", "from the chat"),
+    "inbox": pgettext_lazy("hitl", "from the inbox"),
+    "admin": pgettext_lazy("hitl", "from the admin"),
+    "http": pgettext_lazy("hitl", "through the HTTP interface"),
+    "python": pgettext_lazy("hitl", "by this site"),
 }
 
 
@@ -50,7 +49,7 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
         fits = len(text) <= MAX_LINE_LENGTH and "\n" not in text.strip()
         line, full = (text, "") if fits else (text[:MAX_LINE_LENGTH].strip() + "…", text)
         by = interaction.answered_by
-        name = full_name(by) if by else gettext("someone")
+        name = full_name(by) if by else pgettext("hitl", "someone")
         return OutcomeText(
             interaction.status,
             line,
@@ -62,12 +61,14 @@ def outcome(interaction: Interaction, prompt: AnyPrompt) -> OutcomeText | None:
             is_decision=not isinstance(prompt, FormPrompt) or prompt.proposal,
         )
     if interaction.status == Interaction.Status.CANCELLED:
-        line = gettext("Cancelled – the run no longer waits for it.")
+        line = pgettext("hitl", "Cancelled – the run no longer waits for it.")
     elif interaction.response is None:
-        line = prompt.error and gettext(prompt.error)  # gettext("") would return a header
+        line = pgettext("hitl", prompt.error)
     else:
         default = prompt.answer_text(interaction.response)[:MAX_LINE_LENGTH]
-        line = gettext("No answer in time: continued with “%(default)s”.") % {"default": default}
+        line = pgettext("hitl", "No answer in time: continued with “%(default)s”.") % {
+            "default": default
+        }
     return OutcomeText(interaction.status, line, at=at)
 
 

@@ -9,7 +9,7 @@ from typing import Self
 from uuid import UUID
 
 from django.db.models import Count
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from sessions_app.interactions.audit import first_line
 from sessions_app.interactions.votes import counting_votes
@@ -187,7 +187,7 @@ class QuestionView:
         if self.assignment is None:
             return ""
         if self.assignee is not None:
-            return gettext("Claimed by %(name)s") % {"name": self.assignee}
+            return pgettext("hitl", "Claimed by %(name)s") % {"name": self.assignee}
         return waiting_for(self.to)
 
     # The properties below describe the state of the question.
@@ -307,4 +307,4 @@ class QuestionView:
 
 def waiting_for(names: Iterable[str]) -> str:
     """Return the sentence which tells that a question waits for these people."""
-    return gettext("Waiting for %(names)s") % {"names": ", ".join(names)}
+    return pgettext("hitl", "Waiting for %(names)s") % {"names": ", ".join(names)}

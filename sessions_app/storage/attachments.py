@@ -17,8 +17,7 @@ from django.core.files.storage import storages
 from django.db.models import Q, Sum
 from django.utils import timezone
 from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
+from django.utils.translation import npgettext_lazy, pgettext_lazy
 
 from sessions_app.errors import Invalid, StorageUnavailable
 from sessions_app.json_types import JsonObject
@@ -42,7 +41,7 @@ UNSENT_KEPT = timedelta(days=1)
 FILES_AT_ONCE = 100
 UNSENT = Q(run=None, taken_at=None)
 FOLDER = "attachments"
-GONE = _("A file is no longer available. Remove it, or attach it again.")
+GONE = pgettext_lazy("hitl", "A file is no longer available. Remove it, or attach it again.")
 OFFICE = "application/vnd.openxmlformats-officedocument."
 # Media types by file extension that some versions of Python do not know.
 TYPES = {
@@ -84,7 +83,9 @@ async def keep(*, owner: UserId, conversation_id: str, file: "File[bytes]") -> A
     except Exception as error:  # storage backends raise exceptions of any class
         log.exception("attachment.not_written", attachment=str(id_))
         await writer.write(lambda tx: _mark_unwritten(tx, row))
-        raise StorageUnavailable(_("The file could not be stored. Send it again.")) from error
+        raise StorageUnavailable(
+            pgettext_lazy("hitl", "The file could not be stored. Send it again.")
+        ) from error
     await writer.write(lambda tx: _complete(tx, row, path))
     return row
 
@@ -109,7 +110,8 @@ def find(owner: UserId, conversation_id: str, ids: Sequence[str]) -> list[Attach
     if len(unique_ids) > limit:
         raise Invalid(
             format_lazy(
-                ngettext_lazy(
+                npgettext_lazy(
+                    "hitl",
                     "A message can have at most {most} file. Send the others with another message.",
                     "A message can have at most {most} files. Send the others with another "
                     "message.",
@@ -213,11 +215,13 @@ def _clean(name: str) -> str:
 def _check(name: str, size: int) -> None:
     limits = RuntimeSettings.load()
     if not limits.MAX_FILES:
-        raise Invalid(_("Files are not allowed here."))
+        raise Invalid(pgettext_lazy("hitl", "Files are not allowed here."))
     ending = _file_extension(name)
     if ending not in limits.FILE_TYPES:
-        files = _(".{ending} files are not allowed. Allowed: {types}.")
-        unnamed = _("{name} has no ending that says its type. Allowed: {types}.")
+        files = pgettext_lazy("hitl", ".{ending} files are not allowed. Allowed: {types}.")
+        unnamed = pgettext_lazy(
+            "hitl", "{name} has no ending that says its type. Allowed: {types}."
+        )
         raise Invalid(
             format_lazy(
                 files if ending else unnamed,
@@ -228,13 +232,16 @@ def _check(name: str, size: int) -> None:
             file_types=limits.FILE_TYPES,
         )
     if not size:
-        raise Invalid(format_lazy(_("{name} is empty. Choose another file."), name=name))
+        raise Invalid(
+            format_lazy(pgettext_lazy("hitl", "{name} is empty. Choose another file."), name=name)
+        )
     if size > limits.MAX_FILE_MB * MB:
         raise Invalid(
             format_lazy(
-                _(
+                pgettext_lazy(
+                    "hitl",
                     "{name} has {size} MB; at most {most} are allowed. Make it smaller, or "
-                    "send part of it."
+                    "send part of it.",
                 ),
                 name=name,
                 size=f"{size / MB:.1f}",
@@ -251,7 +258,8 @@ def _begin(tx: Transaction, row: Attachment) -> None:
     if unsent.count() >= MOST_UNSENT:
         raise Invalid(
             format_lazy(
-                ngettext_lazy(
+                npgettext_lazy(
+                    "hitl",
                     "You have {count} uploaded file that is not sent. Send it, or try again "
                     "tomorrow.",
                     "You have {count} uploaded files that are not sent. Send some of them, or "
@@ -273,9 +281,10 @@ def _check_quota(row: Attachment) -> None:
     if limit and (used_bytes or 0) + row.size > limit * MB:
         raise Invalid(
             format_lazy(
-                _(
+                pgettext_lazy(
+                    "hitl",
                     "Your files use {size} MB of {most} MB. Delete conversations with files: "
-                    "the space is free again a day later."
+                    "the space is free again a day later.",
                 ),
                 size=f"{(used_bytes or 0) / MB:.1f}",
                 most=f"{limit:g}",

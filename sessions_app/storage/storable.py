@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from pydantic_core import PydanticSerializationError, to_json
 
 from sessions_app.errors import Invalid, TooLarge
@@ -62,9 +62,10 @@ def check_storable(name: "StrOrPromise", text: str | None) -> None:
     if text is not None and not is_storable(text):
         raise Invalid(
             format_lazy(
-                _(
+                pgettext_lazy(
+                    "hitl",
                     "{name} has a character that cannot be stored: a NUL (U+0000), or half of a "
-                    "surrogate pair. Remove it and send it again."
+                    "surrogate pair. Remove it and send it again.",
                 ),
                 name=name,
             )
@@ -80,7 +81,9 @@ def check_finite(value: object) -> None:
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:
-        text = _("A number is infinite, or none (NaN); JSON has no such number.")
+        text = pgettext_lazy(
+            "hitl", "A number is infinite, or none (NaN); JSON has no such number."
+        )
         raise Invalid(text) from None
 
 

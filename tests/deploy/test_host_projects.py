@@ -1,6 +1,7 @@
 """A matrix of settings of projects: all of the chat works with each, or a check refuses it."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from django.contrib.auth.models import User
 from sessions_app import routers
 from sessions_app.models import Conversation
 from tests.support.host_site import table
-from tests.support.host_site.lines import LINES, SET_USER, Line
+from tests.support.host_site.lines import LINES, PACKAGE, SET_USER, Line, text
 from tests.support.host_site.site import Ended, Site, prepare, serve
 from tests.support.host_site.visitor import Page, Visitor, converse
 from tests.support.polling import until
@@ -155,6 +156,44 @@ async def refused_socket(visitor: Visitor, page: Page) -> dict[str, Any]:
         assert await socket.until_closed() == 4401
         content: dict[str, Any] = refusal["content"]
         return content
+
+
+GERMAN = 'LANGUAGE_CODE = "de"'
+CLAIMS = f"{PACKAGE}.claims"
+ADMIN_LAST = (
+    'INSTALLED_APPS.append(INSTALLED_APPS.pop(INSTALLED_APPS.index("django.contrib.admin")))'
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "new"),
+    [
+        # Django prefers the words of the application that stands first, here the chat.
+        (text(GERMAN, ADMIN_LAST, f"INSTALLED_APPS.append('{CLAIMS}')"), "Neues Gespräch"),
+        # Django prefers these words to all others.
+        (text(GERMAN, 'LOCALE_PATHS = [HERE / "claims" / "locale"]'), "Neuer Fall"),
+    ],
+    ids=["INSTALLED_APPS", "LOCALE_PATHS"],
+)
+def test_labels_of_the_project_and_of_the_chat_do_not_change_each_other(
+    settings: str, new: str, serving: Served
+) -> None:
+    with serving(Line("", settings)) as site:
+        person = Visitor(site)
+        chat = person.sign_in("/assistant/c/").text
+        assert ("Gespräche" in chat, "Unterhaltungen" in chat) == (True, False)
+        assert {word for word in ("Neues Gespräch", "Neuer Fall") if word in chat} == {new}
+        assert ("Senden" in chat, "Versand" in chat) == (True, False)
+        look = person.get("/assistant/settings/").text
+        assert ("Speichern" in look, "Sichern" in look) == (True, False)
+        of_project = json.loads(person.get("/words/").text)
+        assert of_project == {
+            "Answer": "Antwort (Quiz)",
+            "Conversations": "Unterhaltungen",
+            "Send": "Versand",
+        }
+        assert 'value="Sichern"' in person.get("/admin/auth/group/add/").text
 
 
 def everything_works(site: Site) -> None:

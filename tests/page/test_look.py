@@ -3,10 +3,13 @@
 import asyncio
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from babel.messages import Message
+from babel.messages.mofile import read_mo
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.test import AsyncClient
@@ -158,17 +161,37 @@ def forms(message: Message) -> list[str]:
 @pytest.mark.parametrize("language", messages.languages())
 def test_every_word_has_a_translation(language: str) -> None:
     catalog = messages.read(language)
-    source_messages = {message.id: message for message in messages.collected() if message.id}
-    catalog_messages = {message.id: message for message in catalog if message.id}
-    assert catalog_messages.keys() == source_messages.keys(), (
+    source_words = {(message.context, message.id) for message in messages.collected()}
+    assert {(message.context, message.id) for message in catalog} == source_words, (
         "run `make messages`, and translate what is new"
     )
-    for word, message in catalog_messages.items():
+    for message in catalog:
+        if not (word := message.id):
+            continue  # the header
         assert all(forms(message)), word
         assert not message.fuzzy, word
         places = PLACE.findall(word if isinstance(word, str) else word[1])
         for translation in forms(message):
             assert sorted(PLACE.findall(translation)) == sorted(places), (word, translation)
+
+
+@pytest.mark.parametrize("language", messages.languages())
+def test_every_word_has_our_context(language: str) -> None:
+    """Django merges all catalogs: without a context, ours would change labels of the project."""
+    words = {message.id: message.context for message in messages.read(language) if message.id}
+    assert not {word for word, context in words.items() if context != messages.CONTEXT}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", messages.languages())
+def test_words_without_a_context_are_those_of_djangos_admin(language: str) -> None:
+    path = Path(admin.__file__).parent / "locale" / language / "LC_MESSAGES" / "django.mo"
+    with path.open("rb") as file:
+        known = read_mo(file)
+    for word, place in messages.words_of_django():
+        message = f'give {word!r} in {place} the context "{messages.CONTEXT}"'
+        assert "/admin/" in place, message
+        assert word in known, message
 
 
 def test_german_has_one_word_for_workflows() -> None:

@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from chat_app.contrib.notifications.settings import NotificationSettings
 from chat_app.page.entries import MenuEntry, settings_entries
@@ -14,7 +14,7 @@ class NotificationsConfig(AppConfig):
 
     name = "chat_app.contrib.notifications"
     label = "hitl_notifications"
-    verbose_name = _("Notifications")
+    verbose_name = pgettext_lazy("hitl", "Notifications")
     default_auto_field = "django.db.models.BigAutoField"
     is_read_from_primary = True
     settings_section: type[Section] = NotificationSettings
@@ -24,7 +24,7 @@ class NotificationsConfig(AppConfig):
         """Connect the signal receivers; offer the e-mail settings page if e-mail is configured."""
         # The receivers import models, and models cannot be imported before `ready()`.
         import_string("chat_app.contrib.notifications.notices.connect")()
-        title = _("E-mail about questions")
+        title = pgettext_lazy("hitl", "E-mail about questions")
         settings_entries.add(
             MenuEntry(title, "chat:mail_settings", lambda: bool(NotificationSettings.load().MAIL))
         )

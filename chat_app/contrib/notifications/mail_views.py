@@ -5,7 +5,7 @@ from zoneinfo import available_timezones
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -17,28 +17,33 @@ from chat_app.page.common import personal, site_context
 from sessions_app.models.people import read_user_id
 
 # Labels for people; the model's labels are for the admin.
-MODES = (("off", _("Never")), ("now", _("Right away")), ("daily", _("Daily")))
+MODES = (
+    ("off", pgettext_lazy("hitl", "Never")),
+    ("now", pgettext_lazy("hitl", "Right away")),
+    ("daily", pgettext_lazy("hitl", "Daily")),
+)
 
 
 class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the stubs
     """The form for a person's mail preference."""
 
     mode = forms.ChoiceField(  # declared, as Django's own field would offer an empty choice
-        label=_("E-mail me about waiting questions"),
+        label=pgettext_lazy("hitl", "E-mail me about waiting questions"),
         choices=MODES,
         widget=forms.RadioSelect,
     )
     zone = forms.ChoiceField(
-        label=_("Time zone"), choices=[(zone, zone) for zone in sorted(available_timezones())]
+        label=pgettext_lazy("hitl", "Time zone"),
+        choices=[(zone, zone) for zone in sorted(available_timezones())],
     )
 
     class Meta:
         model = MailPreference
         fields = ("mode", "hour", "quiet_from", "quiet_until", "zone")
         labels = {
-            "hour": _("Time of the daily e-mail"),
-            "quiet_from": _("Quiet hours from"),
-            "quiet_until": _("until"),
+            "hour": pgettext_lazy("hitl", "Time of the daily e-mail"),
+            "quiet_from": pgettext_lazy("hitl", "Quiet hours from"),
+            "quiet_until": pgettext_lazy("hitl", "until"),
         }
         widgets = {
             "quiet_from": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
@@ -49,7 +54,7 @@ class MailForm(forms.ModelForm):  # type: ignore[type-arg] # generic only in the
         """Check that quiet hours have both a start and an end, or neither."""
         data = super().clean() or {}
         if (data.get("quiet_from") is None) != (data.get("quiet_until") is None):
-            self.add_error("quiet_until", _("Enter both times, or neither."))
+            self.add_error("quiet_until", pgettext_lazy("hitl", "Enter both times, or neither."))
         return data
 
 

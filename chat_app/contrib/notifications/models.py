@@ -4,16 +4,16 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.timezone import get_default_timezone_name
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class MailPreference(models.Model):
     """A person's preference for e-mail about questions; without a row the site's MAIL applies."""
 
     class Mode(models.TextChoices):
-        OFF = "off", _("never")
-        NOW = "now", _("at once")
-        DAILY = "daily", _("once a day")
+        OFF = "off", pgettext_lazy("hitl", "never")
+        NOW = "now", pgettext_lazy("hitl", "at once")
+        DAILY = "daily", pgettext_lazy("hitl", "once a day")
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", primary_key=True

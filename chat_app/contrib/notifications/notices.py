@@ -5,8 +5,7 @@ from datetime import datetime
 
 from django.dispatch import Signal
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from chat_app.contrib.notifications import mail, webhook
 from chat_app.contrib.notifications.settings import NotificationSettings
@@ -32,25 +31,41 @@ log = Log(__name__)
 Outcome = PendingSignal.Outcome
 # The event type that webhooks send for each Django signal, and the label that operators see.
 EVENTS = {
-    interaction_opened: ("prompt.opened", _("asked")),
-    interaction_assigned: ("prompt.assigned", _("assigned")),
-    interaction_due_soon: ("prompt.due_soon", _("due soon")),
-    interaction_settled: ("prompt.settled", _("settled")),
+    interaction_opened: ("prompt.opened", pgettext_lazy("hitl", "asked")),
+    interaction_assigned: ("prompt.assigned", pgettext_lazy("hitl", "assigned")),
+    interaction_due_soon: ("prompt.due_soon", pgettext_lazy("hitl", "due soon")),
+    interaction_settled: ("prompt.settled", pgettext_lazy("hitl", "settled")),
 }
 
 
 def _mail(name: str) -> str:
-    return gettext("mail to %(name)s") % {"name": name or gettext("a deleted user")}
+    return pgettext("hitl", "mail to %(name)s") % {
+        "name": name or pgettext("hitl", "a deleted user")
+    }
 
 
 def _webhook(event: str) -> str:
-    return gettext("webhook: %(event)s") % {"event": dict(EVENTS.values()).get(event, event)}
+    return pgettext("hitl", "webhook: %(event)s") % {
+        "event": dict(EVENTS.values()).get(event, event)
+    }
 
 
 def connect() -> None:
     """Register the kinds of notices; connect the receivers if e-mail or a webhook is configured."""
-    add_kind(NoticeKind("mail", _("mail"), _("mails"), _mail, is_personal=True))
-    add_kind(NoticeKind("webhook", _("webhook"), _("webhooks"), _webhook))
+    add_kind(
+        NoticeKind(
+            "mail",
+            pgettext_lazy("hitl", "mail"),
+            pgettext_lazy("hitl", "mails"),
+            _mail,
+            is_personal=True,
+        )
+    )
+    add_kind(
+        NoticeKind(
+            "webhook", pgettext_lazy("hitl", "webhook"), pgettext_lazy("hitl", "webhooks"), _webhook
+        )
+    )
     section = NotificationSettings.load()
     if not (section.MAIL or section.WEBHOOK_URL):
         return

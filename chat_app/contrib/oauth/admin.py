@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from chat_app.contrib.oauth.models import OAuthGrant
 from sessions_app.admin_lists import GuardedList
@@ -18,7 +18,7 @@ class OAuthGrantAdmin(GuardedList):
     list_filter = ("provider",)
     list_select_related = ("user",)
     search_fields = (f"user__{get_user_model().USERNAME_FIELD}__exact",)
-    search_help_text = _("Search whole user names")
+    search_help_text = pgettext_lazy("hitl", "Search whole user names")
     actions = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:

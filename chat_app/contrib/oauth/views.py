@@ -9,8 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.functional import Promise
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from chat_app.contrib.oauth import grants
 from chat_app.contrib.oauth.consent import ConsentOutcome, Return, begin, finish
@@ -39,11 +38,11 @@ class ConsentRate(LimitedRate):
 
     @property
     def counted_things(self) -> "StrOrPromise":
-        return _("tries to connect an account")
+        return pgettext_lazy("hitl", "tries to connect an account")
 
 
-NOT_CONNECTED = _("Not connected")
-AGAIN = _("The question still waits: open its link again, or decline it there.")
+NOT_CONNECTED = pgettext_lazy("hitl", "Not connected")
+AGAIN = pgettext_lazy("hitl", "The question still waits: open its link again, or decline it there.")
 
 
 class ConsentPage(NamedTuple):
@@ -56,27 +55,37 @@ class ConsentPage(NamedTuple):
 
 PAGES = {
     ConsentOutcome.CONNECTED: ConsentPage(
-        _("The question is answered. You can close this page."), 200, _("Connected")
+        pgettext_lazy("hitl", "The question is answered. You can close this page."),
+        200,
+        pgettext_lazy("hitl", "Connected"),
     ),
     ConsentOutcome.CLOSED: ConsentPage(
-        _("The question no longer waits for an answer. You can close this page."),
+        pgettext_lazy(
+            "hitl", "The question no longer waits for an answer. You can close this page."
+        ),
         409,
-        _("No longer needed"),
+        pgettext_lazy("hitl", "No longer needed"),
     ),
-    ConsentOutcome.DENIED: ConsentPage(_("You did not agree there."), 200),
+    ConsentOutcome.DENIED: ConsentPage(pgettext_lazy("hitl", "You did not agree there."), 200),
     ConsentOutcome.TOO_LITTLE: ConsentPage(
-        _("You did not allow all that is needed. Missing:"), 200
+        pgettext_lazy("hitl", "You did not allow all that is needed. Missing:"), 200
     ),
     ConsentOutcome.UNKNOWN: ConsentPage(
-        _("This address was used before, or you were away for too long.")
+        pgettext_lazy("hitl", "This address was used before, or you were away for too long.")
     ),
     ConsentOutcome.OTHER_PERSON: ConsentPage(
-        _("Somebody else opened the link. Sign in as that person, and load this page again."), 403
+        pgettext_lazy(
+            "hitl",
+            "Somebody else opened the link. Sign in as that person, and load this page again.",
+        ),
+        403,
     ),
-    ConsentOutcome.FOREIGN: ConsentPage(_("The answer did not come from the site that was asked.")),
-    ConsentOutcome.REFUSED: ConsentPage(_("The other site refused.")),
+    ConsentOutcome.FOREIGN: ConsentPage(
+        pgettext_lazy("hitl", "The answer did not come from the site that was asked.")
+    ),
+    ConsentOutcome.REFUSED: ConsentPage(pgettext_lazy("hitl", "The other site refused.")),
     ConsentOutcome.UNAVAILABLE: ConsentPage(
-        _("The other site does not respond. Try again in a minute."), 503
+        pgettext_lazy("hitl", "The other site does not respond. Try again in a minute."), 503
     ),
 }
 # Outcomes after which the page suggests no second attempt: the prompt is settled, or unknown.
@@ -148,9 +157,10 @@ async def _revoke(request: HttpRequest, person: Person) -> None:
     is_told = await grants.revoke(person.id, provider)
     audit.log_event("account.revoked", request, user=person.username, provider=provider)
     if not is_told:
-        text = gettext(
+        text = pgettext(
+            "hitl",
             "Nothing here can use the account any more. The other site could not be told: "
-            "remove this site there, too."
+            "remove this site there, too.",
         )
         messages.warning(request, text)
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, Subquery
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import npgettext, pgettext
 
 from chat_app.feed.selectors import find_conversation, pending_interactions
 from chat_app.page.cards import Card, TypedAnswer, cards
@@ -142,7 +142,9 @@ class ConversationPage:
     @property
     def title(self) -> str:
         """The title of the page."""
-        return self.conversation.title if self.conversation else gettext("New conversation")
+        return (
+            self.conversation.title if self.conversation else pgettext("hitl", "New conversation")
+        )
 
     @property
     def query(self) -> str:
@@ -176,20 +178,20 @@ class ConversationPage:
     def enter(self) -> str:
         """The placeholder of the message field, which tells what sending a message now would do."""
         if not self.state.active:
-            return gettext("Write a message")
+            return pgettext("hitl", "Write a message")
         policy = (self.offer and self.offer.policy) or "enqueue"
         if self.cards:
             return {
-                "enqueue": gettext("Answer above, or queue a message"),
-                "reject": gettext("Answer above first; this run takes no other message"),
-                "interrupt": gettext("Answer above, or type to stop and change course"),
-                "parallel": gettext("Answer above, or send a new message"),
+                "enqueue": pgettext("hitl", "Answer above, or queue a message"),
+                "reject": pgettext("hitl", "Answer above first; this run takes no other message"),
+                "interrupt": pgettext("hitl", "Answer above, or type to stop and change course"),
+                "parallel": pgettext("hitl", "Answer above, or send a new message"),
             }[policy]
         return {
-            "enqueue": gettext("Message (sent when this is done)"),
-            "reject": gettext("Wait for this run to end, or stop it"),
-            "interrupt": gettext("Send a message to stop and redirect"),
-            "parallel": gettext("Send another message"),
+            "enqueue": pgettext("hitl", "Message (sent when this is done)"),
+            "reject": pgettext("hitl", "Wait for this run to end, or stop it"),
+            "interrupt": pgettext("hitl", "Send a message to stop and redirect"),
+            "parallel": pgettext("hitl", "Send another message"),
         }[policy]
 
 
@@ -364,13 +366,13 @@ def run_state(
     first = min(active, key=lambda run: _rank(run, asking_runs))
     if asking_runs and (first.id not in asking_runs or first.stop_requested_at is None):
         state = ConversationState(
-            "needs-you", gettext("Waiting for you")
+            "needs-you", pgettext("hitl", "Waiting for you")
         )  # even if the runs that ask are missing from `runs`
     else:
         state = _state(first, runs[first])
     messages = [run for run in active if run.parent_id is None and run is not first]
     queued_count = sum(run.status == Run.Status.QUEUED for run in messages)
-    behind = ngettext("%(n)d message queued", "%(n)d messages queued", queued_count)
+    behind = npgettext("hitl", "%(n)d message queued", "%(n)d messages queued", queued_count)
     return replace(
         state,
         behind=behind % {"n": queued_count} if queued_count else "",
@@ -387,17 +389,21 @@ def _rank(run: Run, asking_runs: Container[UUID]) -> int:
 
 def _state(run: Run, last: JsonObject | None) -> ConversationState:
     if run.stop_requested_at is not None:
-        return ConversationState("stopping", gettext("Stopping"), run.stop_requested_at)
+        return ConversationState("stopping", pgettext("hitl", "Stopping"), run.stop_requested_at)
     if run.status == Run.Status.QUEUED:
-        return ConversationState("queued", gettext("Queued"), run.created_at)
+        return ConversationState("queued", pgettext("hitl", "Queued"), run.created_at)
     if run.status == Run.Status.WAITING and run.wake_at is not None:
-        return ConversationState("sleeping", gettext("Paused until"), until=run.wake_at)
+        return ConversationState("sleeping", pgettext("hitl", "Paused until"), until=run.wake_at)
     if run.status == Run.Status.WAITING and (interaction := _others(run)) is not None:
         return ConversationState(
             "waiting", QuestionView.of(interaction).waits_for, interaction.created_at
         )
     step = last["name"] if last and last["state"] == "in_progress" else ""
-    words = gettext("Working: %(step)s") % {"step": step} if step else gettext("Working")
+    words = (
+        pgettext("hitl", "Working: %(step)s") % {"step": step}
+        if step
+        else pgettext("hitl", "Working")
+    )
     return ConversationState("working", words, run.started_at)
 
 
@@ -410,7 +416,7 @@ def _others(run: Run) -> Interaction | None:
 def _at_rest(runs: Sequence[Run]) -> ConversationState:
     suspended_runs = [run for run in runs if run.status == Run.Status.SUSPENDED]
     if suspended_runs:
-        words = gettext("Suspended: an administrator of this site must resume it.")
+        words = pgettext("hitl", "Suspended: an administrator of this site must resume it.")
         is_stopping = any(run.stop_requested_at is not None for run in suspended_runs)
         return ConversationState("suspended", words, stoppable=not is_stopping)
     # Show no state without runs: a run created since the read appears at the next read.
@@ -419,7 +425,7 @@ def _at_rest(runs: Sequence[Run]) -> ConversationState:
     last = runs[-1]
     words = {
         Run.Status.COMPLETED: "",  # no text: the answer itself shows the completion
-        Run.Status.FAILED: gettext("Failed"),
-        Run.Status.CANCELLED: gettext("Stopped"),
+        Run.Status.FAILED: pgettext("hitl", "Failed"),
+        Run.Status.CANCELLED: pgettext("hitl", "Stopped"),
     }[Run.Status(last.status)]
     return ConversationState(last.status, words)

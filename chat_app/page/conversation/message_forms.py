@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from chat_app.page import common
 from chat_app.page.cards import NOTE, TypedAnswer, within
@@ -230,7 +230,7 @@ def tell_outcome(
     if answer_result.outcome == Outcome.NOT_FOUND:
         return refuse_unanswerable(request)
     if answer_result.outcome == Outcome.VOTED:
-        messages.success(request, gettext("Your vote counts"))
+        messages.success(request, pgettext("hitl", "Your vote counts"))
     elif answer_result.outcome in LATE_OUTCOMES:
         messages.warning(request, _too_late(answer_result, incoming_answers))
     return back
@@ -245,5 +245,5 @@ def _too_late(answer_result: AnswerResult, incoming_answers: Iterable[IncomingAn
     return (
         reason
         + " "
-        + gettext("Your answer was: %(typed)s") % {"typed": typed_text[:MAX_ANSWER_SHOWN]}
+        + pgettext("hitl", "Your answer was: %(typed)s") % {"typed": typed_text[:MAX_ANSWER_SHOWN]}
     )

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
+from django.utils.translation import pgettext_lazy
 
 from chat_app.feedback import DOWN, MAX_LENGTHS, UP
 from chat_app.page.cards import Card
@@ -220,7 +220,10 @@ class GivenFeedback:
     comment: str = ""
 
     # The feedback buttons, and the maximum length of a comment.
-    thumbs: ClassVar = ((UP, gettext_lazy("Good answer")), (DOWN, gettext_lazy("Bad answer")))
+    thumbs: ClassVar = (
+        (UP, pgettext_lazy("hitl", "Good answer")),
+        (DOWN, pgettext_lazy("hitl", "Bad answer")),
+    )
     longest: ClassVar = MAX_LENGTHS["comment"]
 
 

@@ -6,7 +6,7 @@ The message comes from stored rows, so a forged URL with a question's id cannot 
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from chat_app.inbox.inbox_parts import find_prompt
 from chat_app.page.inbox.inbox_entries import InboxEntry, make_entries
@@ -44,7 +44,7 @@ def _words(entry: InboxEntry) -> str:
     interaction = entry.interaction
     if entry.my_vote and interaction.answered_by_id != entry.reader:
         alike = sum(vote.answer == entry.my_vote for vote in entry.votes)
-        words = gettext("Your vote: %(answer)s – %(count)s of %(needed)s votes")
+        words = pgettext("hitl", "Your vote: %(answer)s – %(count)s of %(needed)s votes")
         return words % {
             "answer": entry.my_vote[:MAX_ANSWER_SHOWN],
             "count": alike,
@@ -53,18 +53,18 @@ def _words(entry: InboxEntry) -> str:
     if entry.outcome:
         return _answered(entry) if interaction.answered_by_id == entry.reader else ""
     if entry.is_mine:
-        return gettext("Claimed")
+        return pgettext("hitl", "Claimed")
     return _handed_on(interaction, entry.reader)
 
 
 def _answered(entry: InboxEntry) -> str:
     stored_answer = entry.interaction.response or {}
     if decision := entry.prompt.decision(stored_answer):
-        return gettext("Approved") if decision == APPROVE else gettext("Rejected")
+        return pgettext("hitl", "Approved") if decision == APPROVE else pgettext("hitl", "Rejected")
     answer = entry.answer_text({**stored_answer, "note": ""})
     if entry.prompt.choices and len(answer) <= MAX_ANSWER_SHOWN:
-        return gettext("Answered “%(answer)s”") % {"answer": answer}
-    return gettext("Answered")
+        return pgettext("hitl", "Answered “%(answer)s”") % {"answer": answer}
+    return pgettext("hitl", "Answered")
 
 
 def _handed_on(interaction: Interaction, reader: UserId | None) -> str:
@@ -74,4 +74,4 @@ def _handed_on(interaction: Interaction, reader: UserId | None) -> str:
     last = changes.order_by("-at", "-pk").first()
     if last is None or (last.action, last.by) != (AuditEntry.Action.DELEGATED, str(reader)):
         return ""
-    return gettext("Handed to %(name)s") % {"name": full_name(interaction.assignee)}
+    return pgettext("hitl", "Handed to %(name)s") % {"name": full_name(interaction.assignee)}

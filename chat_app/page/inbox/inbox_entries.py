@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from chat_app.inbox.inbox_parts import find_prompt
 from chat_app.inbox.inbox_query import on_card
@@ -29,17 +29,17 @@ MOST_SHOWN = 100  # number of a prompt's newest history entries that are shown
 
 Action = AuditEntry.Action
 WORDS: dict[str, str | Promise] = {
-    Action.OPENED: _("Asked"),
-    Action.SHOWN: _("Delivered"),
-    Action.CLAIMED: _("Claimed"),
-    Action.RELEASED: _("Released"),
-    Action.DELEGATED: _("Reassigned"),
-    Action.REASSIGNED: _("Reassigned to others"),
-    Action.ESCALATED: _("Escalated"),
-    Action.VOTED: _("Voted"),
-    Action.ANSWERED: _("Answered"),
-    Action.EXPIRED: _("Expired"),
-    Action.CANCELLED: _("Cancelled"),
+    Action.OPENED: pgettext_lazy("hitl", "Asked"),
+    Action.SHOWN: pgettext_lazy("hitl", "Delivered"),
+    Action.CLAIMED: pgettext_lazy("hitl", "Claimed"),
+    Action.RELEASED: pgettext_lazy("hitl", "Released"),
+    Action.DELEGATED: pgettext_lazy("hitl", "Reassigned"),
+    Action.REASSIGNED: pgettext_lazy("hitl", "Reassigned to others"),
+    Action.ESCALATED: pgettext_lazy("hitl", "Escalated"),
+    Action.VOTED: pgettext_lazy("hitl", "Voted"),
+    Action.ANSWERED: pgettext_lazy("hitl", "Answered"),
+    Action.EXPIRED: pgettext_lazy("hitl", "Expired"),
+    Action.CANCELLED: pgettext_lazy("hitl", "Cancelled"),
 }
 
 

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
-from django.utils.translation import gettext, gettext_lazy, ngettext
+from django.utils.translation import npgettext, pgettext, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods
@@ -54,14 +54,14 @@ from sessions_app.storage import clock, reads
 from sessions_app.storage.sql import is_uuid
 
 PARTS = {
-    InboxPart.ALL: gettext_lazy("All"),
-    InboxPart.MINE: gettext_lazy("For me"),
-    InboxPart.GROUPS: gettext_lazy("My groups"),
-    InboxPart.CLAIMED: gettext_lazy("Claimed"),
-    InboxPart.OTHERS: gettext_lazy("Waiting for others"),
-    InboxPart.ANSWERED: gettext_lazy("Answered by me"),
+    InboxPart.ALL: pgettext_lazy("hitl", "All"),
+    InboxPart.MINE: pgettext_lazy("hitl", "For me"),
+    InboxPart.GROUPS: pgettext_lazy("hitl", "My groups"),
+    InboxPart.CLAIMED: pgettext_lazy("hitl", "Claimed"),
+    InboxPart.OTHERS: pgettext_lazy("hitl", "Waiting for others"),
+    InboxPart.ANSWERED: pgettext_lazy("hitl", "Answered by me"),
 }
-HEADINGS = PARTS | {InboxPart.ALL: gettext_lazy("Waiting for you")}
+HEADINGS = PARTS | {InboxPart.ALL: pgettext_lazy("hitl", "Waiting for you")}
 
 
 @personal("GET")
@@ -266,7 +266,7 @@ async def claim(request: HttpRequest, interaction: UUID) -> HttpResponse:
 
 def _refuse(request: HttpRequest, reason: str, note: str) -> None:
     """Show why an action was refused, with the note that the person typed."""
-    words = gettext("Your unsent note: %(note)s")
+    words = pgettext("hitl", "Your unsent note: %(note)s")
     unused = words % {"note": note[:MAX_NOTE]} if note else ""
     messages.warning(request, f"{reason} {unused}".strip())
 
@@ -309,7 +309,7 @@ async def _review(
         questions = request.POST.getlist("all")
         prompts = find_selected(person.id, inbox_query, ticked_ids, questions)
         if not prompts:
-            raise Invalid(gettext("Select the questions to answer."))
+            raise Invalid(pgettext("hitl", "Select the questions to answer."))
         prompt = QuestionView.of(prompts[0]).prompt
         incoming_answer = message_forms.answer(request, prompts[0].pk, via="inbox")
         stored_answer = prompt.check(incoming_answer.answer)
@@ -340,16 +340,17 @@ def _report(
     request: HttpRequest, answered: int, late: Mapping[str, int], refusals: Sequence[str]
 ) -> None:
     """Report the outcome of the answers in one sentence, then each refused question."""
-    parts = [ngettext("%(n)d answered", "%(n)d answered", answered) % {"n": answered}]
+    parts = [npgettext("hitl", "%(n)d answered", "%(n)d answered", answered) % {"n": answered}]
     for name, count in late.items():
-        words = ngettext(
+        words = npgettext(
+            "hitl",
             "%(n)d was answered by %(name)s meanwhile",
             "%(n)d were answered by %(name)s meanwhile",
             count,
         )
         parts.append(words % {"n": count, "name": name})
     if others := len(refusals) - sum(late.values()):
-        words = ngettext("%(n)d was not answered", "%(n)d were not answered", others)
+        words = npgettext("hitl", "%(n)d was not answered", "%(n)d were not answered", others)
         parts.append(words % {"n": others})
     level = messages.WARNING if refusals else messages.SUCCESS
     messages.add_message(request, level, ", ".join(parts) + ".")

@@ -11,7 +11,7 @@ from typing import Any
 import nh3
 from django.utils.html import escape, linebreaks
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
@@ -105,15 +105,18 @@ def render(
         link_rel="noopener nofollow",
         set_tag_attribute_values={
             **ADDED_ATTRIBUTES,
-            "div": {**ADDED_ATTRIBUTES["div"], "aria-label": gettext("Table")},
-            "button": {"type": "button", "aria-label": gettext("Copy code")},
+            "div": {**ADDED_ATTRIBUTES["div"], "aria-label": pgettext("hitl", "Table")},
+            "button": {"type": "button", "aria-label": pgettext("hitl", "Copy code")},
         },
     )
     # Replacing strings is safe: user text cannot match, because its `<` and `"` are escaped.
     for end, with_icon in (
         ('"></button>', COPY_BUTTON),
-        ('task"></span>', TASK_MARK.format("task", icon("task"), gettext("to do"))),
-        ('task done"></span>', TASK_MARK.format("task done", icon("done"), gettext("done"))),
+        ('task"></span>', TASK_MARK.format("task", icon("task"), pgettext("hitl", "to do"))),
+        (
+            'task done"></span>',
+            TASK_MARK.format("task done", icon("done"), pgettext("hitl", "done")),
+        ),
     ):
         safe_html = safe_html.replace(end, with_icon)
     return mark_safe(safe_html)  # noqa: S308 - cleaned by the allow-list above

@@ -15,7 +15,7 @@ from html import unescape
 from xml.etree.ElementTree import Element, tostring
 
 from django.utils.html import escape
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 from latex2mathml.converter import convert_to_element
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -80,7 +80,9 @@ def _formula(
         return f"<code>{escape(token.markup + token.content + token.markup)}</code>"
     if token.type != "math_block":
         return html
-    label = gettext("Formula")  # for `tabindex`, by which the keyboard can scroll a formula
+    label = pgettext(
+        "hitl", "Formula"
+    )  # for `tabindex`, by which the keyboard can scroll a formula
     return f'<section tabindex="0" role="group" aria-label="{label}">{html}</section>\n'
 
 

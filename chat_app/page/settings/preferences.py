@@ -6,8 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.functional import Promise
-from django.utils.translation import get_language_info
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import get_language_info, pgettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -63,30 +62,40 @@ def _language() -> Preference:
     """Build the preference of the language, stored in the cookie that Django reads."""
     codes = [code for code, _name in settings.LANGUAGES if code in LANGUAGES]
     names = {code: get_language_info(code)["name_local"] for code in codes}
-    choices = {"": _("Browser default"), **names}
-    return Preference("language", settings.LANGUAGE_COOKIE_NAME, _("Language"), choices)
+    choices = {"": pgettext_lazy("hitl", "Browser default"), **names}
+    return Preference(
+        "language", settings.LANGUAGE_COOKIE_NAME, pgettext_lazy("hitl", "Language"), choices
+    )
 
 
 PREFERENCES = (
     Preference(
         "theme",
         "chat_theme",
-        _("Theme"),
-        {"system": _("System"), "light": _("Light"), "dark": _("Dark")},
+        pgettext_lazy("hitl", "Theme"),
+        {
+            "system": pgettext_lazy("hitl", "System"),
+            "light": pgettext_lazy("hitl", "Light"),
+            "dark": pgettext_lazy("hitl", "Dark"),
+        },
     ),
     Preference(
         "text",
         "chat_text",
-        _("Text size"),
-        {"normal": _("Normal"), "large": _("Large"), "larger": _("Larger")},
+        pgettext_lazy("hitl", "Text size"),
+        {
+            "normal": pgettext_lazy("hitl", "Normal"),
+            "large": pgettext_lazy("hitl", "Large"),
+            "larger": pgettext_lazy("hitl", "Larger"),
+        },
     ),
     Preference(
         "enter",
         "chat_enter",
-        _("Sending messages"),
+        pgettext_lazy("hitl", "Sending messages"),
         {
-            "sends": _("Enter sends, Shift+Enter adds a line"),
-            "breaks": _("Ctrl+Enter sends, Enter adds a line"),
+            "sends": pgettext_lazy("hitl", "Enter sends, Shift+Enter adds a line"),
+            "breaks": pgettext_lazy("hitl", "Ctrl+Enter sends, Enter adds a line"),
         },
     ),
     _language(),
@@ -95,7 +104,10 @@ PREFERENCES = (
 # Switches for the chime and the notifications of pages in the background.
 SWITCHES = tuple(
     Preference(name, f"chat_{name}", title, {"off": "", "on": ""})
-    for name, title in (("chime", _("Chime")), ("notification", _("Notification")))
+    for name, title in (
+        ("chime", pgettext_lazy("hitl", "Chime")),
+        ("notification", pgettext_lazy("hitl", "Notification")),
+    )
 )
 
 

@@ -28,8 +28,7 @@ from django.db.models import (
     Value,
 )
 from django.utils import timezone
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from chat_app.feed.selectors import pending_interactions
 from chat_app.inbox.inbox_query import any_pending, asks, begins_card
@@ -60,10 +59,10 @@ FIELDS = (
 class SidebarSection(IntegerChoices):
     """A section of the list, in display order."""
 
-    NEEDS_YOU = 0, _("Needs you")
-    WAITING = 1, _("Waiting for others")
-    TODAY = 2, _("Today")
-    EARLIER = 3, _("Earlier")
+    NEEDS_YOU = 0, pgettext_lazy("hitl", "Needs you")
+    WAITING = 1, pgettext_lazy("hitl", "Waiting for others")
+    TODAY = 2, pgettext_lazy("hitl", "Today")
+    EARLIER = 3, pgettext_lazy("hitl", "Earlier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,15 +277,15 @@ def _entry(row: JsonObject, waiting_count: _WaitingCount | None) -> SidebarEntry
 
 def _state(row: JsonObject, *, needs_you: bool) -> tuple[str, str]:
     if needs_you:
-        return "needs-you", gettext("needs you")
+        return "needs-you", pgettext("hitl", "needs you")
     if row["names"] is not None:
         return "waiting", waiting_for(row["names"])
     if row["working"]:
-        return "working", gettext("working")
+        return "working", pgettext("hitl", "working")
     if row["last_status"] == Run.Status.FAILED:
-        return "failed", gettext("failed")
+        return "failed", pgettext("hitl", "failed")
     if row["last_status"] == Run.Status.SUSPENDED:
-        return "failed", gettext("suspended")
+        return "failed", pgettext("hitl", "suspended")
     return "", ""
 
 

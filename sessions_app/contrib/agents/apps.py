@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class AgentsConfig(AppConfig):
@@ -10,7 +10,7 @@ class AgentsConfig(AppConfig):
 
     name = "sessions_app.contrib.agents"
     label = "hitl_agents"
-    verbose_name = _("Agents")
+    verbose_name = pgettext_lazy("hitl", "Agents")
     default_auto_field = "django.db.models.BigAutoField"
     is_read_from_primary = True
 

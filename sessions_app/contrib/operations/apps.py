@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class OperationsConfig(AppConfig):
@@ -10,7 +10,7 @@ class OperationsConfig(AppConfig):
 
     name = "sessions_app.contrib.operations"
     label = "hitl_operations"
-    verbose_name = _("Operations")
+    verbose_name = pgettext_lazy("hitl", "Operations")
 
     def ready(self) -> None:
         """Register the checks of a deployment with `manage.py check --deploy`."""

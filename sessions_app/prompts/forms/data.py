@@ -18,7 +18,7 @@ from django.forms.widgets import Input
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import lazy
 from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
@@ -117,7 +117,7 @@ def check_posted(form: BaseForm) -> None:
     """
     for bound_field in form:
         if not (bound_field.field.disabled or _is_posted(form, bound_field)):
-            raise Invalid(_("The form is not complete. Load the page again."))
+            raise Invalid(pgettext_lazy("hitl", "The form is not complete. Load the page again."))
 
 
 def _is_posted(form: BaseForm, bound_field: BoundField) -> bool:
@@ -160,10 +160,10 @@ def check_sent(form: BaseForm, values: Mapping[str, object], kinds: Mapping[str,
         is_list = kinds.get(bound_field.name) in LISTS or takes_several(field.widget)
         sent = [values.get(name) for name in sent_names(bound_field)]
         if not is_list and any(isinstance(one, list) for one in sent):
-            raise _refused_field(bound_field, _("Send one value."))
+            raise _refused_field(bound_field, pgettext_lazy("hitl", "Send one value."))
         is_unknown = value is None and isinstance(field, forms.NullBooleanField)
         if isinstance(field, forms.BooleanField) and not isinstance(value, bool) and not is_unknown:
-            raise _refused_field(bound_field, _("Send true or false."))
+            raise _refused_field(bound_field, pgettext_lazy("hitl", "Send true or false."))
 
 
 def _refused_field(bound_field: BoundField, reason: "StrOrPromise") -> Invalid:
@@ -216,10 +216,16 @@ class Upload(AnyFile):
 def check_storable_values(values: object) -> None:
     """Raise Invalid if an answer has too many levels, or a number or character not storable."""
     if is_too_deep(values, MAX_DEPTH + 1):  # one more level for the object that has all fields
-        raise Invalid(_("The answer has too many levels of lists and objects: send fewer of them."))
+        raise Invalid(
+            pgettext_lazy(
+                "hitl", "The answer has too many levels of lists and objects: send fewer of them."
+            )
+        )
     check_finite(values)
     if storable(values) != values:
-        raise Invalid(_("The answer contains a character that cannot be stored."))
+        raise Invalid(
+            pgettext_lazy("hitl", "The answer contains a character that cannot be stored.")
+        )
 
 
 def pack(values: Mapping[str, Any]) -> tuple[JsonObject, dict[str, str]]:

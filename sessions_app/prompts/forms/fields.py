@@ -13,8 +13,7 @@ from django.utils import timezone
 from django.utils.choices import flatten_choices
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
@@ -45,9 +44,10 @@ FIELD_TYPES = {
     "JSONField": "json",
     "FileField": "file",
 }
-NOT_JSON = _(
+NOT_JSON = pgettext_lazy(
+    "hitl",
     "Enter valid JSON, with at most 180 levels of lists and objects, and numbers of at most 4,300 "
-    "digits."
+    "digits.",
 )
 # Input types of browsers, with ISO 8601 formats; Django's widgets format by language.
 NATIVE: dict[type[Widget], tuple[str, str]] = {
@@ -106,7 +106,7 @@ class PickedTime(forms.DateTimeInput):
 
     def render(self, *arguments: Any, **options: Any) -> SafeString:
         """Render the control, and the name of the time zone."""
-        label, zone = gettext("Time zone:"), timezone.get_current_timezone_name()
+        label, zone = pgettext("hitl", "Time zone:"), timezone.get_current_timezone_name()
         shown = format_html(' <small>{} <span data-zone="">{}</span></small>', label, zone)
         return super().render(*arguments, **options) + shown
 
@@ -325,7 +325,7 @@ def value_text(field: FormField, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value_text(field, element) for element in value) or "–"
     if isinstance(value, bool) and not field.choices:
-        return gettext("Yes") if value else gettext("No")
+        return pgettext("hitl", "Yes") if value else pgettext("hitl", "No")
     if isinstance(value, dict) and field.type == "file":
         return str(value["name"])
     text = as_text(value)

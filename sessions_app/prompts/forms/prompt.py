@@ -11,8 +11,7 @@ from django.db import DatabaseError
 from django.forms import BaseForm
 from django.utils.datastructures import MultiValueDict
 from django.utils.text import format_lazy
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from sessions_app.errors import FormChanged, Invalid
@@ -105,7 +104,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     submit: str = Field(default="", max_length=100)
     reject: str = Field(default="", max_length=100)
 
-    takes = _("the fields of a form")
+    takes = pgettext_lazy("hitl", "the fields of a form")
     alike = False
 
     @overload
@@ -150,7 +149,9 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         except Exception as error:  # any error: the author's form class has a bug
             log.exception("form.failed", form=self.form)
             raise Invalid(
-                _("This form does not work at the moment. An administrator can see why.")
+                pgettext_lazy(
+                    "hitl", "This form does not work at the moment. An administrator can see why."
+                )
             ) from error
 
     def from_text(self, text: str) -> JsonObject:
@@ -193,7 +194,7 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
         if page.value == REJECT and self.reject:
             return self._press(REJECT)
         if page.value != APPROVE:
-            raise Invalid(_("Choose one of the answers that the card offers."))
+            raise Invalid(pgettext_lazy("hitl", "Choose one of the answers that the card offers."))
         files = {name: attachment.file for name, attachment in page.files.items()}
         form = self.make(page.fields, files)
         check_posted(form)
@@ -273,7 +274,9 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
 
     @property
     def buttons(self) -> list[FormButton]:
-        label = self.submit or (gettext("Approve") if self.proposal else gettext("Answer"))
+        label = self.submit or (
+            pgettext("hitl", "Approve") if self.proposal else pgettext("hitl", "Answer")
+        )
         submit = FormButton(label, "value", APPROVE, is_primary=True)
         if not self.reject:
             return [submit]
@@ -292,12 +295,12 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
     def answer_text(self, stored: JsonObject) -> str:
         """Return the changes of a proposal, else all given values."""
         if stored.get("rejected"):
-            return self.reject or gettext("Rejected")
+            return self.reject or pgettext("hitl", "Rejected")
         texts = self.texts(stored)
         if not self.proposal:
             return "; ".join(f"{one.label}: {one.after}" for one in texts)
         changes = [one.change for one in texts if one.is_changed]
-        return "; ".join([self.submit or gettext("Approved"), *changes])
+        return "; ".join([self.submit or pgettext("hitl", "Approved"), *changes])
 
     @classmethod
     def plain(cls, content: Content, link: Callable[[], str]) -> list[Content]:
@@ -340,7 +343,9 @@ class FormPrompt(Prompt[FormResponse[T]], Generic[T]):
 
     def _refusal(self, names: Collection[str] = ()) -> Invalid:
         shown = sorted(names) or [field.name for field in self.fields]
-        text = _("This is a form: answer it on the page, or send JSON with {names}.")
+        text = pgettext_lazy(
+            "hitl", "This is a form: answer it on the page, or send JSON with {names}."
+        )
         return Invalid(format_lazy(text, names=", ".join(shown)), fields=shown)
 
     def _form_class(self) -> type[BaseForm]:

@@ -17,7 +17,7 @@ from subprocess import Popen
 from typing import TypeVar
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from pydantic_core import from_json, to_json
 
 from sessions_app.errors import StorageUnavailable
@@ -83,7 +83,11 @@ def argument_problems(schema: JsonObject, value: object) -> Problems:
     try:
         return _value_problems(schema, value, OF_A_REQUEST)
     except NotChecked:
-        return {"": _("These values cannot be checked at the moment. Send them again.")}
+        return {
+            "": pgettext_lazy(
+                "hitl", "These values cannot be checked at the moment. Send them again."
+            )
+        }
 
 
 async def acheck_schema(schema: JsonObject) -> str:
@@ -145,12 +149,13 @@ def _check_once(schema: str, patience: Patience) -> str:
 
 def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Problems:
     if not isinstance(value, dict):
-        return {"": _("The arguments must be a JSON object.")}
+        return {"": pgettext_lazy("hitl", "The arguments must be a JSON object.")}
     if (text := _as_json(value, MAX_VALUE)) is None:
         return {
-            "": _(
+            "": pgettext_lazy(
+                "hitl",
                 "The values are too large, are nested too deeply, or have a number or a character "
-                "that JSON lacks. Send fewer or shorter ones."
+                "that JSON lacks. Send fewer or shorter ones.",
             )
         }
     try:
@@ -158,7 +163,11 @@ def _value_problems(schema: JsonObject, value: object, patience: Patience) -> Pr
             return {"": problem}
         return {**_checkers.check(to_json(schema).decode(), text, patience)}
     except CheckLimitExceeded:
-        return {"": _("It takes too long to check these values. Send fewer or shorter ones.")}
+        return {
+            "": pgettext_lazy(
+                "hitl", "It takes too long to check these values. Send fewer or shorter ones."
+            )
+        }
 
 
 def _as_json(value: object, limit: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Parts that projects write themselves: middlewares, a router, a storage, error pages."""
+"""Parts that projects write themselves: middlewares, a router, a storage, pages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,8 @@ from django.contrib.auth.middleware import RemoteUserMiddleware
 from django.contrib.auth.models import User
 from django.core.files.storage import InMemoryStorage
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, parse_cookie
+from django.http import HttpRequest, HttpResponse, JsonResponse, parse_cookie
+from django.utils.translation import gettext
 
 
 def sync_only(get_response: Callable[[HttpRequest], HttpResponse]) -> object:
@@ -93,6 +94,11 @@ class RemoteStorage(InMemoryStorage):
 
     def url(self, name: str | None) -> str:
         return f"https://bucket.example/{name}?signature=x"
+
+
+def words(_: HttpRequest) -> HttpResponse:
+    """Return the translations of some labels of the project."""
+    return JsonResponse({word: gettext(word) for word in ("Answer", "Conversations", "Send")})
 
 
 def not_found(_: HttpRequest, exception: Exception) -> HttpResponse:

@@ -5,12 +5,13 @@ from django.contrib import admin
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 
-from tests.support.host_site import settings
+from tests.support.host_site import parts, settings
 
 chat = path(settings.CHAT_PATH, include("chat_app.urls"))
 urlpatterns = [
     path(settings.ADMIN_PATH, admin.site.urls),
     path("accounts/", include(settings.ACCOUNT_URLS)),
+    path("words/", parts.words),
     *staticfiles_urlpatterns(),
     *(i18n_patterns(chat) if settings.BY_LANGUAGE else [chat]),
 ]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from sessions_app.contrib.operations.admin import question_texts
 from sessions_app.contrib.operations.admin.cells import moment, show_duration
@@ -37,9 +37,24 @@ def tables(*, with_steps: bool) -> list[JsonObject]:
     )
     parts = [
         _overdue(),
-        _times(_("Time to answer by workflow"), _("workflow"), answered, "run__workflow"),
-        _times(_("Time to answer by group"), _("group"), answered, "candidates__group__name"),
-        _times(_("Who takes longest"), _("who"), answered, f"answered_by__{USERNAME}"),
+        _times(
+            pgettext("hitl", "Time to answer by workflow"),
+            pgettext("hitl", "workflow"),
+            answered,
+            "run__workflow",
+        ),
+        _times(
+            pgettext("hitl", "Time to answer by group"),
+            pgettext("hitl", "group"),
+            answered,
+            "candidates__group__name",
+        ),
+        _times(
+            pgettext("hitl", "Who takes longest"),
+            pgettext("hitl", "who"),
+            answered,
+            f"answered_by__{USERNAME}",
+        ),
     ]
     return [*parts, *([_steps(since)] if with_steps else []), _notices()]
 
@@ -52,7 +67,11 @@ def _overdue() -> JsonObject:
         (question_texts.link(prompt), question_texts.whom(prompt), moment(prompt.due_at))
         for prompt in late.order_by("due_at")[:ROWS_SHOWN]
     ]
-    return _table(_("Overdue"), (_("question"), _("asked of"), _("due")), rows)
+    return _table(
+        pgettext("hitl", "Overdue"),
+        (pgettext("hitl", "question"), pgettext("hitl", "asked of"), pgettext("hitl", "due")),
+        rows,
+    )
 
 
 def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str) -> JsonObject:
@@ -67,7 +86,16 @@ def _times(title: str, subject: str, answered: QuerySet[Interaction], name: str)
         (of, count, show_duration(mean), show_duration(longest))
         for of, count, mean, longest in groups.order_by("-mean")[:ROWS_SHOWN]
     ]
-    return _table(title, (subject, _("answers"), _("on average"), _("longest")), rows)
+    return _table(
+        title,
+        (
+            subject,
+            pgettext("hitl", "answers"),
+            pgettext("hitl", "on average"),
+            pgettext("hitl", "longest"),
+        ),
+        rows,
+    )
 
 
 def _steps(since: object) -> JsonObject:
@@ -93,8 +121,18 @@ def _steps(since: object) -> JsonObject:
         (*counts, show_duration(mean), show_duration(longest))
         for *counts, mean, longest in groups.order_by("-longest")[:ROWS_SHOWN]
     ]
-    columns = (_("workflow"), _("step"), _("calls"), _("retries"), _("failed"))
-    return _table(_("Slowest steps"), (*columns, _("on average"), _("longest")), rows)
+    columns = (
+        pgettext("hitl", "workflow"),
+        pgettext("hitl", "step"),
+        pgettext("hitl", "calls"),
+        pgettext("hitl", "retries"),
+        pgettext("hitl", "failed"),
+    )
+    return _table(
+        pgettext("hitl", "Slowest steps"),
+        (*columns, pgettext("hitl", "on average"), pgettext("hitl", "longest")),
+        rows,
+    )
 
 
 def _notices() -> JsonObject:
@@ -112,5 +150,13 @@ def _notices() -> JsonObject:
         )
         numbers = (counts["count"], counts["late"], counts["again"], counts["most"] or 0)
         rows.append((kind.plural, *numbers, moment(counts["first"])))
-    columns = (_("notices"), _("to go out"), _("late"), _("tried again"), _("most attempts"))
-    return _table(_("Mails and webhooks"), (*columns, _("next")), rows)
+    columns = (
+        pgettext("hitl", "notices"),
+        pgettext("hitl", "to go out"),
+        pgettext("hitl", "late"),
+        pgettext("hitl", "tried again"),
+        pgettext("hitl", "most attempts"),
+    )
+    return _table(
+        pgettext("hitl", "Mails and webhooks"), (*columns, pgettext("hitl", "next")), rows
+    )

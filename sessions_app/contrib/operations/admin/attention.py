@@ -11,7 +11,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from sessions_app.contrib.operations.admin import cells, question_texts, run_texts
 from sessions_app.interactions.answerers import lacking_votes, somebody_may_answer
@@ -76,23 +76,23 @@ def read_questions(pending: int) -> tuple[list[Tile], list[Need]]:
     only_stuck = [pk for pk in stuck_ids if pk not in late_ids][:ROWS_SHOWN]
     ids = [*late_ids, *only_stuck]
     rows = Interaction.objects.select_related("run__conversation__owner", "assignee").in_bulk(ids)
-    first = gettext("of the %(count)s due first") % {"count": f"{LOOKED_AT:,}"}
+    first = pgettext("hitl", "of the %(count)s due first") % {"count": f"{LOOKED_AT:,}"}
     note = first if pending > LOOKED_AT else ""
     tiles = [
-        Tile(gettext("Overdue"), late.count(), f"{page}?waits=overdue"),
-        Tile(gettext("Nobody can answer"), len(stuck_ids), f"{page}?waits=nobody", note),
+        Tile(pgettext("hitl", "Overdue"), late.count(), f"{page}?waits=overdue"),
+        Tile(pgettext("hitl", "Nobody can answer"), len(stuck_ids), f"{page}?waits=nobody", note),
     ]
     return tiles, list(_questions([rows[pk] for pk in ids if pk in rows], set(stuck_ids)))
 
 
 def _questions(prompts: Iterable[Interaction], stuck_ids: set[Any]) -> Iterator[Need]:
-    now, nobody = timezone.now(), gettext("Nobody can answer")
+    now, nobody = timezone.now(), pgettext("hitl", "Nobody can answer")
     for prompt in prompts:
         is_late = prompt.due_at is not None and prompt.due_at < now
         yield Need(
             question_texts.link(prompt),
             prompt.run.workflow,
-            _red(gettext("Overdue") if is_late else nobody),
+            _red(pgettext("hitl", "Overdue") if is_late else nobody),
             nobody if is_late and prompt.pk in stuck_ids else "",
             asked_of(prompt),
             prompt.due_at if is_late else prompt.created_at,
@@ -115,12 +115,12 @@ def read_runs() -> tuple[list[Tile], list[Need]]:
     suspended = Run.objects.filter(status=Run.Status.SUSPENDED)
     failed = Run.objects.filter(status=Run.Status.FAILED, finished_at__gte=since)
     tiles = [
-        Tile(gettext("Suspended"), suspended.count(), f"{page}?status__exact=suspended"),
+        Tile(pgettext("hitl", "Suspended"), suspended.count(), f"{page}?status__exact=suspended"),
         Tile(
-            gettext("Failed"),
+            pgettext("hitl", "Failed"),
             failed.count(),
             f"{page}?status__exact=failed&finished_at__gte={since:%Y-%m-%dT%H:%MZ}",
-            gettext("in 24 hours"),
+            pgettext("hitl", "in 24 hours"),
         ),
     ]
     rows = (

@@ -10,8 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.contrib.operations import audit_trail
 from sessions_app.contrib.operations.admin import question_texts, run_texts
@@ -36,31 +35,37 @@ ROWS_SHOWN = 100
 STORED_FIELDS = ("action", "by", "by_name", "via", "question", "interaction", "run", "detail")
 Action = AuditEntry.Action
 TEMPLATES = {
-    Action.OPENED: _("{question} was asked of {to}"),
-    Action.SHOWN: _("{question} was delivered to {who}’s inbox"),
-    Action.CLAIMED: _("{who} claimed {question}"),
-    Action.RELEASED: _("{who} released {question}"),
-    Action.DELEGATED: _("{who} handed {question} on to {to}"),
-    Action.REASSIGNED: _("{who} reassigned {question} to {to}"),
-    Action.ESCALATED: _("{who} escalated {question} to {to}"),
-    Action.VOTED: _("{who} voted {answer} on {question}"),
-    Action.ANSWERED: _("{who} answered {question} with {answer}"),
-    Action.CANCELLED: _("{question} was cancelled, as its run ended first"),
+    Action.OPENED: pgettext_lazy("hitl", "{question} was asked of {to}"),
+    Action.SHOWN: pgettext_lazy("hitl", "{question} was delivered to {who}’s inbox"),
+    Action.CLAIMED: pgettext_lazy("hitl", "{who} claimed {question}"),
+    Action.RELEASED: pgettext_lazy("hitl", "{who} released {question}"),
+    Action.DELEGATED: pgettext_lazy("hitl", "{who} handed {question} on to {to}"),
+    Action.REASSIGNED: pgettext_lazy("hitl", "{who} reassigned {question} to {to}"),
+    Action.ESCALATED: pgettext_lazy("hitl", "{who} escalated {question} to {to}"),
+    Action.VOTED: pgettext_lazy("hitl", "{who} voted {answer} on {question}"),
+    Action.ANSWERED: pgettext_lazy("hitl", "{who} answered {question} with {answer}"),
+    Action.CANCELLED: pgettext_lazy("hitl", "{question} was cancelled, as its run ended first"),
 }
 # Sentences about actions that happened automatically, without a person.
 IMPERSONAL = {
-    Action.RELEASED: _("{question} was released, as its person may answer no more"),
-    Action.ESCALATED: _("{question} was escalated to {to}"),
+    Action.RELEASED: pgettext_lazy(
+        "hitl", "{question} was released, as its person may answer no more"
+    ),
+    Action.ESCALATED: pgettext_lazy("hitl", "{question} was escalated to {to}"),
 }
 # Sentences about expiry. Key: (an operator ended the wait, the run got a default answer).
 EXPIRED = {
-    (False, True): _("Nobody answered {question} in time: it went on with {answer}"),
-    (False, False): _("Nobody answered {question} in time"),
-    (True, True): _("{who} ended the wait for {question}: it went on with {answer}"),
-    (True, False): _("{who} ended the wait for {question}"),
+    (False, True): pgettext_lazy(
+        "hitl", "Nobody answered {question} in time: it went on with {answer}"
+    ),
+    (False, False): pgettext_lazy("hitl", "Nobody answered {question} in time"),
+    (True, True): pgettext_lazy(
+        "hitl", "{who} ended the wait for {question}: it went on with {answer}"
+    ),
+    (True, False): pgettext_lazy("hitl", "{who} ended the wait for {question}"),
 }
 # Only for a visit to the prompt's own page: in a list, nobody knows which cards were read.
-OPENED_PAGE = _("{who} opened {question}")
+OPENED_PAGE = pgettext_lazy("hitl", "{who} opened {question}")
 QUOTED = ("question", "answer", "note")
 
 
@@ -70,8 +75,8 @@ def _export(label: Any, form: str, content_type: str) -> Callable[..., object]:
         page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[AuditEntry]
     ) -> StreamingHttpResponse | None:
         if queryset.count() > AT_MOST:
-            warning = gettext(
-                "More than %(count)s entries: select fewer, or use manage.py export_audit."
+            warning = pgettext(
+                "hitl", "More than %(count)s entries: select fewer, or use manage.py export_audit."
             ) % {"count": AT_MOST}
             page.message_user(request, warning, messages.WARNING)
             return None
@@ -86,32 +91,34 @@ def _export(label: Any, form: str, content_type: str) -> Callable[..., object]:
 class AuditEntryAdmin(ReadOnlyAdmin):
     """The admin pages of audit entries, the newest first."""
 
-    time = column(_("time"), lambda entry: moment(entry.at), ordering="at")
-    sentence = column(_("what happened"), lambda entry: entry.sentence.html)
+    time = column(pgettext_lazy("hitl", "time"), lambda entry: moment(entry.at), ordering="at")
+    sentence = column(pgettext_lazy("hitl", "what happened"), lambda entry: entry.sentence.html)
     # The cell is empty if the prompt was deleted.
     prompt = column(
-        _("question"),
+        pgettext_lazy("hitl", "question"),
         lambda row: question_texts.link(row.sentence.prompt) if row.sentence.prompt else "",
     )
     run_link = column(
-        _("run"),
+        pgettext_lazy("hitl", "run"),
         lambda row: run_texts.link(row.sentence.prompt.run) if row.sentence.prompt else "",
     )
     list_display = ("time", "sentence", "workflow", "address")
     list_display_links = ("time",)
     list_filter = ("at", "action", ("via", Via), ("workflow", DeclaredWorkflow))
     search_fields = ("interaction__exact", "by_name__exact")
-    searched = _("Search whole IDs (question, run) and user names")
+    searched = pgettext_lazy("hitl", "Search whole IDs (question, run) and user names")
     ordering = ("-at", "-pk")
     sortable_by = ("time",)
     readonly_fields = ("time", "sentence", "prompt", "run_link")
     fieldsets = (
         (None, {"fields": ("time", "prompt", "run_link", "workflow", "address")}),
-        (_("Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     actions = ("export_jsonl", "export_csv")
-    export_jsonl = _export(_("Export as JSON lines"), "jsonl", "application/jsonl")
-    export_csv = _export(_("Export as CSV"), "csv", "text/csv; charset=utf-8")
+    export_jsonl = _export(
+        pgettext_lazy("hitl", "Export as JSON lines"), "jsonl", "application/jsonl"
+    )
+    export_csv = _export(pgettext_lazy("hitl", "Export as CSV"), "csv", "text/csv; charset=utf-8")
 
     def named(self, term: str) -> list[QuerySet[Any]]:
         """Return the matching keys; a run's id finds entries of its prompts, while it is stored."""
@@ -128,7 +135,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return str(row.sentence)
 
 
-@admin.display(description=_("audit"))
+@admin.display(description=pgettext_lazy("hitl", "audit"))
 def audit_table(interaction: Interaction) -> str:
     """Show the audit of a prompt as sentences, the newest last."""
     entries = audit_trail.of_prompt(interaction)[-ROWS_SHOWN:]
@@ -192,7 +199,11 @@ def _template(entry: AuditEntry, values: dict[str, str]) -> str:
         if action == Action.EXPIRED
         else (IMPERSONAL if is_impersonal else TEMPLATES)[action]
     )
-    tails = {"behalf": _(", on behalf of {behalf}"), "via": ", {via}", "note": ": {note}"}
+    tails = {
+        "behalf": pgettext_lazy("hitl", ", on behalf of {behalf}"),
+        "via": ", {via}",
+        "note": ": {note}",
+    }
     kept = (str(tail) for name, tail in tails.items() if values[name])
     return "".join((str(template), *kept))
 

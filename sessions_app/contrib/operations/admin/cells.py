@@ -12,8 +12,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timesince, timeuntil
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.models import Interaction, Run
 from sessions_app.models.people import Person, read_user_id, users
@@ -48,8 +47,10 @@ def in_words(words: object, code: str) -> str:
 def outcome(result: object, error: object, *, finished: bool) -> str:
     """Show the result or the error of a run's call."""
     if not finished:
-        return gettext("not finished")
-    return gettext("error: %(error)s") % {"error": short(error)} if error else short(result)
+        return pgettext("hitl", "not finished")
+    return (
+        pgettext("hitl", "error: %(error)s") % {"error": short(error)} if error else short(result)
+    )
 
 
 def pretty(value: object) -> str:
@@ -82,16 +83,16 @@ def due(at: datetime | None) -> str:
         return ""
     seconds = (at - timezone.now()).total_seconds()
     if seconds <= 0:
-        return _time(at, gettext("now"))
+        return _time(at, pgettext("hitl", "now"))
     span = timeuntil(at, depth=1) if seconds >= MINUTE else f"{seconds:.0f} s"
-    return _time(at, gettext("in %(time)s") % {"time": span})
+    return _time(at, pgettext("hitl", "in %(time)s") % {"time": span})
 
 
 def ago(at: datetime) -> str:
     """Return how long ago a time was, in one or two units."""
     seconds = (timezone.now() - at).total_seconds()
     span = timesince(at) if seconds >= MINUTE else f"{max(seconds, 0):.0f} s"
-    return gettext("%(time)s ago") % {"time": span}
+    return pgettext("hitl", "%(time)s ago") % {"time": span}
 
 
 def show_duration(duration: timedelta) -> str:
@@ -114,14 +115,14 @@ def brief_age(at: datetime) -> str:
     return " ".join(show_duration(timezone.now() - at).split()[:2])
 
 
-@admin.display(description=_("took"))
+@admin.display(description=pgettext_lazy("hitl", "took"))
 def took(row: Any) -> str:
     """Return how long a run or call took, or has taken so far, waits for people included."""
     if row.started_at is None:
         return ""
     if row.finished_at is None:
         span = show_duration(timezone.now() - row.started_at)
-        return gettext("running for %(time)s") % {"time": span}
+        return pgettext("hitl", "running for %(time)s") % {"time": span}
     return show_duration(row.finished_at - row.started_at)
 
 

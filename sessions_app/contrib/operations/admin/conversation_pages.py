@@ -12,8 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.contrib.operations.admin import cells, run_texts
 from sessions_app.contrib.operations.admin.read_only import (
@@ -55,7 +54,7 @@ class RunsInline(LastRows):
     model = Run
     fk_name = "conversation"
     order = "created_at"
-    verbose_name_plural = _("runs (the last 100, in order)")
+    verbose_name_plural = pgettext_lazy("hitl", "runs (the last 100, in order)")
     fields = readonly_fields = (run_texts.message, run_texts.state, run_texts.began, cells.took)
 
 
@@ -63,20 +62,26 @@ class RunsInline(LastRows):
 class ConversationAdmin(ReadOnlyAdmin):
     """The admin pages of conversations. Only a superuser can delete one, with all its rows."""
 
-    whose = column(_("owner"), lambda conversation: cells.display_name(conversation.owner))
-    updated = column(_("updated"), lambda conversation: cells.moment(conversation.updated_at))
-    deleted = column(_("deleted"), lambda conversation: cells.moment(conversation.deleted_at))
+    whose = column(
+        pgettext_lazy("hitl", "owner"), lambda conversation: cells.display_name(conversation.owner)
+    )
+    updated = column(
+        pgettext_lazy("hitl", "updated"), lambda conversation: cells.moment(conversation.updated_at)
+    )
+    deleted = column(
+        pgettext_lazy("hitl", "deleted"), lambda conversation: cells.moment(conversation.deleted_at)
+    )
     list_display = ("title", "whose", "workflow", "last_sequence", run_texts.began, "updated")
     list_filter = (("workflow", DeclaredWorkflow), ("deleted_at", admin.EmptyFieldListFilter))
     related = ("owner",)
     search_fields = ("pk__exact", "conversation_id__exact", f"owner__{USERNAME}__exact")
-    searched = _("Search whole IDs (conversation) and user names (owner)")
+    searched = pgettext_lazy("hitl", "Search whole IDs (conversation) and user names (owner)")
     ordering = ("-created_at",)  # not by updated_at, which has no index
     sortable_by = (run_texts.began,)
     readonly_fields = (run_texts.began, "updated", "deleted", "everything", run_texts.chat)
     fieldsets = (
         (None, {"fields": ("owner", "workflow", *readonly_fields)}),
-        (_("Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     inlines = (RunsInline,)
 
@@ -90,10 +95,12 @@ class ConversationAdmin(ReadOnlyAdmin):
         """Return only counts of dependent rows: a conversation may have ten thousand events."""
         titles = [str(conversation) for conversation in objs]
         counts = {
-            gettext("conversations"): len(titles),
-            gettext("runs"): Run.objects.filter(conversation__in=objs).count(),
-            gettext("interactions"): Interaction.objects.filter(conversation__in=objs).count(),
-            gettext("events"): Event.objects.filter(conversation__in=objs).count(),
+            pgettext("hitl", "conversations"): len(titles),
+            pgettext("hitl", "runs"): Run.objects.filter(conversation__in=objs).count(),
+            pgettext("hitl", "interactions"): Interaction.objects.filter(
+                conversation__in=objs
+            ).count(),
+            pgettext("hitl", "events"): Event.objects.filter(conversation__in=objs).count(),
         }
         return titles, counts, set(), []
 
@@ -125,7 +132,7 @@ class ConversationAdmin(ReadOnlyAdmin):
                 f"{row._meta.verbose_name} “{row}”"  # noqa: SLF001 - Django's documented _meta
                 for row in list(keepers)[:KEEPERS_NAMED]
             ]
-            text = gettext("Nothing was deleted. %(reason)s (%(rows)s)")
+            text = pgettext("hitl", "Nothing was deleted. %(reason)s (%(rows)s)")
             about = {"reason": reason, "rows": ", ".join(names)}
             self.message_user(request, text % about, messages.ERROR)
             return HttpResponseRedirect(page)
@@ -143,13 +150,13 @@ class ConversationAdmin(ReadOnlyAdmin):
             list(conversations.select_for_update().values_list("pk"))
             super().delete_queryset(request, queryset)
 
-    @admin.display(description=_("all of it"))
+    @admin.display(description=pgettext_lazy("hitl", "all of it"))
     def everything(self, conversation: Conversation) -> object:
         return format_html(
             '<a href="{}?conversation__id__exact={}">{}</a>',
             reverse("admin:sessions_app_event_changelist"),
             conversation.pk,
-            gettext("all events"),
+            pgettext("hitl", "all events"),
         )
 
 
@@ -157,9 +164,12 @@ class ConversationAdmin(ReadOnlyAdmin):
 class FeedbackAdmin(ReadOnlyAdmin):
     """The admin pages of feedback: reactions and comments with their runs, the newest first."""
 
-    about = column(_("message"), lambda feedback: run_texts.link(feedback.run))
-    workflow = column(_("workflow"), lambda feedback: feedback.run.workflow)
-    owner = column(_("user"), lambda feedback: cells.display_name(feedback.run.conversation.owner))
+    about = column(pgettext_lazy("hitl", "message"), lambda feedback: run_texts.link(feedback.run))
+    workflow = column(pgettext_lazy("hitl", "workflow"), lambda feedback: feedback.run.workflow)
+    owner = column(
+        pgettext_lazy("hitl", "user"),
+        lambda feedback: cells.display_name(feedback.run.conversation.owner),
+    )
     list_display = ("reaction", "comment", "about", "workflow", "owner", "given_at")
     list_display_links = ("reaction", "comment")
     list_filter = (
@@ -179,14 +189,16 @@ class FeedbackAdmin(ReadOnlyAdmin):
 class AttachmentAdmin(ReadOnlyAdmin):
     """The admin pages of attachments: properties without contents, the newest first."""
 
-    bytes = column(_("size"), lambda row: filesizeformat(row.size))
+    bytes = column(pgettext_lazy("hitl", "size"), lambda row: filesizeformat(row.size))
     # Link to the run of the message with the file; empty until the file is sent.
-    about = column(_("message"), lambda row: run_texts.link(row.run) if row.run else "")
+    about = column(
+        pgettext_lazy("hitl", "message"), lambda row: run_texts.link(row.run) if row.run else ""
+    )
     list_display = ("name", "content_type", "bytes", "owner", "about", "created_at")
     list_filter = ("created_at", "content_type", ("run", admin.EmptyFieldListFilter), "is_stored")
     related = ("owner", "run")
     search_fields = ("pk__exact", "run__exact", f"owner__{USERNAME}__exact")
-    searched = _("Search whole IDs (attachment, run) and user names (owner)")
+    searched = pgettext_lazy("hitl", "Search whole IDs (attachment, run) and user names (owner)")
     ordering = ("-created_at",)
     fields = readonly_fields = (
         *("name", "content_type", "bytes", "owner", "about"),
@@ -195,12 +207,15 @@ class AttachmentAdmin(ReadOnlyAdmin):
 
 
 class _EventColumns:
-    what = column(_("type"), lambda event: cells.in_words(event.get_type_display(), event.type))
-    at = column(_("time"), lambda event: cells.moment(event.created_at))
+    what = column(
+        pgettext_lazy("hitl", "type"),
+        lambda event: cells.in_words(event.get_type_display(), event.type),
+    )
+    at = column(pgettext_lazy("hitl", "time"), lambda event: cells.moment(event.created_at))
     # Only the beginning of the payload; the event's own page shows all of it.
-    content = column(_("payload"), lambda event: cells.short(event.payload))
+    content = column(pgettext_lazy("hitl", "payload"), lambda event: cells.short(event.payload))
 
-    @admin.display(description=_("sequence"))
+    @admin.display(description=pgettext_lazy("hitl", "sequence"))
     def span(self, event: Event) -> str:
         if event.first_sequence == event.sequence:
             return str(event.sequence)
@@ -214,7 +229,7 @@ class EventsInline(_EventColumns, LastRows):
     fk_name = "run"
     order = "sequence"
     classes = ("collapse",)
-    verbose_name_plural = _("events (the last 100, in order)")
+    verbose_name_plural = pgettext_lazy("hitl", "events (the last 100, in order)")
     fields = readonly_fields = EVENT
 
 
@@ -244,7 +259,7 @@ class EventAdmin(_EventColumns, _ByRun):
     readonly_fields = ("run", *EVENT)
     fieldsets = (
         (None, {"fields": ("run", "span", "what", "at")}),
-        (_("Raw record"), {"fields": ("conversation", "payload")}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": ("conversation", "payload")}),
     )
 
     def title_of(self, row: Event) -> str:
@@ -256,11 +271,15 @@ class JournalEntryAdmin(_ByRun):
     """The admin pages of journal entries."""
 
     duration = staticmethod(cells.took)
-    call = column(_("kind"), lambda entry: cells.in_words(entry.get_kind_display(), entry.kind))
-    called_with = column(
-        _("arguments"), lambda entry: Truncator(entry.arguments).chars(MAX_ARGUMENTS)
+    call = column(
+        pgettext_lazy("hitl", "kind"),
+        lambda entry: cells.in_words(entry.get_kind_display(), entry.kind),
     )
-    started = column(_("started"), lambda entry: cells.moment(entry.started_at))
+    called_with = column(
+        pgettext_lazy("hitl", "arguments"),
+        lambda entry: Truncator(entry.arguments).chars(MAX_ARGUMENTS),
+    )
+    started = column(pgettext_lazy("hitl", "started"), lambda entry: cells.moment(entry.started_at))
     list_display = (
         *("position", "call", "name", "outcome", "duration", "attempts"),
         *("started", "run"),
@@ -271,12 +290,12 @@ class JournalEntryAdmin(_ByRun):
     readonly_fields = ("run", *ENTRY)
     fieldsets = (
         (None, {"fields": readonly_fields}),
-        (_("Raw record"), {"fields": ENTRY_STORED, "classes": ("collapse",)}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": ENTRY_STORED, "classes": ("collapse",)}),
     )
 
     def title_of(self, row: JournalEntry) -> str:
         return f"{row.position} {row.get_kind_display()} {row.name}"
 
-    @admin.display(description=_("result or error"))
+    @admin.display(description=pgettext_lazy("hitl", "result or error"))
     def outcome(self, entry: JournalEntry) -> str:
         return cells.outcome(entry.result, entry.error, finished=entry.finished_at is not None)

@@ -11,8 +11,7 @@ from django.db.models import Case, Count, FloatField, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import run_texts
@@ -47,24 +46,27 @@ PROCESS_FIELDS = (
 class HasBuilder(ConditionFilter):
     """A filter of hosts by the state of their builder; only a live builder has metrics."""
 
-    title = _("builder")
+    title = pgettext_lazy("hitl", "builder")
     parameter_name = "builder"
     conditions: ClassVar = {
-        "live": (_("live"), lambda: ~Q(metrics={})),
-        "used": (_("in use"), lambda: Q(metrics__ref_count__gt=0)),
-        "idle": (_("idle"), lambda: Q(metrics__ref_count=0)),
-        "none": (_("none"), lambda: Q(metrics={})),
+        "live": (pgettext_lazy("hitl", "live"), lambda: ~Q(metrics={})),
+        "used": (pgettext_lazy("hitl", "in use"), lambda: Q(metrics__ref_count__gt=0)),
+        "idle": (pgettext_lazy("hitl", "idle"), lambda: Q(metrics__ref_count=0)),
+        "none": (pgettext_lazy("hitl", "none"), lambda: Q(metrics={})),
     }
 
 
 class IsHeld(ConditionFilter):
     """A filter of leases: those that a host holds, and those left behind by a dead process."""
 
-    title = _("worker")
+    title = pgettext_lazy("hitl", "worker")
     parameter_name = "host"
     conditions: ClassVar = {
-        "held": (_("has one"), lambda: Q(released_at=None)),
-        "gone": (_("its worker is gone"), lambda: Q(released_at=None, worker_alive=False)),
+        "held": (pgettext_lazy("hitl", "has one"), lambda: Q(released_at=None)),
+        "gone": (
+            pgettext_lazy("hitl", "its worker is gone"),
+            lambda: Q(released_at=None, worker_alive=False),
+        ),
     }
 
 
@@ -83,7 +85,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
     readonly_fields = list_display
     fieldsets = (
         (None, {"fields": list_display}),
-        (_("Raw record"), {"fields": LEASE_FIELDS, "classes": ("collapse",)}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": LEASE_FIELDS, "classes": ("collapse",)}),
     )
     actions = ("evict", "take_over")
 
@@ -104,7 +106,7 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         for lease in rows:
             lease.conversation = conversation = conversations.get(_subject(lease))
             owner = display_name(conversation.owner) if conversation else names.get(lease.user_id)
-            lease.owner = owner or gettext("deleted")
+            lease.owner = owner or pgettext("hitl", "deleted")
             lease.runs = counts.get(lease.key, {})
 
     def title_of(self, row: Any) -> str:
@@ -124,25 +126,27 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         return row.released_at is None and not row.worker_alive
 
     evict = operation(
-        _("Evict: close the builder once nothing uses it"),
+        pgettext_lazy("hitl", "Evict: close the builder once nothing uses it"),
         lambda lease, _by: repairs.evict(lease.key),
-        done=_("asked to close its builder"),
-        refusal=_("It has no builder."),
+        done=pgettext_lazy("hitl", "asked to close its builder"),
+        refusal=pgettext_lazy("hitl", "It has no builder."),
     )
     take_over = operation(
-        _("Take over (its worker is gone)"),
+        pgettext_lazy("hitl", "Take over (its worker is gone)"),
         lambda lease, _by: repairs.take_over(lease.key),
-        done=_("taken over"),
-        refusal=_("It has no host, or the worker of its host is alive."),
+        done=pgettext_lazy("hitl", "taken over"),
+        refusal=pgettext_lazy("hitl", "It has no host, or the worker of its host is alive."),
     )
 
-    who = column(_("who"), lambda lease: lease.owner)
-    activity = column(_("last activity"), lambda lease: moment(lease.last_activity))
+    who = column(pgettext_lazy("hitl", "who"), lambda lease: lease.owner)
+    activity = column(
+        pgettext_lazy("hitl", "last activity"), lambda lease: moment(lease.last_activity)
+    )
     # Numbers of the key's runs that have ended, and that have failed, since the beginning.
-    requests = column(_("requests"), lambda lease: lease.runs.get("ended", 0))
-    errors = column(_("errors"), lambda lease: lease.runs.get("failed", 0))
+    requests = column(pgettext_lazy("hitl", "requests"), lambda lease: lease.runs.get("ended", 0))
+    errors = column(pgettext_lazy("hitl", "errors"), lambda lease: lease.runs.get("failed", 0))
 
-    @admin.display(description=_("workflow"))
+    @admin.display(description=pgettext_lazy("hitl", "workflow"))
     def what(self, lease: Any) -> str:
         """Name the workflow, and the conversation if the host is for one."""
         if (conversation := lease.conversation) is None:
@@ -151,35 +155,44 @@ class HostLeaseAdmin(ReadOnlyAdmin):
         cell = '{} <br><a href="{}">{}</a>'
         return format_html(cell, lease.workflow, page, conversation)
 
-    @admin.display(description=_("builder"))
+    @admin.display(description=pgettext_lazy("hitl", "builder"))
     def builder(self, lease: HostLease) -> str:
         """Show the state of the builder: live, idle, none, shared with all, or asked to close."""
         if lease.evict_requested_at:
-            return gettext("asked to close")
+            return pgettext("hitl", "asked to close")
         if lease.metrics:
-            kind, word = ("running", _("live")) if _uses(lease) else ("idle", _("idle"))
+            kind, word = (
+                ("running", pgettext_lazy("hitl", "live"))
+                if _uses(lease)
+                else ("idle", pgettext_lazy("hitl", "idle"))
+            )
         else:
-            kind, word = "none", _("none") if lease.user_id else _("shared with all")
+            kind, word = (
+                "none",
+                pgettext_lazy("hitl", "none")
+                if lease.user_id
+                else pgettext_lazy("hitl", "shared with all"),
+            )
         return format_html('<span class="state {}">{}</span>', kind, word)
 
-    @admin.display(description=_("in use by"))
+    @admin.display(description=pgettext_lazy("hitl", "in use by"))
     def in_use(self, lease: Any) -> int:
         """Return the number of uses of the builder; for a shared one, of the host's active runs."""
         return _uses(lease) if lease.metrics else int(lease.runs.get("running", 0))
 
-    @admin.display(description=_("latency"))
+    @admin.display(description=pgettext_lazy("hitl", "latency"))
     def latency(self, lease: HostLease) -> str:
         """Return how long a request of the builder takes on average, without waits for people."""
         if not (count := lease.metrics.get("total_requests", 0)):
             return ""
         return show_duration(timedelta(milliseconds=lease.metrics["total_latency_ms"] / count))
 
-    @admin.display(description=_("worker"))
+    @admin.display(description=pgettext_lazy("hitl", "worker"))
     def host(self, lease: Any) -> str:
         """Return the name of the process that hosts the key now; empty without a host."""
         if lease.released_at is not None:
             return ""
-        gone = gettext("%(worker)s (gone)") % {"worker": lease.worker}
+        gone = pgettext("hitl", "%(worker)s (gone)") % {"worker": lease.worker}
         return str(lease.worker) if lease.worker_alive else gone
 
 
@@ -223,7 +236,7 @@ class ProcessAdmin(ReadOnlyAdmin):
     readonly_fields = list_display
     fieldsets = (
         (None, {"fields": list_display}),
-        (_("Raw record"), {"fields": PROCESS_FIELDS, "classes": ("collapse",)}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": PROCESS_FIELDS, "classes": ("collapse",)}),
     )
 
     def title_of(self, row: Process) -> str:
@@ -238,29 +251,32 @@ class ProcessAdmin(ReadOnlyAdmin):
             silent=Case(*silences, default=Value(0.0), output_field=FloatField()),
         )
 
-    started = column(_("started"), lambda row: ago(row.started_at), ordering="started_at")
+    started = column(
+        pgettext_lazy("hitl", "started"), lambda row: ago(row.started_at), ordering="started_at"
+    )
     # Seconds since a job worker's last heartbeat, or any other process's last report.
     seen = column(
-        _("last seen"), lambda row: gettext("%(time)s ago") % {"time": f"{row.silent:.0f} s"}
+        pgettext_lazy("hitl", "last seen"),
+        lambda row: pgettext("hitl", "%(time)s ago") % {"time": f"{row.silent:.0f} s"},
     )
 
-    @admin.display(description=_("state"))
+    @admin.display(description=pgettext_lazy("hitl", "state"))
     def state(self, worker: Any) -> str:
         if not worker.is_alive:
-            return gettext("gone")
-        return gettext("draining") if worker.draining else gettext("alive")
+            return pgettext("hitl", "gone")
+        return pgettext("hitl", "draining") if worker.draining else pgettext("hitl", "alive")
 
-    @admin.display(description=_("hosts"), ordering="hosts")
+    @admin.display(description=pgettext_lazy("hitl", "hosts"), ordering="hosts")
     def hosting(self, worker: Process) -> str:
         if worker.kind == Process.Kind.WEB:
             return ""
         if not worker.concurrency:
             return f"{worker.hosts}"
         numbers = {"hosts": worker.hosts, "most": worker.concurrency}
-        return gettext("%(hosts)s of %(most)s") % numbers
+        return pgettext("hitl", "%(hosts)s of %(most)s") % numbers
 
-    @admin.display(description=_("queues"))
+    @admin.display(description=pgettext_lazy("hitl", "queues"))
     def queue_names(self, worker: Process) -> str:
         if worker.kind != Process.Kind.WORKER:
             return ""
-        return ", ".join(worker.queues) or gettext("all")
+        return ", ".join(worker.queues) or pgettext("hitl", "all")

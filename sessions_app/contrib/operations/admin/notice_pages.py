@@ -9,8 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.contrib.operations import repairs
 from sessions_app.contrib.operations.admin import question_texts, run_texts
@@ -61,7 +60,7 @@ def _kind(notice: Any) -> NoticeKind | None:
 class NoticeKindFilter(admin.SimpleListFilter):
     """A filter by the kinds of notices that applications have added with `add_kind`."""
 
-    title = _("kind")
+    title = pgettext_lazy("hitl", "kind")
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
@@ -75,16 +74,25 @@ class NoticeKindFilter(admin.SimpleListFilter):
 class NoticeStateFilter(ConditionFilter):
     """A filter of mails and webhooks by outcome."""
 
-    title = _("status")
+    title = pgettext_lazy("hitl", "status")
     parameter_name = "state"
     conditions: ClassVar = {
-        "sent": (_("sent"), lambda: repairs.SENT),
-        "sending": (_("is being sent"), lambda: repairs.TO_BE_SENT & Q(error="") & _is_taken()),
-        "waits": (_("waits"), lambda: repairs.TO_BE_SENT & Q(error="") & ~_is_taken()),
-        "failing": (_("failed, is tried again"), lambda: repairs.TO_BE_SENT & ~Q(error="")),
-        "given_up": (_("given up"), lambda: repairs.GIVEN_UP),
+        "sent": (pgettext_lazy("hitl", "sent"), lambda: repairs.SENT),
+        "sending": (
+            pgettext_lazy("hitl", "is being sent"),
+            lambda: repairs.TO_BE_SENT & Q(error="") & _is_taken(),
+        ),
+        "waits": (
+            pgettext_lazy("hitl", "waits"),
+            lambda: repairs.TO_BE_SENT & Q(error="") & ~_is_taken(),
+        ),
+        "failing": (
+            pgettext_lazy("hitl", "failed, is tried again"),
+            lambda: repairs.TO_BE_SENT & ~Q(error=""),
+        ),
+        "given_up": (pgettext_lazy("hitl", "given up"), lambda: repairs.GIVEN_UP),
         "not_sent": (
-            _("need not be sent"),
+            pgettext_lazy("hitl", "need not be sent"),
             lambda: ~(repairs.TO_BE_SENT | repairs.SENT | repairs.GIVEN_UP),
         ),
     }
@@ -95,16 +103,16 @@ def _is_taken() -> Q:
     return Q(attempts__gt=0) | Q(due_at__lte=timezone.now())
 
 
-@admin.display(description=_("notice"))
+@admin.display(description=pgettext_lazy("hitl", "notice"))
 def what(notice: Any) -> str:
     """Name a notice's recipient or content, in the words of the application that sends it."""
     kind = _kind(notice)
     if kind is None:
-        return gettext("notice")
+        return pgettext("hitl", "notice")
     return kind.describe(notice.person if kind.is_personal else notice.about[kind.key])
 
 
-@admin.display(description=_("status"))
+@admin.display(description=pgettext_lazy("hitl", "status"))
 def state(notice: Any) -> str:
     """Return the outcome of a notice, or the state of an unsent one, as HTML."""
     words = NoticeStateFilter.conditions[notice.state][0]
@@ -113,13 +121,13 @@ def state(notice: Any) -> str:
     return format_html('<span class="state {}">{}</span>', COLORS[notice.state], words)
 
 
-@admin.display(description=_("when"))
+@admin.display(description=pgettext_lazy("hitl", "when"))
 def when(notice: PendingSignal) -> str:
     """Return the time when the notice was settled, or when the next attempt is due."""
     return moment(notice.settled_at) or due(notice.due_at)
 
 
-@admin.display(description=_("mails and webhooks"))
+@admin.display(description=pgettext_lazy("hitl", "mails and webhooks"))
 def of_prompt(interaction: Interaction) -> str:
     """Show the sent, waiting and failed notices about a prompt, the newest last."""
     signals = PendingSignal.objects.filter(interaction=interaction)
@@ -134,7 +142,7 @@ def of_prompt(interaction: Interaction) -> str:
     return table if rows else ""
 
 
-@admin.display(description=_("mails and webhooks"))
+@admin.display(description=pgettext_lazy("hitl", "mails and webhooks"))
 def of_run(run: Run) -> str:
     """Count the notices about a run's questions by state, with links."""
     rows = notices(PendingSignal.objects.filter(run=run))
@@ -153,10 +161,10 @@ class NoticeAdmin(ReadOnlyAdmin):
     """The admin pages of mails and webhooks, each with its outcome or its last error."""
 
     question = column(
-        _("question"),
+        pgettext_lazy("hitl", "question"),
         lambda notice: question_texts.link(notice.interaction) if notice.interaction else "",
     )
-    run_link = column(_("run"), lambda notice: run_texts.link(notice.run))
+    run_link = column(pgettext_lazy("hitl", "run"), lambda notice: run_texts.link(notice.run))
     list_display = (what, "question", state, when, "attempts", "error")
     list_filter = (NoticeStateFilter, NoticeKindFilter)
     linked_by = ("run",)
@@ -165,7 +173,7 @@ class NoticeAdmin(ReadOnlyAdmin):
     readonly_fields = (what, "question", "run_link", state, when)
     fieldsets = (
         (None, {"fields": (*readonly_fields, "attempts", "error")}),
-        (_("Raw record"), {"fields": ("about",), "classes": ("collapse",)}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": ("about",), "classes": ("collapse",)}),
     )
     actions = ("send_again", "give_up")
 
@@ -186,14 +194,14 @@ class NoticeAdmin(ReadOnlyAdmin):
         return row.due_at is not None or (action == "send_again" and given_up)
 
     send_again = operation(
-        _("Send now"),
+        pgettext_lazy("hitl", "Send now"),
         lambda notice, _by: repairs.send_again(notice.pk),
-        done=_("told to be sent now"),
-        refusal=_("It has gone out, or need not."),
+        done=pgettext_lazy("hitl", "told to be sent now"),
+        refusal=pgettext_lazy("hitl", "It has gone out, or need not."),
     )
     give_up = operation(
-        _("Give up"),
+        pgettext_lazy("hitl", "Give up"),
         lambda notice, _by: repairs.give_up(notice.pk),
-        done=_("given up"),
-        refusal=_("It does not wait."),
+        done=pgettext_lazy("hitl", "given up"),
+        refusal=pgettext_lazy("hitl", "It does not wait."),
     )

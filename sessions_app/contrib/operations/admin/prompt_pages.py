@@ -14,8 +14,7 @@ from django.db.models import OrderBy, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 from pydantic import ValidationError as PydanticError
 
 from sessions_app.contrib.operations import repairs
@@ -92,14 +91,17 @@ def _first(condition: Q, *order: OrderBy | str) -> Q:
 class Waits(ConditionFilter):
     """A filter of pending prompts by their state, the most urgent state first."""
 
-    title = _("what waits")
+    title = pgettext_lazy("hitl", "what waits")
     parameter_name = "waits"
     conditions: ClassVar = {
-        "nobody": (_("nobody can answer"), nobody_can_answer),
-        "overdue": (_("overdue"), overdue),
-        "claimed": (_("claimed"), lambda: _first(PENDING & Q(assignee__isnull=False), "assignee")),
+        "nobody": (pgettext_lazy("hitl", "nobody can answer"), nobody_can_answer),
+        "overdue": (pgettext_lazy("hitl", "overdue"), overdue),
+        "claimed": (
+            pgettext_lazy("hitl", "claimed"),
+            lambda: _first(PENDING & Q(assignee__isnull=False), "assignee"),
+        ),
         "unclaimed": (
-            _("assigned, and not claimed"),
+            pgettext_lazy("hitl", "assigned, and not claimed"),
             lambda: _first(ASSIGNED & Q(assignee__isnull=True), *question_texts.BY_DEADLINE),
         ),
     }
@@ -115,11 +117,13 @@ class AnswerForm(forms.Form):
     def __init__(self, *args: Any, prompt: AnyPrompt, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = prompt.field()
-        field.label = field.label or _("Answer")
+        field.label = field.label or pgettext_lazy("hitl", "Answer")
         self.fields["answer"] = field
         if hasattr(prompt, "note_options"):
             area = forms.Textarea(attrs={"rows": 2})
-            self.fields["note"] = forms.CharField(label=_("Note"), required=False, widget=area)
+            self.fields["note"] = forms.CharField(
+                label=pgettext_lazy("hitl", "Note"), required=False, widget=area
+            )
 
 
 def answer_form(prompt: AnyPrompt, data: QueryDict | None) -> forms.BaseForm:
@@ -130,7 +134,9 @@ def answer_form(prompt: AnyPrompt, data: QueryDict | None) -> forms.BaseForm:
         Invalid: the prompt takes files, which the admin does not.
     """
     if prompt.takes_files:
-        text = _("This needs a file: reassign it to yourself, and answer it in your inbox.")
+        text = pgettext_lazy(
+            "hitl", "This needs a file: reassign it to yourself, and answer it in your inbox."
+        )
         raise Invalid(text)
     own_form = prompt.make(None if data is None else read_posted(data))
     return AnswerForm(data, prompt=prompt) if own_form is None else own_form
@@ -159,25 +165,27 @@ class ReassignForm(forms.Form):
     """A form for users, groups and a permission; after validation, `assignees` lists them all."""
 
     users = forms.CharField(
-        label=_("Users"), required=False, help_text=_("User names, with commas between them.")
+        label=pgettext_lazy("hitl", "Users"),
+        required=False,
+        help_text=pgettext_lazy("hitl", "User names, with commas between them."),
     )
     groups = forms.ModelMultipleChoiceField(
         Group.objects.order_by("name"),
-        label=_("Groups"),
+        label=pgettext_lazy("hitl", "Groups"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )
     permission = forms.CharField(
-        label=_("Holders of the permission"),
+        label=pgettext_lazy("hitl", "Holders of the permission"),
         required=False,
-        help_text=_("Such as app_label.codename."),
+        help_text=pgettext_lazy("hitl", "Such as app_label.codename."),
     )
     note = forms.CharField(
-        label=_("Note"),
+        label=pgettext_lazy("hitl", "Note"),
         required=False,
         max_length=MAX_NOTE,
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=_("For these people, and for who asked."),
+        help_text=pgettext_lazy("hitl", "For these people, and for who asked."),
     )
 
     def clean(self) -> JsonObject:
@@ -191,16 +199,16 @@ class ReassignForm(forms.Form):
             assignees += [permission(data["permission"])] if data["permission"] else []
             assigning.find(assignees)
         except PydanticError as error:
-            text = _("A name has at most %(most)s characters.")
+            text = pgettext_lazy("hitl", "A name has at most %(most)s characters.")
             raise forms.ValidationError(text, params={"most": LONGEST_NAME}) from error
         except UnknownAssignee as error:
             raise forms.ValidationError(
-                _("%(name)s does not exist."), params={"name": error.assignee}
+                pgettext_lazy("hitl", "%(name)s does not exist."), params={"name": error.assignee}
             ) from error
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
         if not assignees:
-            raise forms.ValidationError(_("Name somebody."))
+            raise forms.ValidationError(pgettext_lazy("hitl", "Name somebody."))
         self.assignees: list[Assignee] = assignees
         return data
 
@@ -215,10 +223,14 @@ def _carry_out(
 class InteractionAdmin(ReadOnlyAdmin):
     """The admin pages of interactions: questions in words, with their outcomes."""
 
-    state = column(_("status"), lambda row: colored(row.status))
-    expires = column(_("expires"), lambda row: question_texts.until(row, row.expires_at))
-    is_due = column(_("due"), lambda row: question_texts.until(row, row.due_at))
-    asked = column(_("asked"), lambda row: moment(row.created_at), ordering="created_at")
+    state = column(pgettext_lazy("hitl", "status"), lambda row: colored(row.status))
+    expires = column(
+        pgettext_lazy("hitl", "expires"), lambda row: question_texts.until(row, row.expires_at)
+    )
+    is_due = column(pgettext_lazy("hitl", "due"), lambda row: question_texts.until(row, row.due_at))
+    asked = column(
+        pgettext_lazy("hitl", "asked"), lambda row: moment(row.created_at), ordering="created_at"
+    )
     list_display = (
         *(question_texts.title, "state", question_texts.whom, question_texts.reply),
         *("expires", "asked", question_texts.run_link),
@@ -233,13 +245,14 @@ class InteractionAdmin(ReadOnlyAdmin):
         f"assignee__{USERNAME}__exact",
         f"candidates__user__{USERNAME}__exact",
     )
-    searched = _(
-        "Search whole IDs (question, run, conversation) and user names (owner, asked, claimed)"
+    searched = pgettext_lazy(
+        "hitl",
+        "Search whole IDs (question, run, conversation) and user names (owner, asked, claimed)",
     )
     fieldsets = (
         (None, {"fields": SENTENCE_FIELDS}),
-        (_("Recipients and history"), {"fields": ASSIGNMENT_FIELDS}),
-        (_("Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (pgettext_lazy("hitl", "Recipients and history"), {"fields": ASSIGNMENT_FIELDS}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     readonly_fields = (*SENTENCE_FIELDS, *ASSIGNMENT_FIELDS)
     actions = ("answer", "reassign", "escalate", "expire")
@@ -260,7 +273,7 @@ class InteractionAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         with_steps = bool(request.user.has_perm("sessions_app.view_journalentry"))
         tables = answers_page.tables(with_steps=with_steps)
-        title = gettext("Answers of the last %(days)s days") % {"days": answers_page.DAYS}
+        title = pgettext("hitl", "Answers of the last %(days)s days") % {"days": answers_page.DAYS}
         return self.form_page(request, "answers", title, tables=tables)
 
     def applies(self, action: str, row: Interaction) -> bool:
@@ -278,11 +291,11 @@ class InteractionAdmin(ReadOnlyAdmin):
         pending_only = request.GET.get("status__exact") == Interaction.Status.PENDING
         return question_texts.BY_DEADLINE if pending_only else ("-created_at",)
 
-    @admin.action(description=_("Answer"), permissions=["operate"])
+    @admin.action(description=pgettext_lazy("hitl", "Answer"), permissions=["operate"])
     def answer(self, request: HttpRequest, queryset: QuerySet[Interaction]) -> HttpResponse | None:
-        return self.go_to(request, "answer", queryset, gettext("Answer one at a time."))
+        return self.go_to(request, "answer", queryset, pgettext("hitl", "Answer one at a time."))
 
-    @admin.action(description=_("Reassign"), permissions=["operate"])
+    @admin.action(description=pgettext_lazy("hitl", "Reassign"), permissions=["operate"])
     def reassign(
         self, request: HttpRequest, queryset: QuerySet[Interaction]
     ) -> HttpResponse | None:
@@ -301,13 +314,15 @@ class InteractionAdmin(ReadOnlyAdmin):
             return is_changed
 
         operation(
-            _("Reassign"),
+            pgettext_lazy("hitl", "Reassign"),
             reassign_one,
-            done=_("reassigned"),
-            refusal=_("It is settled already, or these people may not answer it."),
+            done=pgettext_lazy("hitl", "reassigned"),
+            refusal=pgettext_lazy(
+                "hitl", "It is settled already, or these people may not answer it."
+            ),
         )(self, request, queryset)
         if note and len(changed_ids) < queryset.count():
-            text = gettext("Your unsent note: %(note)s") % {"note": note}
+            text = pgettext("hitl", "Your unsent note: %(note)s") % {"note": note}
             self.message_user(request, text, messages.WARNING)
         return None
 
@@ -319,7 +334,7 @@ class InteractionAdmin(ReadOnlyAdmin):
         return self.form_page(
             request,
             "reassign",
-            gettext("Reassign %(count)s") % {"count": count},
+            pgettext("hitl", "Reassign %(count)s") % {"count": count},
             form=form,
             shown=[question_texts.title(interaction) for interaction in queryset[:TITLES_SHOWN]],
             more=max(count - TITLES_SHOWN, 0),
@@ -328,16 +343,16 @@ class InteractionAdmin(ReadOnlyAdmin):
         )
 
     escalate = operation(
-        _("Escalate now"),
+        pgettext_lazy("hitl", "Escalate now"),
         partial(_carry_out, requests.escalate),
-        done=_("escalated"),
-        refusal=_("It is settled already, or has no further escalation."),
+        done=pgettext_lazy("hitl", "escalated"),
+        refusal=pgettext_lazy("hitl", "It is settled already, or has no further escalation."),
     )
     expire = operation(
-        _("Expire now"),
+        pgettext_lazy("hitl", "Expire now"),
         partial(_carry_out, requests.expire),
-        done=_("expired"),
-        refusal=_("It is settled already."),
+        done=pgettext_lazy("hitl", "expired"),
+        refusal=pgettext_lazy("hitl", "It is settled already."),
     )
 
     def answer_view(self, request: HttpRequest, interaction: Interaction) -> HttpResponse:
@@ -352,7 +367,7 @@ class InteractionAdmin(ReadOnlyAdmin):
             if self._give(request, interaction, form):
                 return HttpResponseRedirect(page)
         elif interaction.status != Interaction.Status.PENDING:
-            self.message_user(request, gettext("It is settled already."), messages.WARNING)
+            self.message_user(request, pgettext("hitl", "It is settled already."), messages.WARNING)
         context = {"original": interaction, "view": view, "form": form}
         return self.form_page(request, "answer", view.shown_text, **context)
 
@@ -369,13 +384,15 @@ class InteractionAdmin(ReadOnlyAdmin):
             form.add_error("answer" if "answer" in form.fields else None, str(error))
             return False
         if answer_result.outcome in TAKEN:
-            text = gettext("answered by an operator: %(answer)s") % {"answer": answer.text}
+            text = pgettext("hitl", "answered by an operator: %(answer)s") % {"answer": answer.text}
             self.log_change(request, interaction, text)
             is_vote = answer_result.outcome == Outcome.VOTED
-            text = gettext("Your vote counts") if is_vote else gettext("Answered.")
+            text = (
+                pgettext("hitl", "Your vote counts") if is_vote else pgettext("hitl", "Answered.")
+            )
             self.message_user(request, text, messages.SUCCESS)
         else:
-            unused = gettext("Your answer was: %(typed)s") % {"typed": answer.text}
+            unused = pgettext("hitl", "Your answer was: %(typed)s") % {"typed": answer.text}
             # The reason may begin with a lower-case user name, so another text comes first.
             self.message_user(request, f"{unused} – {_too_late(answer_result)}", messages.WARNING)
         return True

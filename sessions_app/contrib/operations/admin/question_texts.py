@@ -10,8 +10,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app.contrib.operations.admin import cells
 from sessions_app.contrib.operations.admin.read_only import USERNAME
@@ -32,13 +31,13 @@ BY_DEADLINE = (F("expires_at").asc(nulls_last=True), "created_at")
 ROWS_SHOWN = 100
 PEOPLE_SHOWN = 20
 ASSIGNEE_TEXTS = {
-    "user": _("the user %(name)s"),
-    "group": _("the group %(name)s"),
-    "permission": _("the permission %(name)s"),
+    "user": pgettext_lazy("hitl", "the user %(name)s"),
+    "group": pgettext_lazy("hitl", "the group %(name)s"),
+    "permission": pgettext_lazy("hitl", "the permission %(name)s"),
 }
 
 
-@admin.display(description=_("question"))
+@admin.display(description=pgettext_lazy("hitl", "question"))
 def title(interaction: Interaction) -> str:
     """Return the beginning of the question's first line."""
     return beginning(interaction.prompt)
@@ -49,7 +48,7 @@ def beginning(prompt: JsonObject) -> str:
     return Truncator(mark(" ".join(question_title(prompt).split()))).chars(MAX_TITLE_LENGTH)
 
 
-@admin.display(description=_("question"))
+@admin.display(description=pgettext_lazy("hitl", "question"))
 def question(interaction: Interaction) -> str:
     """Return the whole question as HTML; empty if the page's title already shows all of it."""
     text = QuestionView.of(interaction).shown_text
@@ -58,14 +57,14 @@ def question(interaction: Interaction) -> str:
     return format_html('<div class="said">{}</div>', visible(text))
 
 
-@admin.display(description=_("details"))
+@admin.display(description=pgettext_lazy("hitl", "details"))
 def details(interaction: Interaction) -> str:
     """Render the details and arguments that people see below the question."""
     prompt = QuestionView.of(interaction).prompt
     return render_to_string("sessions_app/decision.html", decision(prompt))
 
 
-@admin.display(description=_("answer type"))
+@admin.display(description=pgettext_lazy("hitl", "answer type"))
 def possible_answers(interaction: Interaction) -> str:
     """Name the possible answers by the labels that people see."""
     prompt = QuestionView.of(interaction).prompt
@@ -76,7 +75,7 @@ def possible_answers(interaction: Interaction) -> str:
     return format_html("{}: {}", kind, format_html_join(" · ", "<b>{}</b>", labels))
 
 
-@admin.display(description=_("answer"))
+@admin.display(description=pgettext_lazy("hitl", "answer"))
 def reply(interaction: Interaction) -> str:
     """Return the outcome in short, and who settled the prompt; empty while it is pending."""
     if not (text := QuestionView.of(interaction).outcome):
@@ -85,14 +84,14 @@ def reply(interaction: Interaction) -> str:
     return format_html(cell, text.line, settled_by(interaction))
 
 
-@admin.display(description=_("answer"))
+@admin.display(description=pgettext_lazy("hitl", "answer"))
 def whole_answer(interaction: Interaction) -> str:
     """Show the whole answer; empty while the prompt is pending."""
     text = QuestionView.of(interaction).outcome
     return format_html('<div class="said">{}</div>', text.full or text.line) if text else ""
 
 
-@admin.display(description=_("answered by, via, at"))
+@admin.display(description=pgettext_lazy("hitl", "answered by, via, at"))
 def settled_by(interaction: Interaction) -> str:
     """Show the person and the front end that settled the prompt, and the time."""
     if not (text := QuestionView.of(interaction).outcome):
@@ -107,12 +106,12 @@ def until(interaction: Interaction, at: datetime | None) -> str:
     return cells.due(at) if interaction.status == Interaction.Status.PENDING else cells.moment(at)
 
 
-@admin.display(description=_("at the deadline"))
+@admin.display(description=pgettext_lazy("hitl", "at the deadline"))
 def at_deadline(interaction: Interaction) -> str:
     """Return the deadline, and what follows if nobody answers."""
     pending, at = interaction.status == Interaction.Status.PENDING, interaction.expires_at
     if at is None:
-        return gettext("It never expires.") if pending else ""
+        return pgettext("hitl", "It never expires.") if pending else ""
     when = format_html("{}, {}", cells.due(at), cells.moment(at)) if pending else cells.moment(at)
     return format_html("{}: {}", when, consequence(interaction))
 
@@ -121,11 +120,11 @@ def consequence(interaction: Interaction) -> str:
     """Describe what the workflow gets at the deadline: the default, or an error."""
     answer = QuestionView.of(interaction).default
     if not answer:
-        return gettext("the workflow is told that nobody answered")
-    return gettext("then: %(answer)s") % {"answer": answer}
+        return pgettext("hitl", "the workflow is told that nobody answered")
+    return pgettext("hitl", "then: %(answer)s") % {"answer": answer}
 
 
-@admin.display(description=_("asked of"))
+@admin.display(description=pgettext_lazy("hitl", "asked of"))
 def whom(interaction: Interaction) -> str:
     """Name the people asked: the conversation's owner, or the candidates and the claimant."""
     view = QuestionView.of(interaction)
@@ -134,22 +133,22 @@ def whom(interaction: Interaction) -> str:
     return view.waits_for if view.is_pending else view.names
 
 
-@admin.display(description=_("rules"))
+@admin.display(description=pgettext_lazy("hitl", "rules"))
 def rules(interaction: Interaction) -> str:
     """Show the rules of an assignment: votes, four eyes, sharing, reminders, escalations."""
     assignment = QuestionView.of(interaction).rules
     texts = [
-        gettext("%(count)s must give the same answer") % {"count": assignment.votes}
+        pgettext("hitl", "%(count)s must give the same answer") % {"count": assignment.votes}
         if assignment.votes > 1
         else "",
-        gettext("not the owner of the conversation") if assignment.four_eyes else "",
-        gettext("they may read the conversation") if assignment.share else "",
+        pgettext("hitl", "not the owner of the conversation") if assignment.four_eyes else "",
+        pgettext("hitl", "they may read the conversation") if assignment.share else "",
         *(
-            gettext("reminds %(time)s before it is due") % {"time": _span(before)}
+            pgettext("hitl", "reminds %(time)s before it is due") % {"time": _span(before)}
             for before in assignment.remind
         ),
         *(
-            gettext("unanswered after %(time)s, also %(names)s")
+            pgettext("hitl", "unanswered after %(time)s, also %(names)s")
             % {
                 "time": _span(escalation.after),
                 "names": ", ".join(_named(to.kind, to.name) for to in escalation.to),
@@ -169,7 +168,7 @@ def _span(seconds: float) -> str:
     return cells.show_duration(timedelta(seconds=seconds))
 
 
-@admin.display(description=_("candidates"))
+@admin.display(description=pgettext_lazy("hitl", "candidates"))
 def candidates(interaction: Interaction) -> str:
     """List the candidates; members of groups and holders of permissions are looked up at the
     answer.
@@ -185,7 +184,7 @@ def candidates(interaction: Interaction) -> str:
     )
 
 
-@admin.display(description=_("votes"))
+@admin.display(description=pgettext_lazy("hitl", "votes"))
 def votes(interaction: Interaction) -> str:
     """List the votes with their voters, and mark the votes that do not count now."""
     view = QuestionView.of(interaction)
@@ -196,14 +195,16 @@ def votes(interaction: Interaction) -> str:
             cells.display_name(vote.by),
             view.answer_text(vote.response),
             cells.moment(vote.at),
-            "" if vote.pk in count else gettext(" does not count: this person may not answer now"),
+            ""
+            if vote.pk in count
+            else pgettext("hitl", " does not count: this person may not answer now"),
         )
         for vote in rows
     ]
     return format_html_join("", "{}: {} ({}){}<br>", lines)
 
 
-@admin.display(description=_("who can answer now"))
+@admin.display(description=pgettext_lazy("hitl", "who can answer now"))
 def who_can_answer(interaction: Interaction) -> str:
     """List the people allowed to answer a pending prompt, with the groups that allow them."""
     if interaction.status != Interaction.Status.PENDING:
@@ -211,7 +212,7 @@ def who_can_answer(interaction: Interaction) -> str:
     able = users().filter(pk__in=answerers(PromptAudience.of(interaction)))
     people = list(able.order_by(USERNAME)[: PEOPLE_SHOWN + 1])
     if not people:
-        nobody = gettext("nobody: reassign it, or escalate it")
+        nobody = pgettext("hitl", "nobody: reassign it, or escalate it")
         return format_html('<span class="wrong">{}</span>', nobody)
     groups = _asked_groups(interaction, people)
     lines = [
@@ -219,7 +220,7 @@ def who_can_answer(interaction: Interaction) -> str:
     ]
     shown = format_html_join("", "<li>{} <small>{}</small></li>", lines[:PEOPLE_SHOWN])
     more = (
-        gettext("and %(count)s more") % {"count": able.count() - PEOPLE_SHOWN}
+        pgettext("hitl", "and %(count)s more") % {"count": able.count() - PEOPLE_SHOWN}
         if lines[PEOPLE_SHOWN:]
         else ""
     )
@@ -232,7 +233,7 @@ def _lacking(interaction: Interaction, able: int) -> str:
     rules = assignment_of(interaction)
     if rules is None or rules.votes <= able:
         return ""
-    text = gettext("too few for %(count)s votes: reassign it, or escalate it")
+    text = pgettext("hitl", "too few for %(count)s votes: reassign it, or escalate it")
     return format_html('<span class="wrong">{}</span>', text % {"count": rules.votes})
 
 
@@ -252,18 +253,18 @@ def _asked_groups(interaction: Interaction, people: Sequence[Any]) -> dict[UserI
 def _claim(interaction: Interaction) -> str:
     if interaction.assignee is None:
         return ""
-    words = gettext("%(name)s has claimed it: the others may answer once it is released.")
+    words = pgettext("hitl", "%(name)s has claimed it: the others may answer once it is released.")
     return words % {"name": cells.display_name(interaction.assignee)}
 
 
-@admin.display(description=_("question"))
+@admin.display(description=pgettext_lazy("hitl", "question"))
 def link(interaction: Interaction) -> str:
     """Return a link to the interaction's page, with the question as text."""
     page = reverse("admin:sessions_app_interaction_change", args=[interaction.pk])
     return format_html('<a href="{}">{}</a>', page, title(interaction))
 
 
-@admin.display(description=_("run"))
+@admin.display(description=pgettext_lazy("hitl", "run"))
 def run_link(row: Any) -> str:
     """Return a link to the page of the row's run, with workflow and message as text."""
     run = row.run

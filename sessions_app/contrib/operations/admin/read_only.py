@@ -17,7 +17,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import pgettext
 
 from sessions_app.admin_lists import GuardedList
 from sessions_app.errors import SessionsError
@@ -251,11 +251,13 @@ def operation(
                 page.message_user(request, f"{row}: {error}", messages.ERROR)
                 continue
             if is_changed:
-                page.log_change(request, row, gettext("%(done)s by an operator") % {"done": done})
-                text = gettext("%(row)s: %(done)s.") % {"row": row, "done": done}
+                page.log_change(
+                    request, row, pgettext("hitl", "%(done)s by an operator") % {"done": done}
+                )
+                text = pgettext("hitl", "%(row)s: %(done)s.") % {"row": row, "done": done}
                 page.message_user(request, text, messages.SUCCESS)
             else:
-                text = gettext("%(row)s: not %(done)s. %(refusal)s")
+                text = pgettext("hitl", "%(row)s: not %(done)s. %(refusal)s")
                 about = {"row": row, "done": done, "refusal": refusal}
                 page.message_user(request, text % about, messages.WARNING)
 

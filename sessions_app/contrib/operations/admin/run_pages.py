@@ -13,8 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import linebreaksbr
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from sessions_app import runs
 from sessions_app.contrib.operations import repairs
@@ -69,13 +68,13 @@ STORED_FIELDS = (
 
 
 # Titles of the pages with a form.
-TITLES = {"fork": _("Fork"), "send": _("Send")}
+TITLES = {"fork": pgettext_lazy("hitl", "Fork"), "send": pgettext_lazy("hitl", "Send")}
 
 
 class Cause(ConditionFilter):
     """A filter of runs by the code of the error that stopped them."""
 
-    title = _("why it stopped")
+    title = pgettext_lazy("hitl", "why it stopped")
     parameter_name = "cause"
     conditions: ClassVar = {
         code: (words, partial(Q, error__code=code)) for code, words in run_texts.CAUSES.items()
@@ -96,10 +95,17 @@ class DeclaredVersion(KnownValues):
 class RunAdmin(ReadOnlyAdmin):
     """The admin pages of runs, each with its interactions, journal and events."""
 
-    owner = column(_("user"), lambda run: cells.display_name(run.conversation.owner))
+    owner = column(
+        pgettext_lazy("hitl", "user"), lambda run: cells.display_name(run.conversation.owner)
+    )
     # Column with the error message that people have seen.
-    problem = column(_("error"), lambda run: (run.error or {}).get("message", ""))
-    opinion = column(_("feedback"), lambda run: Feedback.objects.filter(run=run).first() or "")
+    problem = column(
+        pgettext_lazy("hitl", "error"), lambda run: (run.error or {}).get("message", "")
+    )
+    opinion = column(
+        pgettext_lazy("hitl", "feedback"),
+        lambda run: Feedback.objects.filter(run=run).first() or "",
+    )
     list_display = (
         run_texts.message,
         run_texts.state,
@@ -127,7 +133,7 @@ class RunAdmin(ReadOnlyAdmin):
     sortable_by = (run_texts.began,)
     fieldsets = (
         (None, {"fields": TEXT_FIELDS}),
-        (_("Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
+        (pgettext_lazy("hitl", "Raw record"), {"fields": STORED_FIELDS, "classes": ("collapse",)}),
     )
     readonly_fields = (*TEXT_FIELDS, run_texts.deaths, "everything", "forked_to", "children")
     inlines = (EventsInline,)
@@ -159,27 +165,32 @@ class RunAdmin(ReadOnlyAdmin):
         return super().applies(action, row)
 
     cancel = operation(
-        _("Stop"),
+        pgettext_lazy("hitl", "Stop"),
         lambda run, _by: repairs.carry_out(requests.cancel, run.pk),
-        done=_("asked to stop"),
-        refusal=_("It has ended."),
+        done=pgettext_lazy("hitl", "asked to stop"),
+        refusal=pgettext_lazy("hitl", "It has ended."),
     )
     resume = operation(
-        _("Resume"),
+        pgettext_lazy("hitl", "Resume"),
         lambda run, by: repairs.carry_out(requests.resume, run.pk, by=by),
-        done=_("resumed"),
-        refusal=_(
-            "It has not failed and is not suspended, or another run began it: resume that one."
+        done=pgettext_lazy("hitl", "resumed"),
+        refusal=pgettext_lazy(
+            "hitl",
+            "It has not failed and is not suspended, or another run began it: resume that one.",
         ),
     )
 
-    @admin.action(description=_("Fork"), permissions=["operate"])
+    @admin.action(description=pgettext_lazy("hitl", "Fork"), permissions=["operate"])
     def fork(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
-        return self.go_to(request, "fork", queryset, _("Fork one at a time."))
+        return self.go_to(request, "fork", queryset, pgettext_lazy("hitl", "Fork one at a time."))
 
-    @admin.action(description=_("Send what it waits for"), permissions=["operate"])
+    @admin.action(
+        description=pgettext_lazy("hitl", "Send what it waits for"), permissions=["operate"]
+    )
     def send(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
-        return self.go_to(request, "send", queryset, _("Send to one at a time."))
+        return self.go_to(
+            request, "send", queryset, pgettext_lazy("hitl", "Send to one at a time.")
+        )
 
     def fork_view(self, request: HttpRequest, run: Run) -> HttpResponse:
         """Ask for a position of the journal, and fork the run there."""
@@ -192,10 +203,14 @@ class RunAdmin(ReadOnlyAdmin):
             except SessionsError as error:
                 form.add_error(None, str(error))
             else:
-                text = gettext("forked from position %(position)s by an operator: %(fork)s")
+                text = pgettext(
+                    "hitl", "forked from position %(position)s by an operator: %(fork)s"
+                )
                 change_message = text % {"position": position, "fork": fork}
                 self.log_change(request, run, change_message)
-                self.message_user(request, gettext("This is the new run."), messages.SUCCESS)
+                self.message_user(
+                    request, pgettext("hitl", "This is the new run."), messages.SUCCESS
+                )
                 return HttpResponseRedirect(self.link("change", fork))
         return self._form_page(request, "fork", run, form)
 
@@ -215,12 +230,14 @@ class RunAdmin(ReadOnlyAdmin):
 
     def _say_sent(self, request: HttpRequest, run: Run, name: str, outcome: Outcome) -> None:
         if outcome == Outcome.STALE:
-            text = gettext("%(run)s: not sent. It has ended.") % {"run": run}
+            text = pgettext("hitl", "%(run)s: not sent. It has ended.") % {"run": run}
             self.message_user(request, text, messages.WARNING)
             return
         if outcome == Outcome.ACCEPTED:
-            self.log_change(request, run, gettext("sent %(name)s by an operator") % {"name": name})
-        text = gettext("%(run)s: sent %(name)s.") % {"run": run, "name": name}
+            self.log_change(
+                request, run, pgettext("hitl", "sent %(name)s by an operator") % {"name": name}
+            )
+        text = pgettext("hitl", "%(run)s: sent %(name)s.") % {"run": run, "name": name}
         self.message_user(request, text, messages.SUCCESS)
 
     def _form_page(
@@ -230,39 +247,39 @@ class RunAdmin(ReadOnlyAdmin):
         goes_on = run.status in Run.UNFINISHED
         return self.form_page(request, page, title, original=run, form=form, goes_on=goes_on)
 
-    @admin.display(description=_("forks"))
+    @admin.display(description=pgettext_lazy("hitl", "forks"))
     def forked_to(self, run: Run) -> object:
         page = "admin:sessions_app_run_change"
         links = [(reverse(page, args=[fork.pk]), fork) for fork in run.forks.order_by("sequence")]
         return format_html_join(", ", '<a href="{}">{}</a>', links)
 
-    @admin.display(description=_("message"))
+    @admin.display(description=pgettext_lazy("hitl", "message"))
     def whole_message(self, run: Run) -> str:
         """Return the whole message as HTML; empty if the page's title already shows all of it."""
         return "" if run.text == run.title else format_html('<div class="said">{}</div>', run.text)
 
-    @admin.display(description=_("error in detail"))
+    @admin.display(description=pgettext_lazy("hitl", "error in detail"))
     def detail(self, run: Run) -> object:
         """Show the error detail that only operators see."""
         beginning, _, rest = (run.error or {}).get("detail", "").partition("\n\n")
         return cells.folded(linebreaksbr(beginning), rest) if rest else linebreaksbr(beginning)
 
-    @admin.display(description=_("children"))
+    @admin.display(description=pgettext_lazy("hitl", "children"))
     def children(self, run: Run) -> object:
         if not (count := run.children.count()):
             return ""
         url = reverse("admin:sessions_app_run_changelist")
         return format_html('<a href="{}?parent__id__exact={}">{}</a>', url, run.pk, count)
 
-    @admin.display(description=_("all of it"))
+    @admin.display(description=pgettext_lazy("hitl", "all of it"))
     def everything(self, run: Run) -> object:
         query = f"?run__id__exact={run.pk}"
         return format_html(
             '<a href="{}{query}">{}</a> · <a href="{}{query}">{}</a>',
             reverse("admin:sessions_app_event_changelist"),
-            gettext("all events"),
+            pgettext("hitl", "all events"),
             reverse("admin:sessions_app_journalentry_changelist"),
-            gettext("whole journal"),
+            pgettext("hitl", "whole journal"),
             query=query,
         )
 
@@ -277,7 +294,7 @@ class ForkForm(forms.Form):
         journal = Journal.load(run.id)
         self.fields["key"].initial = uuid4().hex
         self.fields["position"] = forms.TypedChoiceField(
-            label=_("First call to repeat"),
+            label=pgettext_lazy("hitl", "First call to repeat"),
             choices=_choices(journal),
             coerce=int,
             initial=journal.last_position or 1,
@@ -288,16 +305,16 @@ class ForkForm(forms.Form):
 def _choices(journal: Journal) -> list[tuple[int, str]]:
     entries, next_position = journal.entries[-INLINE_ROWS:], journal.last_position + 1
     choices = {entry.call.position: _call(entry) for entry in entries}
-    first_call = choices.get(1, gettext("its first call"))
-    beginning = gettext("%(call)s (nothing is kept)") % {"call": first_call}
-    choices |= {1: beginning, next_position: gettext("what comes after all of these")}
+    first_call = choices.get(1, pgettext("hitl", "its first call"))
+    beginning = pgettext("hitl", "%(call)s (nothing is kept)") % {"call": first_call}
+    choices |= {1: beginning, next_position: pgettext("hitl", "what comes after all of these")}
     return [(position, f"{position} · {choices[position]}") for position in sorted(choices)]
 
 
 def _call(entry: JournalRecord) -> str:
     """Describe a call and its outcome, as in the timeline."""
     if entry.prompt:
-        call = f"{gettext('question')} {question_texts.beginning(entry.prompt)}"
+        call = f"{pgettext('hitl', 'question')} {question_texts.beginning(entry.prompt)}"
     else:
         call = f"{JournalEntry.Kind(entry.call.kind).label} {entry.call.name}"
     outcome = cells.outcome(entry.result, entry.error, finished=entry.finished)
@@ -319,14 +336,14 @@ class SendForm(forms.Form):
         arrivals = Arrival.objects.filter(run=run, sent_id=self.data.get("key", ""))
         names = dict.fromkeys([*awaited_names(run), *arrivals.values_list("name", flat=True)])
         self.fields["name"] = forms.ChoiceField(
-            label=_("What it waits for"),
+            label=pgettext_lazy("hitl", "What it waits for"),
             choices=[(name, name) for name in names],
             initial=next(iter(names), None),
             widget=forms.RadioSelect,
         )
         self.fields["payload"] = forms.JSONField(
-            label=_("What wait_for returns, as JSON"),
-            help_text=_("A text has quotation marks. Empty is null."),
+            label=pgettext_lazy("hitl", "What wait_for returns, as JSON"),
+            help_text=pgettext_lazy("hitl", "A text has quotation marks. Empty is null."),
             required=False,
         )
 

@@ -13,8 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.text import Truncator
-from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from sessions_app.contrib.operations.admin import cells, question_texts
 from sessions_app.contrib.operations.admin.cells import display_name
@@ -32,16 +31,16 @@ NAMES = (
     "conversation__conversation_id__exact",
     f"conversation__owner__{USERNAME}__exact",
 )
-NAMES_HELP = _("Search whole IDs (run, conversation) and user names (owner)")
+NAMES_HELP = pgettext_lazy("hitl", "Search whole IDs (run, conversation) and user names (owner)")
 # Reasons of a stop, by error code. An exception of the workflow counts as result, not as crash.
 RAISED = "workflow_error"
 CAUSES = {
-    RAISED: _("its code raised"),
-    "crashed": _("its process died"),
-    "blocked": _("it held up its process"),
-    "NonDeterminism": _("its code does not match its journal"),
-    "UnknownVersion": _("its version is not declared"),
-    "workflow_unavailable": _("it cannot run here"),
+    RAISED: pgettext_lazy("hitl", "its code raised"),
+    "crashed": pgettext_lazy("hitl", "its process died"),
+    "blocked": pgettext_lazy("hitl", "it held up its process"),
+    "NonDeterminism": pgettext_lazy("hitl", "its code does not match its journal"),
+    "UnknownVersion": pgettext_lazy("hitl", "its version is not declared"),
+    "workflow_unavailable": pgettext_lazy("hitl", "it cannot run here"),
 }
 # Maximum number of statuses, calls and questions in a timeline: the newest of each.
 ROWS_SHOWN = 100
@@ -50,18 +49,18 @@ RESULT = 100
 STORED = 4000
 # Labels in the timeline for the statuses of a run.
 STATES = {
-    "queued": _("Queued"),
-    "waiting": _("Waits"),
-    "suspended": _("Suspended"),
-    "completed": _("Completed"),
-    "failed": _("Failed"),
-    "cancelled": _("Stopped"),
+    "queued": pgettext_lazy("hitl", "Queued"),
+    "waiting": pgettext_lazy("hitl", "Waits"),
+    "suspended": pgettext_lazy("hitl", "Suspended"),
+    "completed": pgettext_lazy("hitl", "Completed"),
+    "failed": pgettext_lazy("hitl", "Failed"),
+    "cancelled": pgettext_lazy("hitl", "Stopped"),
 }
 # Kinds of calls that do work; other kinds wait, or take no time.
 WORK = (JournalEntry.Kind.STEP, JournalEntry.Kind.STREAM, JournalEntry.Kind.RUN)
 
 
-@admin.display(description=_("message"))
+@admin.display(description=pgettext_lazy("hitl", "message"))
 def message(run: Run) -> str:
     """Return the beginning of the user message."""
     return run.title
@@ -73,7 +72,7 @@ def link(run: Run) -> str:
     return format_html('<a href="{}">{}</a>', page, run.title)
 
 
-@admin.display(description=_("status"))
+@admin.display(description=pgettext_lazy("hitl", "status"))
 def state(run: Run) -> str:
     """Return the status in its colour, and the reason if the run was stopped by an error."""
     reason = cause(run)
@@ -95,12 +94,12 @@ def cause(run: Run) -> str:
     return str(CAUSES.get(code, code))
 
 
-@admin.display(description=_("started"), ordering="created_at")
+@admin.display(description=pgettext_lazy("hitl", "started"), ordering="created_at")
 def began(run: Run) -> str:
     return cells.moment(run.created_at)
 
 
-@admin.display(description=_("chat"))
+@admin.display(description=pgettext_lazy("hitl", "chat"))
 def chat(row: Run | Conversation) -> str:
     """Return a link to the conversation in the chat, which only its owner can open."""
     conversation = row.conversation if isinstance(row, Run) else row
@@ -108,8 +107,8 @@ def chat(row: Run | Conversation) -> str:
     if not page:
         return "–"
     owner = conversation.owner.get_username()
-    only = gettext("only %(owner)s can open it") % {"owner": owner}
-    return format_html('<a href="{}">{}</a> ({})', page, gettext("open the chat"), only)
+    only = pgettext("hitl", "only %(owner)s can open it") % {"owner": owner}
+    return format_html('<a href="{}">{}</a> ({})', page, pgettext("hitl", "open the chat"), only)
 
 
 def _page(conversation: Conversation) -> str:
@@ -124,7 +123,7 @@ def _page(conversation: Conversation) -> str:
     return ""
 
 
-@admin.display(description=_("where"))
+@admin.display(description=pgettext_lazy("hitl", "where"))
 def where(run: Run) -> str:
     """Return links to the run's conversation in the admin and in the chat."""
     conversation = run.conversation
@@ -134,7 +133,7 @@ def where(run: Run) -> str:
     return format_html(line, run.workflow, owner, page, conversation, chat(run))
 
 
-@admin.display(description=_("process crashes"))
+@admin.display(description=pgettext_lazy("hitl", "process crashes"))
 def deaths(run: Run) -> int:
     """Return how often the run's process died since the run last made progress.
 
@@ -165,7 +164,7 @@ class Moment:
     def duration(self) -> str:
         """The duration of the call, and the number of retries."""
         span = "" if self.took is None else cells.show_duration(self.took)
-        retries = ngettext("%(count)s retry", "%(count)s retries", self.retries)
+        retries = npgettext("hitl", "%(count)s retry", "%(count)s retries", self.retries)
         again = retries % {"count": self.retries} if self.retries else ""
         return ", ".join(filter(None, (span, again)))
 
@@ -190,7 +189,9 @@ def _states(run: Run) -> Iterator[Moment]:
         label = STATES.get(status, status)
         if status == Run.Status.RUNNING:
             label = (
-                gettext("Taken up again") if begun or "replayed" in payload else gettext("Started")
+                pgettext("hitl", "Taken up again")
+                if begun or "replayed" in payload
+                else pgettext("hitl", "Started")
             )
             begun = True
         yield Moment(event.created_at, status, str(label), result=_event_text(payload))
@@ -198,7 +199,11 @@ def _states(run: Run) -> Iterator[Moment]:
 
 def _event_text(payload: JsonObject) -> str:
     replayed, error = payload.get("replayed"), payload.get("error") or {}
-    calls = "" if replayed is None else gettext("%(count)s calls replayed") % {"count": replayed}
+    calls = (
+        ""
+        if replayed is None
+        else pgettext("hitl", "%(count)s calls replayed") % {"count": replayed}
+    )
     parts = (calls, payload.get("reason"), error.get("message"))
     return "; ".join(str(part) for part in parts if part)
 
@@ -226,14 +231,18 @@ def _calls(run: Run) -> Iterator[Moment]:
 def _outcome(entry: JournalEntry) -> tuple[str, str, str]:
     """Return the state of a call, the label of the state, and the outcome in short."""
     if entry.finished_at is None:
-        return "waiting", gettext("not finished"), ""
+        return "waiting", pgettext("hitl", "not finished"), ""
     if entry.error:
         return (
             "failed",
-            gettext("failed"),
+            pgettext("hitl", "failed"),
             str(entry.error.get("message") or cells.short(entry.error)),
         )
-    return "completed", gettext("done"), "" if entry.result is None else cells.short(entry.result)
+    return (
+        "completed",
+        pgettext("hitl", "done"),
+        "" if entry.result is None else cells.short(entry.result),
+    )
 
 
 def _prompts(run: Run) -> Iterator[Moment]:
@@ -250,7 +259,7 @@ def _prompts(run: Run) -> Iterator[Moment]:
             row.status,
             cells.status_word(row.status),
             position=row.position,
-            kind=gettext("question"),
+            kind=pgettext("hitl", "question"),
             name=question_texts.link(row),
             took=settled_at - row.created_at,
             result=_folded(" – ".join(filter(None, (line, person))), stored),
@@ -262,7 +271,9 @@ def _folded(summary: str, stored: JsonObject) -> str:
     kept = {name: value for name, value in stored.items() if value not in (None, "", {})}
     text = Truncator(cells.as_json(kept)).chars(STORED)
     return (
-        cells.folded(Truncator(summary).chars(RESULT) or gettext("as stored"), text) if kept else ""
+        cells.folded(Truncator(summary).chars(RESULT) or pgettext("hitl", "as stored"), text)
+        if kept
+        else ""
     )
 
 

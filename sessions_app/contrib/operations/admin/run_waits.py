@@ -9,8 +9,7 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.utils.html import format_html
-from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import npgettext, pgettext, pgettext_lazy
 
 from sessions_app.contrib.operations.admin import attention, cells, question_texts, run_texts
 from sessions_app.interactions.answerers import lacking_votes, somebody_may_answer
@@ -21,22 +20,26 @@ Kind = JournalEntry.Kind
 WORK = (Kind.STEP, Kind.STREAM)
 # Maximum number of waits listed on a run's page.
 LINES_SHOWN = 5
-CELLS = {Kind.WAIT: _("event"), Kind.SLEEP: _("timer"), Kind.RUN: _("child run")}
+CELLS = {
+    Kind.WAIT: pgettext_lazy("hitl", "event"),
+    Kind.SLEEP: pgettext_lazy("hitl", "timer"),
+    Kind.RUN: pgettext_lazy("hitl", "child run"),
+}
 CALLS = {
-    Kind.WAIT: _("Waits {time} for the event {subject}"),
-    Kind.SLEEP: _("Waits {time}, and goes on {subject}"),
-    Kind.RUN: _("Waits {time} for the run {subject}"),
-    Kind.STEP: _("Working {time} on {subject}"),
-    Kind.STREAM: _("Working {time} on {subject}"),
+    Kind.WAIT: pgettext_lazy("hitl", "Waits {time} for the event {subject}"),
+    Kind.SLEEP: pgettext_lazy("hitl", "Waits {time}, and goes on {subject}"),
+    Kind.RUN: pgettext_lazy("hitl", "Waits {time} for the run {subject}"),
+    Kind.STEP: pgettext_lazy("hitl", "Working {time} on {subject}"),
+    Kind.STREAM: pgettext_lazy("hitl", "Working {time} on {subject}"),
 }
 STATUSES = {
-    Run.Status.QUEUED: _("Queued for {time}"),
-    Run.Status.RUNNING: _("Working for {time}"),
-    Run.Status.WAITING: _("Waiting for {time}"),
-    Run.Status.SUSPENDED: _("Suspended {time} ago"),
-    Run.Status.COMPLETED: _("Done {time} ago"),
-    Run.Status.FAILED: _("Failed {time} ago"),
-    Run.Status.CANCELLED: _("Stopped {time} ago"),
+    Run.Status.QUEUED: pgettext_lazy("hitl", "Queued for {time}"),
+    Run.Status.RUNNING: pgettext_lazy("hitl", "Working for {time}"),
+    Run.Status.WAITING: pgettext_lazy("hitl", "Waiting for {time}"),
+    Run.Status.SUSPENDED: pgettext_lazy("hitl", "Suspended {time} ago"),
+    Run.Status.COMPLETED: pgettext_lazy("hitl", "Done {time} ago"),
+    Run.Status.FAILED: pgettext_lazy("hitl", "Failed {time} ago"),
+    Run.Status.CANCELLED: pgettext_lazy("hitl", "Stopped {time} ago"),
 }
 
 
@@ -87,14 +90,16 @@ def _subject(call: JournalEntry, run: Run, child: Run | None) -> str:
     return run_texts.link(child) if child else call.name
 
 
-@admin.display(description=_("waits for"))
+@admin.display(description=pgettext_lazy("hitl", "waits for"))
 def waits_for(run: Any) -> str:
     """Return the first wait of a run, and the number of its other waits."""
     waits = [wait for wait in run.waits if wait.call is None or wait.call.kind not in WORK]
     if not waits:
         return ""
     first, others = waits[0], len(waits) - 1
-    more = ngettext("and %(count)s other", "and %(count)s others", others) % {"count": others}
+    more = npgettext("hitl", "and %(count)s other", "and %(count)s others", others) % {
+        "count": others
+    }
     kind = CELLS[Kind(first.call.kind)] if first.call else ""
     return format_html(
         '{} {} <span class="quiet">{}</span>', kind, first.subject, more if others else ""
@@ -119,9 +124,9 @@ def _sentence(wait: Wait, stuck_ids: Container[UUID]) -> str:
     time, subject = cells.brief_age(wait.since), format_html("<em>{}</em>", wait.subject)
     if wait.call is not None:
         return format_html(str(CALLS[Kind(wait.call.kind)]), time=time, subject=subject)
-    text = format_html(gettext("Waits {time} for {subject}"), time=time, subject=subject)
+    text = format_html(pgettext("hitl", "Waits {time} for {subject}"), time=time, subject=subject)
     if wait.prompt and wait.prompt.pk in stuck_ids:
-        nobody = gettext("nobody can answer")
+        nobody = pgettext("hitl", "nobody can answer")
         text = format_html('{} – <strong class="wrong">{}</strong>', text, nobody)
     return format_html("{}: {}", text, question_texts.link(wait.prompt)) if wait.prompt else text
 
@@ -129,7 +134,7 @@ def _sentence(wait: Wait, stuck_ids: Container[UUID]) -> str:
 def _status(run: Run) -> str:
     """Describe the status in a sentence, with the reason of a stop."""
     if run.status not in Run.FINISHED and run.stop_requested_at:
-        template, since = gettext("Stopping for {time}"), run.stop_requested_at
+        template, since = pgettext("hitl", "Stopping for {time}"), run.stop_requested_at
     else:
         template, since = str(STATUSES[Run.Status(run.status)]), _since(run)
     text = format_html(template, time=cells.brief_age(since))

@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sessions_app.contrib.operations.admin import attention, run_texts
 from sessions_app.contrib.operations.admin.cells import moment, pretty, status_word
@@ -26,7 +26,7 @@ from sessions_app.models import HostLease, Process, Run
 from sessions_app.workflows import registry
 
 register = template.Library()
-NO_VALUE = _("none")
+NO_VALUE = pgettext_lazy("hitl", "none")
 UNFINISHED = (Run.Status.QUEUED, Run.Status.RUNNING, Run.Status.WAITING, Run.Status.SUSPENDED)
 # Maximum number of runs counted by version, the oldest of each status: they have old versions.
 OLDEST = 10_000
