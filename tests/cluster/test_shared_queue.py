@@ -33,7 +33,7 @@ DEFER = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, args)
     VALUES ('default', %s, jsonb_build_object('number', %s::int) || %s::jsonb)
 """
-MINUTES = pytest.mark.beyond("ten minutes of kills beside another queue")
+MINUTES = pytest.mark.beyond("eight minutes of kills beside another queue")
 
 
 class SharedCluster(Cluster):
@@ -78,7 +78,7 @@ async def shared(
     await asyncio.to_thread(cluster.close)
 
 
-@pytest.mark.parametrize("seconds", [30, pytest.param(600, marks=MINUTES)])
+@pytest.mark.parametrize("seconds", [30, pytest.param(480, marks=MINUTES)])
 async def test_each_executes_its_own_jobs_while_workers_are_killed(
     shared: SharedCluster, seconds: float
 ) -> None:
