@@ -6,6 +6,7 @@ There are two barriers: the parser accepts no HTML, and an allow-list cleans the
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import nh3
@@ -62,6 +63,7 @@ TASK_MARK = '{}">{}<span class="unseen">{}</span> </span>'
 InlineRule = Callable[[StateInline, bool], bool]
 WIDE = {"W", "F", "H"}  # East Asian widths in Unicode: wide, full width, half width
 PUNCTUATION = re.compile("[、。，．；：！？「」『』（）【】《》〈〉〔〕〖〗［］｛｝…“”‘’]")  # noqa: RUF001 - intended
+LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 TASK = re.compile(r"\[([ xX])\] ")
 
 
@@ -154,6 +156,24 @@ def _adapt(state: StateCore) -> None:
             token.attrs["align"] = str(token.attrs.pop("style")).removeprefix("text-align:")
 
 
+def _break_lines(state: StateCore) -> None:
+    """Break the lines of table cells at `<br>`, the only way to write several lines in a cell."""
+    for opening, cell in pairwise(state.tokens):
+        if opening.type not in ("th_open", "td_open") or not cell.children:
+            continue
+        children = []
+        for child in cell.children:
+            pieces = LINE_BREAK.split(child.content) if child.type == "text" else [""]
+            if len(pieces) == 1:
+                children.append(child)
+                continue
+            for index, piece in enumerate(pieces):
+                if index:
+                    children.append(Token("hardbreak", "br", 0))
+                children.append(Token("text", "", 0, content=piece))
+        cell.children = children
+
+
 def _show_tasks(state: StateCore) -> None:
     """Turn a list item that begins with `[ ]` or `[x]` into a task with a non-clickable mark."""
     for item, _, text in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
@@ -219,6 +239,7 @@ def _make_parser() -> MarkdownIt:
     work.limit(parser)
     parser.validateLink = _is_safe_link  # type: ignore[method-assign] # the documented way
     parser.core.ruler.push("adapt", _adapt)
+    parser.core.ruler.before("text_join", "line_breaks", _break_lines)
     parser.core.ruler.push("tasks", _show_tasks)
     parser.add_render_rule("fence", _code)
     parser.add_render_rule("code_block", _code)

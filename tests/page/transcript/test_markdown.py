@@ -251,3 +251,13 @@ def test_invisible_and_reordering_characters_are_shown_as_codes(character: str, 
 )
 def test_visible_text_keeps_its_lines_emoji_and_spaces(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+def test_br_breaks_lines_in_the_cells_of_tables_only() -> None:
+    html = render("| a<BR/>b |\n|---|\n| 2<br>**3** `<br>` \\<br> |\n\nx<br>y")
+    cells = html.partition("</table>")[0]
+    assert "a<br>\nb</th>" in cells
+    assert "2<br>\n<strong>3</strong>" in cells
+    assert cells.count("<br>") == 2
+    assert cells.count("&lt;br&gt;") == 2
+    assert "<p>x&lt;br&gt;y</p>" in html
