@@ -42,7 +42,7 @@ def personal(*methods: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         own_view = _for_person_of_page(view)
-        for_signed_in = login_required(own_view) if "GET" in methods else _for_signed_in(own_view)
+        for_signed_in = _from_anywhere(own_view) if "GET" in methods else _for_signed_in(own_view)
         decorated_view: View = require_http_methods(methods)(never_cache(with_user(for_signed_in)))
         return decorated_view
 
@@ -93,6 +93,29 @@ def refuse_another(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse
     if is_script(request) or PERSON_HEADER in request.headers:
         return JsonResponse({"error": reason}, status=HTTPStatus.CONFLICT)
     return show_refused_form(request, reason, HTTPStatus.CONFLICT)
+
+
+def _from_anywhere(view: View) -> View:
+    """Wrap a view that is opened by links, also by those of other sites, such as in a mail.
+
+    Browsers keep a session cookie that is `SameSite=Strict` from a link of another site. A page in
+    between opens the same URL from this site, and so with the cookie.
+    """
+    guarded_view = login_required(view)
+
+    @wraps(view)
+    async def wrapped_view(request: HttpRequest, *args: Any, **names: Any) -> HttpResponse:
+        is_cookie_kept = settings.SESSION_COOKIE_SAMESITE == "Strict" and (
+            request.headers.get("Sec-Fetch-Site") == "cross-site"
+            and not (await request.auser()).is_authenticated
+        )
+        if is_cookie_kept:
+            context = {**site_context(), "url": request.get_full_path()}
+            return render(request, "chat_app/from_elsewhere.html", context)
+        response: HttpResponse = await guarded_view(request, *args, **names)
+        return response
+
+    return cast(View, wrapped_view)
 
 
 def _for_signed_in(view: View) -> View:

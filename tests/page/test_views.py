@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, override_settings
 from django.urls import reverse
 
 from sessions_app.models import Conversation, Interaction, Run
@@ -342,3 +342,22 @@ async def test_a_form_that_is_sent_signed_out_gives_back_what_was_typed(
     signing_in = PlainPage(html).named("Sign in", "a").attributes["href"]
     assert signing_in == "/sign-in/?next=/c/c/"
     assert (await client.get("/c/c/")).status_code == 200
+
+
+async def test_a_link_of_another_site_leads_to_its_page_though_the_cookie_is_strict(
+    client: AsyncClient,
+) -> None:
+    from_elsewhere, path = {"Sec-Fetch-Site": "cross-site"}, "/c/c/?before=3"
+    signed_out = AsyncClient()  # as a browser keeps such a cookie from that request
+    assert (await signed_out.get(path, headers=from_elsewhere)).status_code == 302
+    with override_settings(SESSION_COOKIE_SAMESITE="Strict"):
+        between = await signed_out.get(path, headers=from_elsewhere)
+    assert (between.status_code, between["Cache-Control"].count("no-store")) == (200, 1)
+    html = between.content.decode()
+    assert f'<meta http-equiv="refresh" content="0; url={path}">' in html
+    assert PlainPage(html).named("Open", "a").attributes["href"] == path
+    from_here = {"Sec-Fetch-Site": "same-origin"}
+    with override_settings(SESSION_COOKIE_SAMESITE="Strict"):
+        response = await signed_out.get(path, headers=from_here)
+    assert response["Location"].startswith("/sign-in/?next=/c/c/")
+    assert (await client.get(path, headers=from_here)).status_code == 200
