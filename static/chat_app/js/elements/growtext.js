@@ -23,6 +23,8 @@ class GrowText extends HTMLElement {
     this.field = this.querySelector("textarea");
     this.counter = this.querySelector(".count");
     this.addEventListener("input", () => this.fit());
+    this.hint();
+    COARSE.addEventListener("change", () => this.hint());
     this.field.addEventListener("keydown", (event) => this.key(event));
     this.fit();
   }
@@ -37,6 +39,11 @@ class GrowText extends HTMLElement {
     const isShown = this.field.maxLength < 0 ? near : length;
     this.counter.textContent = isShown ? `${length} / ${most}` : "";
     this.counter.toggleAttribute("data-near", near);
+  }
+
+  /** Have a touch keyboard name what its Enter key does. */
+  hint() {
+    this.field.enterKeyHint = BREAKS || COARSE.matches ? "enter" : "send";
   }
 
   /** The limit in characters; -1 if there is none. */
