@@ -1,7 +1,7 @@
 // Docks the open card at the bottom of the view while its place in the transcript is out of view.
 // The element stays at its place in the document, and so keeps its typed text and the focus.
 
-import { isAtEnd, keepInSight, stayHere } from "./transcript/transcript.js";
+import { isAtEnd, keepInSight, stayHere, toEnd } from "./transcript/transcript.js";
 
 const MOST = 0.6; // share of the view's height that a docked card has at most
 const LEAST = 48; // px; a card leaving at the top is docked when fewer are visible
@@ -45,7 +45,8 @@ export function reveal(card) {
   newer.hidden = true; // the card was the newer item
   if (box.height > view.height || box.top < view.top) scroller.scrollTop += box.top - view.top;
   else if (box.bottom > view.bottom) scroller.scrollTop += box.bottom - view.bottom;
-  if (!isAtEnd()) stayHere();
+  if (isAtEnd()) toEnd();
+  else stayHere();
 }
 
 function boxes(card) {

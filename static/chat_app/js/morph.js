@@ -29,7 +29,7 @@ function keepFocus(live, work) {
 
 function change(live, fresh) {
   if (live.nodeType !== Node.ELEMENT_NODE) {
-    if (live.data !== fresh.data) live.data = fresh.data;
+    changeText(live, fresh.data);
   } else if (live.matches(TIMES)) live.replaceWith(fresh);
   else if (!live.isEqualNode(fresh)) {
     for (const { name, value } of fresh.attributes) {
@@ -43,6 +43,14 @@ function change(live, fresh) {
   }
 }
 
+/** Replace the text from its first different character on: a selection before that is kept. */
+export function changeText(live, text) {
+  if (live.data === text) return;
+  let same = 0;
+  while (same < text.length && live.data[same] === text[same]) same += 1;
+  live.replaceData(same, live.length - same, text.slice(same));
+}
+
 function changeChildren(live, fresh) {
   const wanted = new Set([...fresh.children].map(keyOf));
   for (const child of [...live.children]) if (!wanted.has(keyOf(child))) remove(child);
@@ -52,6 +60,10 @@ function changeChildren(live, fresh) {
     const same = find(at, node);
     if (!same) live.insertBefore(node, at);
     else {
+      while (at !== same && at.nodeType === Node.TEXT_NODE) {
+        at = at.nextSibling; // a moved element would lose the selection in it
+        at.previousSibling.remove();
+      }
       // In browsers without `moveBefore`, a moved element loses the focus.
       if (same !== at) (live.moveBefore ?? live.insertBefore).call(live, same, at);
       at = same.nextSibling;

@@ -4,6 +4,8 @@ import { say } from "../words.js";
 
 const AHEAD = "100% 0px"; // begin to load when the rest above is one screen
 
+const MOST_PRINTED = 10; // parts that are loaded for printing; the paper says if there are more
+
 const older = document.getElementById("older");
 
 /** Load earlier parts as the person scrolls; returns a function that loads the next part now. */
@@ -30,5 +32,14 @@ export function follow(transcript) {
     rootMargin: AHEAD,
   });
   near.observe(older);
+  addEventListener("beforeprint", () => {
+    try {
+      for (let count = 0; count < MOST_PRINTED && older.querySelector("a"); count += 1) {
+        transcript.olderAtOnce(older.querySelector("a").dataset.older);
+      }
+    } catch {
+      // The server is away, or nobody is signed in: print what is there.
+    }
+  });
   return load;
 }

@@ -2,8 +2,8 @@
 // first Markdown mark, until the server's HTML replaces it. Of a growing text the server renders
 // only the last block again; the blocks above are final.
 
-import { ask } from "../person.js";
-import { morph } from "../morph.js";
+import { ask, person } from "../person.js";
+import { changeText, morph } from "../morph.js";
 import { icon, say } from "../words.js";
 
 const DRAWING = 40; // ms between two drawings of streamed text, as each takes a whole frame
@@ -13,7 +13,10 @@ const SLOWEST = 5000; // longest pause (ms); a slow load may only mean that this
 const PATIENCE = 10_000; // ms until a response begins; a hanging request would block later ones
 const CHUNK = 25; // blocks of a long text that are grouped into a chunk
 const WHOLE = 40; // newest chunks of a text that always stay nodes
-const NEAR = 80; // px from the end that still count as being at the end
+const NEAR = 80; // px from the end within which a script's scrolling counts as going to the end
+const EXACT = 2; // px, as browsers round heights, but not scroll positions
+const UP = new Set(["ArrowUp", "PageUp", "Home"]); // keys that scroll up
+const PASSIVE = { passive: true };
 const QUIET = 2000; // ms without new text, after which incomplete marks are shown, too
 // Text that may be shown before the server renders it: all before a possible Markdown mark. \x60 is
 // a backtick: when Django (from 6.1 on) looks for imports, it takes a plain one for the start of a
@@ -93,7 +96,20 @@ export class Transcript extends EventTarget {
 
   /** Load the part of the transcript before the first item. */
   async older(before) {
-    const part = await this.#fetch(`before=${before}`);
+    this.#showOlder(await this.#fetch(`before=${before}`));
+  }
+
+  /** Load that part before this function returns, as printing waits for nothing else. */
+  olderAtOnce(before) {
+    const request = new XMLHttpRequest();
+    request.open("GET", this.#address(`before=${before}`), false);
+    request.setRequestHeader("X-Background", "1");
+    request.setRequestHeader("X-For", person);
+    request.send();
+    this.#showOlder(parse(request.responseText));
+  }
+
+  #showOlder(part) {
     keepPlace(() => {
       for (const item of part.querySelectorAll(":scope > [data-part=items] > *")) {
         if (!document.getElementById(item.id)) place(item);
@@ -204,11 +220,15 @@ export class Transcript extends EventTarget {
     }, QUIET);
   }
 
-  async #fetch(query) {
+  #address(query) {
     const branch = main.dataset.branch && `&branch=${main.dataset.branch}`;
+    return `${main.dataset.items}?${query}${branch}`;
+  }
+
+  async #fetch(query) {
     const impatience = new AbortController();
     const timer = setTimeout(() => impatience.abort(), PATIENCE);
-    const response = await ask(`${main.dataset.items}?${query}${branch}`, {
+    const response = await ask(this.#address(query), {
       headers: { "X-Background": "1" },
       signal: impatience.signal,
     }).finally(() => clearTimeout(timer));
@@ -218,8 +238,7 @@ export class Transcript extends EventTarget {
     if (response.redirected || response.status !== 200) {
       throw new Error(`items: ${response.status}`);
     }
-    const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
-    return document.adoptNode(parsed.body.firstElementChild);
+    return parse(await response.text());
   }
 
   #merge(part, from) {
@@ -228,9 +247,13 @@ export class Transcript extends EventTarget {
       this.#from = 1; // load everything, as the page may show another branch
       return;
     }
+    look(); // before the page moves: the person may have scrolled since the last frame
     const focused = document.activeElement;
     main.dataset.begins = part.dataset.begins;
-    for (const each of items.querySelectorAll(".tail, [data-temporary]")) each.remove();
+    for (const each of items.querySelectorAll(".tail, [data-temporary]")) {
+      if (isSelected(each)) keepSelected(each);
+      each.remove();
+    }
     const rendered = [...part.querySelector("[data-part=items]").children];
     if (isOther || part.hasAttribute("data-skipped")) {
       items.replaceChildren();
@@ -267,40 +290,76 @@ export class Transcript extends EventTarget {
       return;
     }
     const parts = [...item.querySelector(".body").children];
-    open.replaceWith(...parts.flatMap((part) => ["\n", part]));
+    if (isSelected(open)) {
+      // The nodes stay, so the block with the selection stays open, with the blocks below it.
+      const { at } = open.dataset;
+      const last = parts.pop();
+      const below = last.firstElementChild;
+      const above = parts.flatMap((part) => [part, "\n"]);
+      if (below) below.before(...above);
+      else last.append(...above);
+      morph(open, last);
+      open.dataset.at = at;
+    } else open.replaceWith(...parts.flatMap((part) => ["\n", part]));
     old.dataset.sequence = item.dataset.sequence;
     old.toggleAttribute("data-space", item.hasAttribute("data-space"));
   }
 }
 
-// Whether to scroll to the end when items come: not after the person has scrolled up. Decided on
-// each scroll event, because reading the layout for each piece of text would be slow.
+// Whether to scroll to the end when items come: until the person's first sign of looking elsewhere,
+// and again once the person has returned to the end.
 export let isFollowing = !document.getElementById("empty"); // a new page stays at the top
 let scrolledTo = 0;
 let aimedAt = 0; // the scroll position after the last `toEnd`
-let shown = []; // heights of content and view in the previous frame
+let shown = Infinity; // height of the content in the previous frame
+let finger = 0; // its place from the top of the window
 let question = null; // the card that is open
-scroller.addEventListener("scroll", () => {
-  const [at, height, seen] = [scroller.scrollTop, scroller.scrollHeight, scroller.clientHeight];
-  // Browsers only estimate the height of unseen items. So a person who went to the end as shown is
-  // at the end; and when a height has changed, the browser itself may have scrolled.
-  const end = endOf(Math.min(height, shown[0] || height));
-  const isEnd = Math.abs(end - at) < NEAR;
-  const isFar = height - at > 2 * seen; // the browser itself never scrolls so far
-  const isSame = height === shown[0] && seen === shown[1];
-  const isElsewhere = (at < scrolledTo || at > end) && Math.abs(at - aimedAt) > 1;
-  if (isEnd || (isElsewhere && (isFar || isSame))) isFollowing = isEnd;
+
+// A wheel, a finger, a key and a selection are signs before anything scrolls. What has no event of
+// its own (the scrollbar, a search, the focus) is told by the scroll position.
+scroller.addEventListener("wheel", ({ deltaY, target }) => deltaY < 0 && up(target), PASSIVE);
+scroller.addEventListener("touchstart", ({ touches }) => (finger = touches[0].clientY), PASSIVE);
+scroller.addEventListener(
+  "touchmove",
+  ({ touches, target }) => {
+    if (touches[0].clientY > finger) up(target);
+    finger = touches[0].clientY;
+  },
+  PASSIVE,
+);
+scroller.addEventListener("keydown", ({ key, shiftKey, target }) => {
+  if (target.matches("input, textarea, select")) return;
+  if (UP.has(key) || (key === " " && shiftKey)) up(target);
+  // With the End key, the browser scrolls in steps, to where the end was at the first step.
+  else if (key === "End") toEnd();
+});
+document.addEventListener("selectionchange", () => {
+  const { isCollapsed, anchorNode } = getSelection();
+  if (!isCollapsed && items.contains(anchorNode)) stayHere();
+});
+scroller.addEventListener("scroll", look);
+
+/** Stop following if something can scroll up; in a field, the field itself scrolls. */
+function up(target) {
+  if (scroller.scrollTop > 0 && !target.closest("textarea, select")) stayHere();
+}
+
+/** Decide by the scroll position whether the person has left the end, or returned there. */
+function look() {
+  const at = scroller.scrollTop;
+  const end = endOf(scroller.scrollHeight);
+  // A person who went to the end as shown is at the end, though more has come since.
+  const isEnd = at > endOf(Math.min(scroller.scrollHeight, shown)) - EXACT && at < end + EXACT;
+  // Only a person scrolls down to the end: a browser also scrolls up, when the text gets shorter.
+  if (!isFollowing) isFollowing = isEnd && at > scrolledTo;
+  else if (Math.abs(at - aimedAt) > EXACT) isFollowing = isEnd || (at > aimedAt && at < end);
   if (isEnd) newer.hidden = true;
   scrolledTo = at;
-});
-// With the End key, the browser scrolls in steps, to where the end was at the first step.
-scroller.addEventListener("keydown", ({ key, target }) => {
-  if (key === "End" && !target.matches("input, textarea, select")) toEnd();
-});
-scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && stayHere(), { passive: true });
+}
+
 const sizes = new ResizeObserver(() => {
   if (isFollowing && items.firstElementChild) toEnd(); // else the workflows are shown
-  shown = [scroller.scrollHeight, scroller.clientHeight];
+  shown = scroller.scrollHeight;
 });
 for (const each of [scroller, items]) sizes.observe(each);
 newer.addEventListener("click", () => {
@@ -324,6 +383,7 @@ export function toEnd() {
   newer.hidden = true;
   scroller.scrollTop = endOf(scroller.scrollHeight);
   aimedAt = scroller.scrollTop;
+  scrolledTo = aimedAt;
 }
 
 /** Return the scroll position of the end, or of the title of a last card higher than the view. */
@@ -347,11 +407,9 @@ export function showUnsent(id, text) {
   return item;
 }
 
-/** Show the button for newer items, unless the person is at the end. */
+/** Show the button for newer items, unless the page follows the end. */
 function comesBelow() {
-  if (isFollowing || !newer.hidden) return;
-  isFollowing = isAtEnd(); // items below may have gone since the person scrolled
-  newer.hidden = isFollowing;
+  if (!isFollowing) newer.hidden = false;
 }
 
 /** Change items above the view without moving the visible items. */
@@ -362,17 +420,35 @@ function keepPlace(change) {
   change();
   if (seen) scroller.scrollTop += seen.getBoundingClientRect().top - before;
   scrolledTo = scroller.scrollTop;
-  shown = [scroller.scrollHeight, scroller.clientHeight];
+  shown = scroller.scrollHeight;
 }
 
-/** Return whether the end is in view. */
+/** Return whether the end is in view, or nearly so. */
 export function isAtEnd() {
   return Math.abs(endOf(scroller.scrollHeight) - scroller.scrollTop) < NEAR;
+}
+
+/** Return whether the person has selected some of the element. */
+function isSelected(element) {
+  const selection = getSelection();
+  return !selection.isCollapsed && selection.containsNode(element, true);
+}
+
+/** Add a tail that is to be removed to the text before it, with the selection in it. */
+function keepSelected({ firstChild: text, previousSibling: before }) {
+  if (before?.nodeType !== Node.TEXT_NODE) return;
+  const { anchorNode, anchorOffset, focusNode, focusOffset } = getSelection();
+  const start = before.length;
+  const placeOf = (node, offset) => (node === text ? [before, start + offset] : [node, offset]);
+  before.appendData(text.data);
+  const places = [...placeOf(anchorNode, anchorOffset), ...placeOf(focusNode, focusOffset)];
+  getSelection().setBaseAndExtent(...places);
 }
 
 /** Group complete blocks into chunks, because each box of a text costs time at each frame. */
 function bundle(body) {
   const loose = body.querySelectorAll(":scope > :not(.chunk, .open)");
+  if (isSelected(body)) return; // moved nodes are no longer selected
   for (let start = 0; start + 2 * CHUNK <= loose.length; start += CHUNK) {
     const chunk = Object.assign(document.createElement("div"), { className: "chunk" });
     const range = new Range();
@@ -410,6 +486,11 @@ function foldSteps() {
 }
 foldSteps();
 
+function parse(html) {
+  const parsed = new DOMParser().parseFromString(html, "text/html");
+  return document.adoptNode(parsed.body.firstElementChild);
+}
+
 function itemsOf(run) {
   return [...items.children].filter((item) => item.dataset.run === run);
 }
@@ -445,10 +526,11 @@ function showTail(segment, tails) {
   let tail = end.lastElementChild;
   if (!tail?.matches(".tail")) {
     tail = Object.assign(document.createElement("span"), { className: "tail" });
+    tail.append("");
     end.append(tail);
   }
   // Rendering drops a space at the end of a text, so add the space here.
-  tail.textContent = ("space" in segment.dataset ? " " : "") + text;
+  changeText(tail.firstChild, ("space" in segment.dataset ? " " : "") + text);
 }
 
 /** Insert an item in the order of first sequences; a note after the items of its run. */
