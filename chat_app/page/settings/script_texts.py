@@ -26,6 +26,8 @@ WORDS = {
         "The message has {length} characters; at most {most} are allowed. Shorten it or send it in "
         "parts.",
     ),
+    "notAttached": pgettext_lazy("hitl", "Not attached: {reason}"),
+    "noFiles": pgettext_lazy("hitl", "Files are not accepted here."),
     "notPasted": pgettext_lazy("hitl", "Not pasted: {reason}"),
     "noNews": pgettext_lazy(
         "hitl", "No news for {seconds} s. You are connected; this may take longer."
@@ -58,7 +60,6 @@ FILES = {
     "pastedAsFile": pgettext_lazy(
         "hitl", "The pasted text is too long for a message. It is attached as a file."
     ),
-    "notAttached": pgettext_lazy("hitl", "Not attached: {reason}"),
     "uploadFailed": pgettext_lazy("hitl", "The upload of {name} was interrupted. Attach it again."),
     "remove": pgettext_lazy("hitl", "Remove {name}"),
     "attached": pgettext_lazy("hitl", "Attached: {name}"),

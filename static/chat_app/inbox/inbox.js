@@ -5,6 +5,7 @@ import { Connection, newId, Outbox } from "../js/connection.js";
 import { ask } from "../js/person.js";
 import { learn } from "../js/elements/clock.js";
 import "../js/elements/growtext.js";
+import { takeDropped } from "../js/forms.js";
 import { GRACE, PromptCard } from "../js/elements/promptcard.js";
 import { morph } from "../js/morph.js";
 import { counted, say, sayState } from "../js/words.js";
@@ -233,6 +234,11 @@ turns?.addEventListener("click", ({ target }) => {
   const step = Number(target.closest("button")?.dataset.step);
   if (step) open(neighbour(selected(), step));
   else if (step === 0) history.back();
+});
+
+takeDropped(() => {
+  const problem = selected()?.querySelector("prompt-card .error");
+  if (problem) problem.textContent = say("notAttached", { reason: say("noFiles") });
 });
 
 function selected() {

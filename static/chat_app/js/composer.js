@@ -1,6 +1,6 @@
 // The message field, which keeps its text until the server has the message.
 
-import { Draft } from "./forms.js";
+import { Draft, takeDropped } from "./forms.js";
 import { lengthOf } from "./elements/growtext.js";
 import { newId } from "./connection.js";
 import { showUnsent } from "./transcript/transcript.js";
@@ -18,6 +18,7 @@ const empty = document.getElementById("empty");
 const chip = document.getElementById("picked");
 const { replaces, follows } = form.elements; // ids of the runs to replace and to continue
 const draft = new Draft(main.dataset.conversation);
+const begun = new Draft("new", "conversation"); // the path of the new one with the newest draft
 const chooser = document.querySelector("#attach input");
 const attaching = () => import("./elements/files.js");
 const MOST = field.dataset.most;
@@ -65,6 +66,11 @@ export class Composer {
       if (event.key !== "Escape") return;
       if (replaces.value) editing.querySelector("a").click();
       else if (this.#answering?.card) this.#answering.decline();
+    });
+    takeDropped(async (files) => {
+      const isTaken = chooser && !chooser.closest("[hidden]");
+      if (isTaken) (await attaching()).attach(files);
+      else problem.textContent = say("notAttached", { reason: say("noFiles") });
     });
     if (!chooser) return;
     form.addEventListener("attached", () => {
@@ -121,6 +127,7 @@ export class Composer {
 
   #restore() {
     const kept = draft.load();
+    if (!kept && empty && !field.value) goOn();
     if (!kept || kept.text.length > far()) return;
     this.rest = (replaces.value && !kept.replaces ? kept.text : kept.rest) || "";
     if (field.value) return;
@@ -186,6 +193,8 @@ export class Composer {
     if (files.length) kept.files = files;
     const isWanted = kept.text.trim() || kept.replaces || kept.files;
     draft.save(isWanted && kept.text.length <= far() ? kept : null);
+    if (isWanted && empty?.isConnected) begun.save(location.pathname);
+    else if (begun.load() === location.pathname) begun.save(null);
   }
 
   #submit(event) {
@@ -273,6 +282,12 @@ export class Composer {
     words.textContent = this.#sending ? say(key) : "";
     if (this.#sending && this.#unsent) this.#unsent.lastElementChild.textContent = say(key);
   }
+}
+
+/** Open the new conversation that has a draft instead of this one: that is where its files are. */
+function goOn() {
+  const path = begun.load();
+  if (path && path !== location.pathname) location.replace(path + location.search);
 }
 
 function tooLong(length, most) {

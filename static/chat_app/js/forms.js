@@ -60,6 +60,18 @@ export function failure(status) {
   return say(status === 413 ? "tooLarge" : "notTaken", { status });
 }
 
+/** Pass files that are dropped on the page to `take`: else the browser opens them in its place. */
+export function takeDropped(take) {
+  for (const name of ["dragover", "drop"]) {
+    addEventListener(name, (event) => {
+      const { files, types } = event.dataTransfer;
+      if (!types.includes("Files") || event.target.matches?.("[type=file]")) return;
+      event.preventDefault();
+      if (name === "drop") take([...files]); // which are readable only during the event
+    });
+  }
+}
+
 /** Return the visible form fields in a part of the page. */
 export function controls(part) {
   return [...part.querySelectorAll("input:not([type=hidden]), select, textarea")];

@@ -99,6 +99,31 @@ def test_pasted_and_dropped_files_are_taken_and_copied_text_stays_text(page: Pag
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", ["workflow", "inbox"])
+def test_a_file_dropped_where_none_is_taken_leaves_the_page_and_is_refused(
+    page: Page, place: str
+) -> None:
+    if place == "inbox":
+        begin(page, "ask()", cards=1)
+        page.goto("/inbox/")
+        problem = page.locator("prompt-card .error").first
+        page.locator("prompt-card textarea").first.fill("typed")
+        target = "#entries"
+    else:
+        page.locator("input[name=workflow][value=report]").check()
+        expect(page.locator("#attach")).to_be_hidden()
+        problem = page.locator("#composer-error")
+        target = "#scroller"
+    carried = page.evaluate_handle(CARRIED, [["a.csv"], ""])
+    prevented = """([target, carried]) => ["dragover", "drop"].map((type) => !target.dispatchEvent(
+        new DragEvent(type, { dataTransfer: carried, bubbles: true, cancelable: true })))"""
+    assert page.evaluate(prevented, [page.query_selector(target), carried]) == [True, True]
+    expect(problem).to_have_text("Not attached: Files are not accepted here.")
+    expect(page.locator("#files li")).to_have_count(0)
+    expect(page.locator("#composer[data-over]")).to_have_count(0)
+
+
+@pytest.mark.slow
 def test_a_refused_file_shows_the_reason_and_the_others_alone_are_a_message(
     page: Page, console: Console
 ) -> None:

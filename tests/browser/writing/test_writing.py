@@ -268,3 +268,33 @@ def test_the_page_reports_twenty_seconds_without_news(page: Page) -> None:
     expect(page.locator("#state")).not_to_contain_text("No news")
     page.clock.run_for(8_000)
     expect(page.locator("#state")).to_contain_text("No news for 2")
+
+
+@pytest.mark.slow
+def test_a_draft_of_a_new_conversation_is_found_by_new_conversation(page: Page) -> None:
+    page.goto("/c/")
+    until_connected(page)
+    page.locator("#text").fill("not yet sent")
+    path = page.url
+    page.goto("/inbox/")
+    page.goto("/c/?workflow=report")
+    until_connected(page)
+    expect(page.locator("#text")).to_have_value("not yet sent")
+    assert page.url == f"{path}?workflow=report"
+    expect(page.locator("input[value=report]")).to_be_checked()
+    page.locator("#text").fill("")
+    page.goto("/c/")
+    until_connected(page)
+    assert page.url != path
+    begin(page, 'echo("sent")', until="completed")
+    page.get_by_role("link", name="New conversation").click()
+    until_connected(page)
+    expect(page.locator("#empty")).to_be_visible()
+    expect(page.locator("#text")).to_have_value("")
+
+
+@pytest.mark.slow
+def test_a_touch_keyboard_names_what_enter_does(open_page: OpenPage) -> None:
+    for options, hint in (({"has_touch": True, "is_mobile": True}, "enter"), ({}, "send")):
+        field = open_page("/c/", **options).locator("#text")
+        expect(field).to_have_js_property("enterKeyHint", hint)

@@ -19,11 +19,9 @@ chooser.addEventListener("change", choose);
 choose(); // a file may have been chosen before this module was loaded
 
 for (const name of ["dragover", "dragleave", "drop"]) {
-  addEventListener(name, (event) => {
-    const isOver = name === "dragover" && event.dataTransfer.types.includes("Files");
+  addEventListener(name, ({ dataTransfer: { types } }) => {
+    const isOver = name === "dragover" && types.includes("Files") && !chooser.closest("[hidden]");
     form.toggleAttribute("data-over", isOver);
-    if (isOver) event.preventDefault();
-    if (name === "drop") drop(event, event.dataTransfer);
   });
 }
 
@@ -39,12 +37,6 @@ list.addEventListener("click", (event) => {
 function choose() {
   attach([...chooser.files]);
   chooser.value = "";
-}
-
-function drop(event, { files }) {
-  if (!files.length || chooser.closest("[hidden]")) return;
-  event.preventDefault();
-  attach([...files]);
 }
 
 /** Upload files, and show the progress of each. */
