@@ -94,7 +94,8 @@ async def test_each_executes_its_own_jobs_while_workers_are_killed(
                 lasting = f'{{"seconds": {rng.choice([0, 0.5, 9])}}}'
                 await asyncio.to_thread(shared.execute, DEFER, "host", count, lasting)
                 await asyncio.to_thread(shared.execute, DEFER, "clean", count, "{}")
-            await asyncio.sleep(rng.uniform(1, 4))  # the time between two kills
+            # People get on between two kills: a run that dies three times without is suspended.
+            await workload.until_messages(workload.messages + PEOPLE)
             node = rng.choice([*shared.workers, *shared.shop])
             await faults.kill(node)
             await faults.recover(node, again=True)
