@@ -5,7 +5,7 @@ PostgreSQL's clock is the time of every process; SQLite has the clock of its onl
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from time import monotonic
+from time import perf_counter
 
 from sessions_app.logs import Log
 from sessions_app.storage import sql
@@ -22,7 +22,7 @@ PATIENCE = 1.0
 @dataclass(frozen=True, slots=True)
 class _Measurement:
     time: datetime
-    at: float  # monotonic
+    at: float  # by the monotonic clock
 
 
 # The last measurement; empty until a server process has measured, and always with SQLite.
@@ -35,7 +35,7 @@ def now() -> datetime:
     """Return the database's time, as last measured plus the monotonic time since then."""
     if not _last:
         return datetime.now(UTC)
-    return _last[0].time + timedelta(seconds=monotonic() - _last[0].at)
+    return _last[0].time + timedelta(seconds=perf_counter() - _last[0].at)
 
 
 def ahead() -> float:
@@ -63,9 +63,9 @@ def measure() -> None:
 
     Blocks: call in a thread.
     """
-    begun = monotonic()
+    begun = perf_counter()
     time = sql.database().read_time(sql.fetch)
-    took = monotonic() - begun
+    took = perf_counter() - begun
     if time is not None and (took <= PATIENCE or not _last):
         _last[:] = [_Measurement(time, begun + took / 2)]
     if is_right() != _was_right[0]:

@@ -30,6 +30,7 @@ WHEN_USED = {
     "chat_app/js/elements/files.js",
     "chat_app/js/elements/formcard.js",
     "chat_app/js/elements/promptcard.js",
+    "chat_app/js/zones.js",
     "chat_app/js/elements/rows.js",
     "chat_app/js/transcript/copying.js",
     "chat_app/js/transcript/earlier.js",

@@ -14,7 +14,7 @@ from sesame.utils import get_query_string
 import natproject.settings
 from natproject.management.commands.serve import first_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 PASSWORD = "correct horse battery"
 ELSEWHERE = ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
