@@ -68,7 +68,9 @@ def test_redis_alone_makes_no_cluster(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, vendor: str, says: str
 ) -> None:
     set_hitl(settings, **REDIS)
-    monkeypatch.setattr(requirements, "connection", SimpleNamespace(vendor=vendor, settings_dict={}))
+    monkeypatch.setattr(
+        requirements, "connection", SimpleNamespace(vendor=vendor, settings_dict={})
+    )
     with pytest.raises(ImproperlyConfigured, match=says):
         start_checks.check_start()
 
