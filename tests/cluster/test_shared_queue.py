@@ -29,6 +29,7 @@ LEFT = f"""
     {JOBS} WHERE task_name IN ('host', 'clean', 'hitl.host', 'hitl.clean')
     AND (status = 'todo' OR status = 'doing' AND task_name <> 'hitl.host')
 """
+SUSPECTS = "SELECT 1 FROM sessions_app_run WHERE crashes > 1 AND status = 'running'"
 DEFER = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, args)
     VALUES ('default', %s, jsonb_build_object('number', %s::int) || %s::jsonb)
@@ -94,8 +95,11 @@ async def test_each_executes_its_own_jobs_while_workers_are_killed(
                 lasting = f'{{"seconds": {rng.choice([0, 0.5, 9])}}}'
                 await asyncio.to_thread(shared.execute, DEFER, "host", count, lasting)
                 await asyncio.to_thread(shared.execute, DEFER, "clean", count, "{}")
-            # People get on between two kills: a run that dies three times without is suspended.
+            # Runs get on between two kills: one that dies three times without is suspended.
             await workload.until_messages(workload.messages + PEOPLE)
+            await asyncio.to_thread(
+                shared.until, "the runs get on", lambda: not shared.rows(SUSPECTS)
+            )
             node = rng.choice([*shared.workers, *shared.shop])
             await faults.kill(node)
             await faults.recover(node, again=True)

@@ -80,7 +80,7 @@ def test_each_response_has_the_headers_that_keep_it_safe(shared: Server) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_the_api_is_described_to_whom_the_site_knows(settings: Settings, client: Client) -> None:
     paths = ("/docs", "/openapi.json")
     browser = {"accept": "text/html"}

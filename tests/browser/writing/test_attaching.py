@@ -106,8 +106,9 @@ def test_a_file_dropped_where_none_is_taken_leaves_the_page_and_is_refused(
     if place == "inbox":
         begin(page, "ask()", cards=1)
         page.goto("/inbox/")
-        problem = page.locator("prompt-card .error").first
-        page.locator("prompt-card textarea").first.fill("typed")
+        card = page.locator("prompt-card:visible").filter(has=page.locator("textarea:visible"))
+        problem = card.first.locator(".error").first
+        card.first.locator("textarea:visible").first.fill("typed")
         target = "#entries"
     else:
         page.locator("input[name=workflow][value=report]").check()

@@ -78,6 +78,7 @@ async def test_a_server_that_stops_says_1012_and_clients_come_back(server: Serve
         assert [await each.until_closed() for each in (busy, idle, nobody)] == [1012] * 3
         head = busy.text()
         await asyncio.to_thread(server.start)
-        async with WsClient(server, "c") as back:
+        last = max(frame["sequence"] for frame in busy.frames if "sequence" in frame)
+        async with WsClient(server, "c", last_sequence=last) as back:
             await back.until_ended("completed")
             assert head + back.text() == "".join(f"t{number} " for number in range(100))
