@@ -14,6 +14,18 @@ from tests.support.server import Server
 # What the browser says to a tab that somebody comes back to.
 SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 
+# Waits for ten frames in a row in which nothing scrolls.
+AT_REST = """() => new Promise((rest) => {
+  const box = document.getElementById("scroller");
+  let frames = 0, place = -1;
+  const look = () => {
+    frames = box.scrollTop === place ? frames + 1 : 0;
+    place = box.scrollTop;
+    frames < 10 ? requestAnimationFrame(look) : rest();
+  };
+  look();
+})"""
+
 
 def begin(
     page: Page, text: str, workflow: str = "probe", *, until: str = "", cards: int = 0

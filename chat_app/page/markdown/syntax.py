@@ -80,9 +80,8 @@ def _formula(
         return f"<code>{escape(token.markup + token.content + token.markup)}</code>"
     if token.type != "math_block":
         return html
-    label = pgettext(
-        "hitl", "Formula"
-    )  # for `tabindex`, by which the keyboard can scroll a formula
+    # For `tabindex`, by which the keyboard can scroll a formula.
+    label = pgettext("hitl", "Formula")
     return f'<section tabindex="0" role="group" aria-label="{label}">{html}</section>\n'
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chat_page import begin, open_new, state
+from tests.browser.chat_page import AT_REST, begin, open_new, state
 from tests.support.browser import OpenPage
 from tests.support.polling import until
 
@@ -22,16 +22,6 @@ PLACE = """() => {
   const box = document.getElementById("scroller");
   return [box.scrollTop, box.scrollHeight - box.clientHeight - box.scrollTop, box.scrollHeight];
 }"""
-AT_REST = """() => new Promise((rest) => {
-  const box = document.getElementById("scroller");
-  let frames = 0, place = -1;
-  const look = () => {
-    frames = box.scrollTop === place ? frames + 1 : 0;
-    place = box.scrollTop;
-    frames < 10 ? requestAnimationFrame(look) : rest();
-  };
-  look();
-})"""
 
 
 def place(page: Page) -> tuple[float, float, float]:

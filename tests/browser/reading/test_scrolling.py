@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.chat_page import begin, open_new, state, until_connected
+from tests.browser.chat_page import AT_REST, begin, open_new, state, until_connected
 from tests.support.browser import Console
 from tests.support.polling import until
 
@@ -16,17 +16,6 @@ PLACE = "each => each.getBoundingClientRect().top"
 FRAMES = """() => new Promise(
   (done) => requestAnimationFrame(() => requestAnimationFrame(done)))"""
 AT_END = "each => each.scrollHeight - each.scrollTop - each.clientHeight < 2"
-# Waits for ten frames in a row in which nothing scrolls.
-AT_REST = """() => new Promise((rest) => {
-  const box = document.getElementById("scroller");
-  let frames = 0, place = -1;
-  const look = () => {
-    frames = box.scrollTop === place ? frames + 1 : 0;
-    place = box.scrollTop;
-    frames < 10 ? requestAnimationFrame(look) : rest();
-  };
-  look();
-})"""
 SEEN = """() => {
   const top = document.getElementById("scroller").getBoundingClientRect().top;
   return [...document.querySelectorAll("#items > *")].find(
