@@ -28,8 +28,9 @@ from sessions_app.workflows import registry
 
 log = Log(__name__)
 
-# Number of crashes, without progress in between, at which a run is suspended.
-MAX_CRASHES = 3
+# Number of crashes, without progress in between, at which a run is suspended. A healthy run may be
+# killed a few times in a row, as by an operator or a machine that runs out of memory.
+MAX_CRASHES = 5
 
 # Maximum of runs that one selection starts or ends, and of queued runs that its query reads, as a
 # host key may have a thousand. The query also reads one run that may not start yet, so that the

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sessions_app.hosting.run_selection import MAX_CRASHES
 from tests.support.polling import until
 from tests.support.processes.command import run
 from tests.support.received_frames import Frame, Wanted
@@ -70,6 +71,10 @@ async def killed_at(server: Server, text: str, wanted: Wanted | int) -> WsClient
         server.kill()
     server.restart()
     return client
+
+
+async def until_text(client: WsClient, text: str) -> None:
+    await client.until(lambda _: text in client.text())
 
 
 async def assert_whole(server: Server, text: str) -> None:
@@ -153,9 +158,15 @@ async def test_no_finished_step_runs_twice_and_the_replay_is_counted(server: Ser
 
 
 @pytest.mark.slow
-async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> None:
-    killed_socket = await killed_at(server, "stream_model(tokens=40, delay=0.025)", 5)
-    whole = "".join(f"2:{n} " for n in range(40))
+@pytest.mark.parametrize("kills", [1, MAX_CRASHES - 1])
+async def test_a_streamed_step_that_was_cut_is_made_again(server: Server, kills: int) -> None:
+    killed_socket = await killed_at(server, "stream_model(tokens=40, delay=0.04)", 5)
+    for execution in range(2, kills + 1):
+        async with back(server, killed_socket) as killed_socket:
+            await until_text(killed_socket, f"{execution}:5 ")
+            server.kill()
+        server.restart()
+    whole = "".join(f"{kills + 1}:{n} " for n in range(40))
     async with back(server, killed_socket) as client:
         prompt = await client.until("system_interaction_message")
         assert client.text().endswith(whole)  # text that was committed before the crash comes first
@@ -166,9 +177,10 @@ async def test_a_streamed_step_that_was_cut_is_made_again(server: Server) -> Non
         await answering.until_ended("completed")
         assert answering.text() == "yes"
     await assert_whole(server, f"{whole}yes")
-    assert (server.data_dir / "probe.log").read_text().count("model") == 2
-    [restart] = [event for event in events(server) if event["type"] == "restart"]
-    assert restart["sequence"] > 1
+    assert (server.data_dir / "probe.log").read_text().count("model") == kills + 1
+    restarts = [event for event in events(server) if event["type"] == "restart"]
+    assert len(restarts) == kills
+    assert restarts[0]["sequence"] > 1
     assert_gap_free(server)
 
 

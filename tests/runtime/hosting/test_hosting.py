@@ -390,7 +390,7 @@ async def test_a_run_whose_process_died_again_and_again_is_set_aside() -> None:
         run = await hosting.submit("echo")
         row = Run.objects.filter(pk=run)
         await writer.write(
-            lambda tx: row.update(crashes=3, status="running", started_at=timezone.now())
+            lambda tx: row.update(crashes=MAX_CRASHES, status="running", started_at=timezone.now())
         )
         other = await hosting.submit("echo", conversation="other")
         await hosting.start()
