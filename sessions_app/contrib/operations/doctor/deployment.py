@@ -184,8 +184,8 @@ def _silent() -> Findings:
             yield Error(
                 f"{name} has been silent for {process.silent:.0f} s: it is frozen, cut off from "
                 "the database, or was killed on its machine",
-                "Look into its log there, and restart it. One that is gone for good is "
-                "forgotten in an hour.",
+                "Look into its log there, and restart it. One that is gone for good, or is "
+                "of the site whose backup was restored here, is forgotten in an hour.",
             )
 
 
