@@ -323,7 +323,7 @@ class ChatConsumer(AsyncConsumer):
             log.warning("socket.database_gone", error=str(error))
             raise CloseSocket(4503, "the database does not answer; come back") from None
         while True:
-            await self._handle_frame(await self._connection.next_frame())
+            await self._connection.handle_next(self._handle_frame)
 
     async def _establish(self) -> None:
         """Establish the client's identity and address; follow the conversation named in the URL."""
@@ -356,7 +356,7 @@ class ChatConsumer(AsyncConsumer):
         clock = asyncio.get_running_loop().time
         while not self._subscriptions.feeds and (seconds := end - clock()) > 0:
             if await self._connection.has_frame(seconds):
-                await self._handle_frame(await self._connection.next_frame())
+                await self._connection.handle_next(self._handle_frame)
 
     async def _handle_frame(self, text: str | None) -> None:
         """Carry out a frame, or send the error; the socket stays open in both cases."""

@@ -4,6 +4,7 @@ What the server has sent may never arrive. A client surely has an event once it 
 the event, or has answered a later ping of the server: see `Feed`.
 """
 
+import asyncio
 from collections import Counter
 from typing import NamedTuple, cast
 from uuid import UUID
@@ -108,6 +109,9 @@ async def consume(conversation: UUID, user: UserId) -> KeptCursor | None:
             await writer.write(lambda tx: rows.delete(), Lane(order_of=_in_order))
         except SessionsError:
             log.warning("cursor.not_forgotten", conversation=str(conversation))
+        except asyncio.CancelledError:  # the new socket has ended, too
+            await keep(conversation, user, cursor)
+            raise
     return cursor
 
 

@@ -22,6 +22,7 @@ Receive = Callable[[], Awaitable[JsonObject]]
 Send = Callable[[JsonObject], Awaitable[None]]
 Work = Callable[[], Coroutine[object, None, None]]
 Late = Callable[[str], Coroutine[object, None, None]]
+Handle = Callable[[str | None], Awaitable[None]]
 
 log = Log(__name__)
 
@@ -72,6 +73,7 @@ class Connection:
         # Received frames: texts, None for a binary frame, and at the end the client's disconnect.
         self._waiting_frames: deque[str | CloseSocket | None] = deque()
         self._frame_event = asyncio.Event()
+        self._is_handling = False
         self._waiting_size = 0
         self.share = Share(self.end)
 
@@ -137,6 +139,17 @@ class Connection:
             raise frame
         self._count_waiting(-len(frame or "") - FRAME_COST)
         return frame
+
+    async def handle_next(self, handle: Handle) -> None:
+        """Wait for the client's next frame, and handle it.
+
+        Raises:
+            CloseSocket: the client is gone.
+        """
+        frame = await self.next_frame()
+        self._is_handling = True
+        await handle(frame)
+        self._is_handling = False
 
     async def pause(self, seconds: float) -> None:
         """Pause the reading of frames until the time is over, or the client disconnects."""
@@ -205,9 +218,16 @@ class Connection:
             asyncio.get_running_loop().call_later(PING_DELAY, self._answer_late, text)
 
     def disconnect(self) -> None:
-        """Note that the client is gone, but still handle its queued frames."""
+        """Note that the client is gone, and end the connection once its frames are handled.
+
+        Without such frames, the connection ends at once: what is read for the client is of no use.
+        After a restart of the server, thousands of clients may come, lose patience and come again.
+        """
         self.gone.set()
-        self._queue(CloseSocket())
+        if self._waiting_frames or self._is_handling:
+            self._queue(CloseSocket())
+        else:
+            self.end(CloseSocket())
 
     async def _until_ended(self, works: Iterable[Work]) -> CloseSocket:
         try:

@@ -213,7 +213,7 @@ class Subscriptions:
                 after=after,
                 kept_cursor=kept_cursor if is_only else None,
             )
-        except Exception:
+        except BaseException:  # also if the client is gone, and this task is cancelled
             if await self._leave(feed) and kept_cursor is not None:
                 await cursors.keep(conversation, user, kept_cursor)
             raise

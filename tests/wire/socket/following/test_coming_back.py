@@ -256,3 +256,43 @@ async def test_single_results_come_whole_at_the_end(schema_type: str) -> None:
         await socket.until_sequence(6)
         contents = [frame["content"] for frame in socket.of_type("system_response_message")]
         assert [next(iter(content.values())) for content in contents] == ["one four", ""]
+
+
+async def test_a_socket_that_is_left_while_it_opens_reads_no_more(log: LiveLog) -> None:
+    async with log.socket() as socket:
+        await log.write("a")
+        await socket.until_sequence(1)
+        await socket.arrive()
+    await log.write("b")
+    free, person = threading.Event(), log.user.pk
+    reading = [
+        asyncio.create_task(reads.read_for(person, free.wait, 20))
+        for _ in range(reads.MAX_THREADS_PER_PERSON)
+    ]
+    try:
+        async with log.socket():
+            await asyncio.sleep(0.5)  # longer than a socket waits for a first message
+    finally:
+        free.set()
+    await asyncio.gather(*reading)
+    async with log.socket() as socket:
+        await socket.until_settled()
+        assert socket.sequences() == [2]
+
+
+async def test_a_cursor_is_not_lost_when_the_new_socket_ends_while_it_takes_it() -> None:
+    async with LiveLog() as scene:
+        mine = (scene.conversation, scene.user.pk)
+        await cursors.keep(*mine, KeptCursor(3, 7))
+        free = threading.Event()
+        writing = writer.write(lambda tx: free.wait(10), Lane(order_of=cursors._in_order))
+        taking = asyncio.create_task(cursors.consume(*mine))
+        await reads.read(lambda: None)  # it has looked
+        await asyncio.sleep(0.1)
+        taking.cancel()
+        free.set()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        await writing
+        await writer.write(lambda tx: None, Lane(order_of=cursors._in_order))
+        assert await cursors.consume(*mine) == (3, 7)
