@@ -1,5 +1,6 @@
 """Tests of jobs and workers of the project in Procrastinate's tables: nothing touches them."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.support.hosting import Hosting, until
 from tests.support.running_form import CLUSTER
 
 if CLUSTER:
+    import psycopg
     from procrastinate import JobContext
     from procrastinate.connector import BaseAsyncConnector
     from procrastinate.contrib.django import app
@@ -113,6 +115,21 @@ async def test_a_worker_defers_only_periodic_tasks_of_this_package() -> None:
     finally:
         del app.tasks["shop.every_second"]
         del app.periodic_registry.periodic_tasks["shop.every_second", ""]
+
+
+@pytest.mark.slow
+async def test_a_lock_of_the_project_fails_no_job(caplog: pytest.LogCaptureFixture) -> None:
+    def failed() -> list[sql.Row]:
+        return [row for row in jobs() if row[3] == "failed"]
+
+    url, name = os.environ["DATABASE_URL"], connection.settings_dict["NAME"]
+    async with (
+        Hosting("calculator"),
+        await psycopg.AsyncConnection.connect(url, dbname=name) as other,
+    ):
+        await other.execute("LOCK TABLE sessions_app_interaction IN ACCESS EXCLUSIVE MODE")
+        await until(lambda: "periodic.storage_unavailable" in caplog.text or failed())
+    assert await reads.read(failed) == []
 
 
 def test_only_dead_workers_of_this_package_are_forgotten() -> None:
