@@ -1,6 +1,5 @@
 """Messages between processes that tell a worker at once that one of its hosts has work."""
 
-from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,9 +26,9 @@ def read_wake(message: LayerMessage) -> tuple[str, InteractionSettled | None]:
     return message["key"], columns and _unpack(*columns)
 
 
-def _pack(settlement: InteractionSettled) -> list[object]:
-    run, interaction, status, response, by, at = astuple(settlement)
-    return [run.hex, interaction.hex, status, response, by, at.isoformat()]
+def _pack(one: InteractionSettled) -> list[object]:
+    ids = (one.run.hex, one.interaction.hex)
+    return [*ids, one.status, one.response, one.by, one.at.isoformat()]
 
 
 def _unpack(run: str, interaction: str, *rest: Any) -> InteractionSettled:
