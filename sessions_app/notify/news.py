@@ -3,11 +3,12 @@
 Readers within a process share the event records; other processes get a copy.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from pydantic_core import from_json, to_json
 
 from sessions_app.json_types import JsonObject
 from sessions_app.storage.records import EventRecord
@@ -45,45 +46,23 @@ def news_message(conversation: UUID, events: list[EventRecord]) -> JsonObject:
     }
 
 
-def pack(message: JsonObject) -> JsonObject:
-    """Convert a message of any type to a form that can be sent to other processes.
-
-    Events become one JSON string, which the layer serialises fastest.
-    """
-    if message["type"] != NEWS:
-        return message
-    news: News = message["news"]
-    return {
-        "type": NEWS,
-        "conversation": news.conversation.hex,
-        "sequence": news.sequence,
-        "copy": json.dumps([_pack(event) for event in news.events]) if news.events else None,
-    }
+def pack(message: JsonObject) -> bytes:
+    """Convert a message of any type to JSON, for other processes."""
+    return to_json(message)
 
 
-def unpack(message: JsonObject) -> JsonObject:
+def unpack(text: bytes | str) -> JsonObject:
     """Restore a message that another process has converted with `pack`."""
-    if message["type"] != NEWS:
-        return message
-    conversation = UUID(hex=message["conversation"])
-    events = [_unpack(conversation, *fields) for fields in json.loads(message["copy"] or "[]")]
-    return {"type": NEWS, "news": News(conversation, message["sequence"], events)}
+    message: JsonObject = from_json(text)
+    if message["type"] == NEWS:
+        news = message["news"]
+        events = [_event(*columns) for columns in news["events"]]
+        message["news"] = News(UUID(news["conversation"]), news["sequence"], events)
+    return message
 
 
-def _pack(event: EventRecord) -> list[object]:
-    return [
-        event.run.hex,
-        event.message_id,
-        event.client_format,
-        event.first_sequence,
-        event.sequence,
-        event.type,
-        event.payload,
-        event.created_at.isoformat(),
-    ]
-
-
-def _unpack(conversation: UUID, run: str, *fields: Any) -> EventRecord:
-    *rest, created_at = fields
-    values = [conversation, UUID(hex=run), *rest, datetime.fromisoformat(created_at)]
+def _event(conversation: str, run: str, *columns: Any) -> EventRecord:
+    *others, created_at, size = columns
+    at = datetime.fromisoformat(created_at)
+    values = [UUID(conversation), UUID(run), *others, at, size]
     return EventRecord(*values)

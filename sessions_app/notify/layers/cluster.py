@@ -1,13 +1,12 @@
 """The channel layer for many processes: each has a layer in memory, linked over Redis."""
 
 import asyncio
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from channels_redis.pubsub import RedisPubSubChannelLayer  # type: ignore[import-untyped] # it has none
-
 from sessions_app.json_types import JsonObject
-from sessions_app.notify.layers.link import Publisher, RedisLink, seal
+from sessions_app.notify.layers.link import Publisher, RedisLink, Subscriber, new_name
 from sessions_app.notify.layers.memory import MemoryLayer
 from sessions_app.notify.news import pack, unpack
 from sessions_app.settings import redis_prefix
@@ -29,16 +28,16 @@ class ClusterLayer(MemoryLayer):
 
     def __init__(self, url: str, **options: Any) -> None:
         super().__init__(**options)
-        prefix = redis_prefix()
         options = {"socket_timeout": None, "socket_connect_timeout": CONNECTING}
-        self._remote = RedisPubSubChannelLayer(hosts=[{"address": url, **options}], prefix=prefix)
-        self._new_publisher = partial(Publisher, url, prefix, self._remote.serialize, **options)
+        self._new_publisher = partial(Publisher, url, redis_prefix(), **options)
+        self._new_subscriber = partial(Subscriber, url, redis_prefix(), **options)
         self._link: RedisLink | None = None
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Make a channel of this process; the first channel opens the link to Redis."""
         if self._usable_link() is None:
-            self._link = RedisLink(self._remote, self._new_publisher(), self.groups, self._hear)
+            connections = (self._new_subscriber(), self._new_publisher())
+            self._link = RedisLink(*connections, self.groups, self._hear)
         return await super().new_channel(prefix)
 
     async def group_add(self, group: str, channel: str) -> None:
@@ -70,15 +69,17 @@ class ClusterLayer(MemoryLayer):
 
     async def send_elsewhere(self, messages: list[tuple[str, JsonObject]]) -> None:
         """Send messages to the groups' members in other processes."""
+        texts = [(group, pack(message)) for group, message in messages]
         link = self._usable_link()
         if link is not None:
-            await link.send([(group, pack(message)) for group, message in messages])
+            await link.send(texts)
             return
-        for group, message in messages:
-            await self._remote.group_send(group, seal("", group, pack(message)))
+        async with aclosing(self._new_publisher()) as publisher:
+            await publisher.open()
+            await publisher.publish(new_name(), texts)
 
-    def _hear(self, group: str, message: JsonObject) -> None:
-        self.deliver(group, unpack(message))
+    def _hear(self, group: str, text: bytes) -> None:
+        self.deliver(group, unpack(text))
 
     async def close(self) -> None:
         """Close the link to Redis. The next new channel opens another link."""

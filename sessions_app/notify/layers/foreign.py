@@ -93,7 +93,8 @@ class ForeignLayer(MemoryLayer):
         Raises:
             Exception: any error of the layer.
         """
-        await self._layer.group_send(group, pack(message))
+        text = pack(message).decode()
+        await self._layer.group_send(group, {"type": message["type"], "json": text})
 
     def deliver(self, group: str, message: JsonObject) -> None:
         """Do nothing: the adapted layer delivers messages within this process, too."""
@@ -162,4 +163,4 @@ class _Reader:
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
                 await self._join_all()
             else:
-                self._put(unpack(message))
+                self._put(unpack(message["json"]))

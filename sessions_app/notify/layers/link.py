@@ -1,27 +1,22 @@
 """The link of one process to the others, over Redis.
 
-The link listens through the Pub/Sub layer of channels-redis, in one task and with one channel for
-the process, and publishes messages for such layers. Every second the process sends a pulse (a test
-message) to itself. If pulses do not come back, or anything else fails, the link discards its
-connections and joins all groups again. Meanwhile no caller waits for Redis.
+Redis carries texts between groups; each begins with the name of the process that sent it. Every
+second the process sends a pulse (an empty text) to itself. If pulses do not come back, or anything
+else fails, the link discards its connections and joins all groups again. Meanwhile no caller waits
+for Redis.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from uuid import uuid4
 
-from channels.layers import BaseChannelLayer
+from hiredis import pack_command
 from redis.asyncio.connection import ConnectionPool
 
-from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 
 log = Log(__name__)
-# Silence channels_redis, which logs a traceback for each second without Redis. The link itself logs
-# one warning.
-logging.getLogger("channels_redis").setLevel(logging.CRITICAL)
 
 PULSE = 1.0  # seconds between two pulses (test messages of the process to itself)
 MISSED = 3  # number of unreturned pulses after which the link counts as dead
@@ -30,24 +25,81 @@ TIMEOUT = 0.8  # Timeout of a call to Redis in seconds; shorter than the timeout
 CLOSING = 5.0  # Seconds for closing a connection; generous, as the process may be frozen then.
 STALL_SECONDS = 0.2  # seconds of delay after which a timeout means that this process was frozen
 OPENING = 10.0  # timeout in seconds for joining all groups
+NAME_LENGTH = 32  # characters of a sender's name, in front of each text
 
 
-class Publisher:
-    """A publisher of messages to the groups of channels-redis layers in all processes.
+def new_name() -> str:
+    """Return a name for a sender of texts."""
+    return uuid4().hex
 
-    Messages sent together take one write, and Redis sends no replies. The layer of channels-redis
-    would take a connection from a pool, and read a reply for each message, which only has the
-    number of listeners. Returning pulses show that the connection works.
-    """
 
-    def __init__(
-        self, url: str, prefix: str, serialize: Callable[[JsonObject], bytes], **options: object
-    ) -> None:
-        """Take the layer's `prefix` and `serialize`, and `options` of the connection to Redis."""
-        self._prefix = prefix
-        self._serialize = serialize
+class _Connection:
+    """A connection to Redis. Its groups are Pub/Sub channels that begin with `prefix`."""
+
+    def __init__(self, url: str, prefix: str, **options: object) -> None:
         pool = ConnectionPool.from_url(url, **options)
         self._connection = pool.make_connection()  # type: ignore[no-untyped-call] # no types
+        self._prefix = f"{prefix}__group__"
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            redis.RedisError: Redis is unreachable.
+        """
+        await self._connection.connect()
+
+    async def aclose(self) -> None:
+        """Close the connection, once all is sent."""
+        await self._connection.disconnect()
+
+    async def _send(self, *commands: tuple[str, str] | tuple[str, str, bytes]) -> None:
+        """Send commands to groups, in one write; waits only if too much data is unsent."""
+        packed = [
+            pack_command((name, self._prefix + group, *data))  # type: ignore[arg-type] # its stub has a tuple of one
+            for name, group, *data in commands
+        ]
+        await self._connection.send_packed_command(b"".join(packed), check_health=False)
+
+
+class Subscriber(_Connection):
+    """A connection that receives the messages to the groups that it has joined."""
+
+    async def join(self, group: str) -> None:
+        """Join a group; Redis confirms it in `receive`.
+
+        Raises:
+            redis.RedisError: the connection has ended.
+        """
+        await self._send(("SUBSCRIBE", group))
+
+    async def leave(self, group: str) -> None:
+        """Leave a group.
+
+        Raises:
+            redis.RedisError: the connection has ended.
+        """
+        await self._send(("UNSUBSCRIBE", group))
+
+    async def receive(self) -> tuple[str, str, bytes]:
+        """Wait for a message; return its sender, group and text.
+
+        Raises:
+            redis.RedisError: the connection has ended.
+        """
+        while True:
+            kind, channel, data = await self._connection.read_response()
+            if kind == b"message":
+                group = channel.decode().removeprefix(self._prefix)
+                return data[:NAME_LENGTH].decode(), group, data[NAME_LENGTH:]
+
+
+class Publisher(_Connection):
+    """A connection that sends messages to groups.
+
+    Redis sends no replies to it: they would only say the number of listeners. Returning pulses show
+    that the connection works.
+    """
 
     async def open(self) -> None:
         """Connect, and switch off Redis's replies.
@@ -55,7 +107,7 @@ class Publisher:
         Raises:
             redis.RedisError: Redis is unreachable, or does not let this client switch replies off.
         """
-        await self._connection.connect()
+        await super().open()
         await self._connection.send_command("CLIENT", "REPLY", "ON")  # only this call gets a reply
         await self._connection.read_response()
         await self._connection.send_command("CLIENT", "REPLY", "OFF")
@@ -68,23 +120,14 @@ class Publisher:
         """
         await self._connection.read_response()
 
-    async def publish(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group. The call waits only if too much data is unsent.
+    async def publish(self, sender: str, texts: list[tuple[str, bytes]]) -> None:
+        """Send texts, each to a group. The call waits only if too much data is unsent.
 
         Raises:
             redis.RedisError: the connection has ended.
         """
-        commands = [
-            # The group's channel in Redis, as named by `RedisPubSubLoopLayer` of channels-redis.
-            ("PUBLISH", f"{self._prefix}__group__{group}", self._serialize(message))
-            for group, message in messages
-        ]
-        packed_commands = self._connection.pack_commands(commands)
-        await self._connection.send_packed_command(packed_commands, check_health=False)
-
-    async def close(self) -> None:
-        """Close the connection, once the published messages are sent."""
-        await self._connection.disconnect()
+        name = sender.encode()
+        await self._send(*(("PUBLISH", group, name + text) for group, text in texts))
 
 
 class RedisLink:
@@ -96,21 +139,18 @@ class RedisLink:
 
     def __init__(
         self,
-        remote: BaseChannelLayer,
+        subscriber: Subscriber,
         publisher: Publisher,
         groups: Collection[str],
-        deliver: Callable[[str, JsonObject], None],
+        deliver: Callable[[str, bytes], None],
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.up = False
-        self._remote = remote
+        self._subscriber = subscriber
         self._publisher = publisher
         self._groups = groups
         self._deliver = deliver
-        self._name = uuid4().hex
-        self._channel = ""
-        # The groups that the link has joined in Redis.
-        self._joined: set[str] = set()
+        self._name = new_name()
         self._pulses = 0
         self._tried = asyncio.Event()
         self._lost = asyncio.Event()
@@ -129,16 +169,15 @@ class RedisLink:
 
     async def join(self, group: str) -> None:
         """Listen to the group; later, if the link is down or the call is interrupted."""
-        await self._carry(lambda: self._add(group))
+        await self._carry(lambda: self._subscriber.join(group))
 
     async def leave(self, group: str) -> None:
         """Stop listening to the group."""
-        await self._carry(lambda: self._discard(group))
+        await self._carry(lambda: self._subscriber.leave(group))
 
-    async def send(self, messages: list[tuple[str, JsonObject]]) -> None:
-        """Send messages, each to a group's members in other processes; drop them without a link."""
-        envelopes = [(group, seal(self._name, group, message)) for group, message in messages]
-        await self._carry(lambda: self._publisher.publish(envelopes))
+    async def send(self, texts: list[tuple[str, bytes]]) -> None:
+        """Send texts, each to a group's members in other processes; drop them without a link."""
+        await self._carry(lambda: self._publisher.publish(self._name, texts))
 
     async def _carry(self, call: Callable[[], Awaitable[None]]) -> None:
         if self._tried.is_set() and not self.up:
@@ -156,16 +195,6 @@ class RedisLink:
         except Exception as error:  # noqa: BLE001 - any error means a lost link
             self._mark_down(error)
 
-    async def _add(self, group: str) -> None:
-        await self._remote.group_add(group, self._channel)
-        self._joined.add(group)
-
-    async def _discard(self, group: str) -> None:
-        # Add the channel first, because after an interrupted discard a second discard does nothing.
-        await self._remote.group_add(group, self._channel)
-        await self._remote.group_discard(group, self._channel)
-        self._joined.discard(group)
-
     async def _run(self) -> None:
         while not self._closed:
             try:
@@ -180,13 +209,15 @@ class RedisLink:
     async def _open(self) -> None:
         """Open the link: join all groups, over new connections."""
         async with asyncio.timeout(OPENING):
-            self._channel = await self._remote.new_channel()
-            await self._remote.group_add(self._name, self._channel)
-            self._joined = set()
-            while missing := set(self._groups) - self._joined:  # repeat: other tasks may add groups
-                for group in missing:
-                    await self._add(group)
             await self._publisher.open()
+            await self._subscriber.open()
+            await self._subscriber.join(self._name)
+            joined: set[str] = set()
+            while changed := joined ^ set(self._groups):  # repeat: groups change meanwhile
+                for group in changed:
+                    is_left = group in joined
+                    await (self._subscriber.leave if is_left else self._subscriber.join)(group)
+                joined ^= changed
         self._pulses = 0
         self._lost.clear()
         self.up = True
@@ -212,7 +243,6 @@ class RedisLink:
             self._watched.append(task)
         while not self._lost.is_set():
             await self._pulse()
-            await self._finish_interrupted()
             with suppress(TimeoutError):
                 async with asyncio.timeout(PULSE):
                     await self._lost.wait()
@@ -226,7 +256,7 @@ class RedisLink:
         If the tasks were cancelled first, an abandoned channel would use the connections again.
         """
         self.up = False
-        for close in (self._publisher.close, self._remote.flush):
+        for close in (self._publisher.aclose, self._subscriber.aclose):
             with suppress(Exception):  # ignore any error of Redis: the connections are discarded
                 async with asyncio.timeout(CLOSING):
                     await close()
@@ -244,28 +274,12 @@ class RedisLink:
         if self._pulses >= MISSED:
             raise TimeoutError("Redis accepts messages, and returns none")
         self._pulses += 1
-        await self.send([(self._name, {})])
-
-    async def _finish_interrupted(self) -> None:
-        """Finish interrupted joins and leaves of groups.
-
-        A call is interrupted, for example, if its timeout has passed while this process was frozen.
-        """
-        for group in set(self._groups) ^ self._joined:
-            if group in self._groups:  # look again: other tasks may have joined or left
-                await self.join(group)
-            else:
-                await self.leave(group)
+        await self.send([(self._name, b"")])
 
     async def _receive(self) -> None:
         while True:
-            envelope = await self._remote.receive(self._channel)
+            sender, group, text = await self._subscriber.receive()
             self._pulses = 0
-            if envelope["from"] != self._name:  # skip own messages, delivered when sent
-                self._deliver(envelope["group"], envelope["message"])
+            if sender != self._name:  # skip own messages, delivered when sent
+                self._deliver(group, text)
                 await asyncio.sleep(0)  # let listeners read, so that no channel overflows
-
-
-def seal(sender: str, group: str, message: JsonObject) -> JsonObject:
-    """Add sender and group to a message, as a process receives all groups in a single channel."""
-    return {"from": sender, "group": group, "message": message}
