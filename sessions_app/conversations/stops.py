@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import F, IntegerField, Q
+from django.db.models import F, IntegerField, Q, QuerySet
 from django.db.models.functions import Cast
 
 from sessions_app.errors import NotFound
@@ -104,20 +104,26 @@ def stop_children(tx: Transaction, *parents: UUID) -> list[Run]:
     return _ask(tx, children[:AT_ONCE])
 
 
-def find_left(limit: int) -> list[Run]:
-    """Return runs that a stop has not reached yet, with their parents asked or ended. Blocks.
+def left() -> tuple[QuerySet[Run], QuerySet[Run]]:
+    """Return the runs that a stop has not reached yet, with their parents asked or ended.
 
     These are children of stopped or ended runs, and runs of deleted conversations. A child that the
     clean-up code of a stopped run has begun is none of them before that run ends.
     """
-    left = Run.objects.filter(stop_requested_at=None, status__in=Run.STOPPABLE)
+    runs = Run.objects.filter(stop_requested_at=None, status__in=Run.STOPPABLE)
     stop_position = Cast(F("parent__stop_point__position"), IntegerField())
     is_for_clean_up = Q(parent__stop_point__isnull=False, parent_position__gt=F("stop_position"))
     stopped = Q(parent__stop_requested_at__isnull=False) & ~is_for_clean_up
-    children = left.filter(parent__isnull=False).annotate(stop_position=stop_position)
-    rows = children.filter(stopped | Q(parent__status__in=Run.FINISHED))[:limit]
-    of_deleted = left.filter(conversation__deleted_at__isnull=False)[: limit - len(rows)]
-    return [*rows, *of_deleted]
+    children = runs.filter(parent__isnull=False).annotate(stop_position=stop_position)
+    of_deleted = runs.filter(conversation__deleted_at__isnull=False)
+    return children.filter(stopped | Q(parent__status__in=Run.FINISHED)), of_deleted
+
+
+def find_left(limit: int) -> list[Run]:
+    """Return runs of both kinds of `left`. Blocks."""
+    children, of_deleted = left()
+    rows = children[:limit]
+    return [*rows, *of_deleted[: limit - len(rows)]]
 
 
 def find_run(run_id: UUID) -> Run:

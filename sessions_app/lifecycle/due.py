@@ -7,6 +7,8 @@ from time import monotonic
 from typing import TypeVar
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from sessions_app.conversations import stops
 from sessions_app.errors import StorageUnavailable
 from sessions_app.interactions import claims
@@ -36,16 +38,30 @@ T = TypeVar("T", bound=Hashable)
 _postponed: dict[Hashable, float] = {}
 
 
+def _pending(due_column: str) -> QuerySet[Interaction]:
+    is_due = {f"{due_column}__lte": clock.now()}
+    return Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
+
+
+def _asleep() -> QuerySet[Run]:
+    return Run.objects.filter(wake_at__lte=clock.now())
+
+
+def is_due() -> bool:
+    """Return whether there is any due event, by one statement."""
+    interactions = [_pending(column).values("pk") for column in ("expires_at", "escalates_at")]
+    runs = [runs.values("pk") for runs in (_asleep(), *stops.left())]
+    return interactions[0].union(interactions[1], *runs, all=True).exists()
+
+
 def due_interactions(column: str, limit: int) -> list[UUID]:
     """Return pending interactions for which the time in `column` has passed, oldest first."""
-    is_due = {f"{column}__lte": clock.now()}
-    interactions = Interaction.objects.filter(status=Interaction.Status.PENDING, **is_due)
-    return list(interactions.order_by(column).values_list("id", flat=True)[:limit])
+    return list(_pending(column).order_by(column).values_list("id", flat=True)[:limit])
 
 
 def due_sleeps(limit: int) -> list[Run]:
     """Return runs whose durable sleep has ended, oldest end first."""
-    return list(Run.objects.filter(wake_at__lte=clock.now()).order_by("wake_at")[:limit])
+    return list(_asleep().order_by("wake_at")[:limit])
 
 
 def expire(tx: Transaction, interaction: UUID) -> None:
@@ -68,6 +84,8 @@ async def settle_due() -> None:
     """
     for one in [one for one, until in _postponed.items() if until <= monotonic()]:
         del _postponed[one]
+    if not await reads.read(is_due):
+        return
     await _settle_all(partial(due_interactions, "expires_at"), expire)
     await _settle_all(partial(due_interactions, "escalates_at"), escalate_due)
     await _settle_all(due_sleeps, wake_run)

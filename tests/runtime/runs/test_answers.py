@@ -80,6 +80,7 @@ async def test_an_answer_just_given_wins_over_the_deadline(monkeypatch: pytest.M
     async with Hosting("t_close_deadline") as hosting:
         by = hosting.person
         run, prompt = await hosting.submit_until_prompt()
+        monkeypatch.setattr(due, "is_due", lambda: True)
         monkeypatch.setattr(due, "due_interactions", lambda *_: [] if expired else [prompt.id])
         await hosting.settle_due()
         assert set(expired) == {prompt.id}

@@ -139,6 +139,7 @@ def works(asked: Interaction) -> dict[str, tuple[Callable[[Transaction], object]
         "keys at start": (lambda tx: keys_needing_host(), FEW),
         "take-over": (take_over, FEW),
         "forgotten keys": (queue.put_forgotten, FEW),
+        "all that is due": (lambda tx: due.is_due(), FEW),
         "deadlines": (lambda tx: due.due_interactions("expires_at", due.EVENTS_AT_ONCE), FEW),
         "sleeps": (lambda tx: due.due_sleeps(due.EVENTS_AT_ONCE), FEW),
         "children to stop": (lambda tx: stops.find_left(stops.AT_ONCE), FEW),
