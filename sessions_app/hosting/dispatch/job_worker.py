@@ -17,6 +17,7 @@ from procrastinate.contrib.django.utils import connector_params
 from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
+from psycopg_pool import AsyncConnectionPool
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 from sessions_app.hosting.dispatch.dispatcher import Duty
@@ -28,7 +29,7 @@ from sessions_app.hosting.dispatch.queue import (
     QUEUE_POOL_SIZE,
 )
 from sessions_app.logs import Log
-from sessions_app.storage.safety_times import CONNECTION_PATIENCE, HEARTBEAT
+from sessions_app.storage.safety_times import CONNECTION_PATIENCE
 
 log = Log(__name__)
 
@@ -40,6 +41,9 @@ QUERY_PATIENCE = 10.0
 # Seconds between two polls for jobs. Polling finds jobs that no notification announces, for example
 # a job that was locked by another job when it was queued.
 FETCH_EVERY = 1.0
+A_DAY = 24 * 3600.0
+# Seconds in which a worker defers no periodic task that another worker has deferred first.
+REST = 5
 RESTART_AFTER = 1.0
 # Seconds that workflows' builders may take to close at a shutdown, after the hosts have stopped.
 CLOSE_TIMEOUT = 15.0
@@ -90,11 +94,17 @@ async def _without_transactions(connection: psycopg.AsyncConnection[Any]) -> Non
     await connection.set_autocommit(True)
 
 
+def _make_pool(**options: Any) -> AsyncConnectionPool[Any]:
+    """Make a pool that checks no connection before each query, as queries are tried again."""
+    return AsyncConnectionPool(**options | {"check": None})
+
+
 class PatientConnector(PsycopgConnector):
     """A connector that survives a restart of the database. Every query may be executed twice."""
 
     def __init__(self) -> None:
         super().__init__(
+            pool_factory=_make_pool,
             kwargs=connector_params(),
             configure=_without_transactions,
             min_size=1,
@@ -145,6 +155,8 @@ class ServableJobs(JobManager):
         self.has_skipped_jobs = False
         # True if a slot became free since the last fetch began.
         self.has_freed_slot = False
+        # Timestamp before which each periodic task, by its name, is left to another worker.
+        self._left_until: dict[str, int] = {}
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Acquire a queued job for which a slot is free; return None if there is no such job."""
@@ -160,6 +172,17 @@ class ServableJobs(JobManager):
             if not self.has_freed_slot:
                 self.has_skipped_jobs = bool(full) or crowded
                 return None
+
+    async def defer_periodic_job(
+        self, job: Job, periodic_id: str, defer_timestamp: int
+    ) -> int | None:
+        """Defer a periodic job, unless another worker has done so, now or within `REST`."""
+        if defer_timestamp < self._left_until.get(job.task_name, 0):
+            return None
+        job_id = await super().defer_periodic_job(job, periodic_id, defer_timestamp)
+        if job_id is None:
+            self._left_until[job.task_name] = defer_timestamp + REST
+        return job_id
 
     async def prune_stalled_workers(self, seconds_since_heartbeat: float) -> list[int]:
         """Delete no worker: any worker of the project may be silent. See `forget_unseen`."""
@@ -254,5 +277,5 @@ class JobWorker:
             delete_jobs=DeleteJobCondition.SUCCESSFUL,
             additional_context={DISPATCHER: self._dispatcher},
             install_signal_handlers=False,
-            update_heartbeat_interval=HEARTBEAT,
+            update_heartbeat_interval=A_DAY,  # `queue.of_worker` stores heartbeats
         )

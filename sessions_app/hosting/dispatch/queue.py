@@ -146,6 +146,15 @@ SILENT = f"""
     AND pg_postmaster_start_time() < now() - %s * interval '1 second'
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """
+# Whether `SILENT` or `TAKE_FROM_SILENT` may find anything.
+ANY_LEFT = f"""
+    SELECT EXISTS (
+        SELECT 1 FROM procrastinate_jobs job
+        LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
+        WHERE {OWN} AND job.status = 'doing'
+        AND (worker.id IS NULL OR worker.last_heartbeat < now() - %s * interval '1 second')
+    )
+"""
 TAKE_AWAY = f"""
     DELETE FROM procrastinate_jobs WHERE id IN (
         SELECT id FROM procrastinate_jobs WHERE {OWN} AND status = 'doing' AND {{which}}

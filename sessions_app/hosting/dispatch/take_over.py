@@ -9,6 +9,11 @@ from sessions_app.storage.safety_times import STALLED_AFTER
 from sessions_app.storage.transaction import Transaction
 
 
+def is_any_left() -> bool:
+    """Return whether a job may have lost its worker: then `take_over` is worth a transaction."""
+    return bool(queue.fetch(queue.ANY_LEFT, (STALLED_AFTER,))[0][0])
+
+
 def take_over(tx: Transaction) -> int:
     """Requeue the jobs of dead workers; return the number of jobs."""
     silent_workers = (

@@ -12,7 +12,7 @@ from sessions_app.hosting.dispatch import queue
 from sessions_app.hosting.dispatch.dispatcher import Duty, ProcessReport, ProcrastinateDispatcher
 from sessions_app.hosting.dispatch.host_lookup import tell_hosts
 from sessions_app.hosting.dispatch.job_worker import JobWorker
-from sessions_app.hosting.dispatch.take_over import requeue, take_over
+from sessions_app.hosting.dispatch.take_over import is_any_left, requeue, take_over
 from sessions_app.hosting.host import Host, HostingOptions
 from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import LeaseFreshness, this_process
@@ -107,7 +107,11 @@ class WorkerDispatcher(ProcrastinateDispatcher):
     async def take_over(self, timestamp: int) -> None:
         """Requeue the jobs of dead workers and, every five seconds, keys with work but no job."""
         in_touch = time.monotonic() - self._in_touch_since > STALLED_AFTER
-        while in_touch and (taken_over := await writer.write(take_over)):
+        while (
+            in_touch
+            and await reads.read(is_any_left)
+            and (taken_over := await writer.write(take_over))
+        ):
             log.warning("jobs.taken_over", jobs=taken_over)
         if timestamp % FORGOTTEN_EVERY == 0 and (
             key_count := await writer.write(queue.put_forgotten)

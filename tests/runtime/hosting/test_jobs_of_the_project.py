@@ -22,9 +22,9 @@ if CLUSTER:
     from procrastinate.connector import BaseAsyncConnector
     from procrastinate.contrib.django import app
     from procrastinate.contrib.django.django_connector import DjangoConnector
-    from procrastinate.jobs import Status
+    from procrastinate.jobs import Job, Status
 
-    from sessions_app.hosting.dispatch import stand_ins
+    from sessions_app.hosting.dispatch import job_worker, stand_ins
     from sessions_app.lifecycle import cluster_requirements
 
 pytestmark = [
@@ -178,3 +178,30 @@ def test_a_project_with_tasks_of_its_own_is_told_to_name_queues(settings: Any) -
         assert findings() == []
     finally:
         del app.tasks["shop.mail"]
+
+
+async def test_a_worker_leaves_a_periodic_task_to_another_for_seconds() -> None:
+    def job(timestamp: int) -> Job:
+        return Job(
+            id=None,
+            queue=queue.MAINTENANCE_QUEUE,
+            lock=None,
+            queueing_lock=None,
+            task_name=queue.MAINTAIN,
+            task_kwargs={"timestamp": timestamp},
+        )
+
+    with app.replace_connector(worker_connector()):
+        async with app.open_async():
+            first, other = (
+                job_worker.ServableJobs(app.connector, list, lambda: False) for _ in range(2)
+            )
+            deferred = [
+                await jobs.defer_periodic_job(job(second), "", second) is not None
+                for jobs, second in [
+                    *((first, 100), (other, 100), (first, 101), (first, 102)),
+                    # The first ends.
+                    *((other, 103), (other, 104), (other, 105), (other, 106)),
+                ]
+            ]
+    assert deferred == [True, False, True, True, False, False, True, True]
