@@ -267,6 +267,7 @@ class ChatConsumer(AsyncConsumer):
                 by=self._authentication.person,
                 conversation_id=message.conversation_id,
                 answer=incoming_answer,
+                sent=None if feed is None else feed.sent_prompts,
             )
         if self._query.extended:
             ack = acknowledgement(message, answer_result.outcome, settled_content(answer_result))

@@ -18,7 +18,9 @@ from chat_app.feed.limits import ClientGone, CloseSocket, Window
 from chat_app.feed.selectors import FeedStart, read_events
 from chat_app.wire.frames import EXTENDED, SINGLE, Frame, Makers, View, encode, event_frames, is_end
 from sessions_app.errors import StorageUnavailable
+from sessions_app.interactions.sent_prompts import SentPrompt, SentPrompts
 from sessions_app.logs import Log
+from sessions_app.models import Event
 from sessions_app.models.people import UserId
 from sessions_app.notify.news import News
 from sessions_app.storage import clock, reads
@@ -33,6 +35,8 @@ EVENTS_PER_READ = 200
 # Number of ended runs that are remembered, so that a stop can be acknowledged after their end.
 MOST_ENDED = 64
 
+# Types of events after which an answer is checked by the prompt's row.
+PROMPT_UPDATES = (Event.Type.INTERACTION_UPDATE, Event.Type.ASSIGNMENT_UPDATE)
 
 # A function that sends a frame, waits while the client does not read, and raises `ClientGone`.
 Send = Callable[[bytes], Awaitable[None]]
@@ -62,6 +66,7 @@ class Feed:
         self._cursor_at_pong = 0
         self._repeated_up_to = 0  # The client may have events up to this one that are sent again.
         self.heard_up_to = 0  # Highest sequence that a channel-layer message announced.
+        self.sent_prompts = SentPrompts()  # the prompts that check short answers of the client
         self.deleted = False  # True if the last check found no visible conversation.
         self._send = send
         self._reader = reader
@@ -146,7 +151,15 @@ class Feed:
         Raises:
             ClientGone: the client has disconnected.
         """
-        return await self._send_all(await self._frames(event, after, settled_ids))
+        size = await self._send_all(await self._frames(event, after, settled_ids))
+        if size and event.type == Event.Type.INTERACTION:
+            self._keep_prompt(event, size)
+        return size
+
+    def _keep_prompt(self, event: EventRecord, size: int) -> None:
+        payload = event.payload
+        prompt = SentPrompt(payload["version"], payload["prompt"], size)
+        self.sent_prompts.keep(payload["interaction_id"], prompt)
 
     async def _frames(
         self,
@@ -212,6 +225,8 @@ class Feed:
 
     async def _pass(self, event: EventRecord, settled_ids: Collection[str]) -> None:
         """Send an event and move the cursor past it."""
+        if event.type in PROMPT_UPDATES:
+            self.sent_prompts.forget(event.payload["interaction_id"])
         size = await self.give(event, after=self.cursor, settled_ids=settled_ids)
         self.cursor = event.sequence
         if size:  # await no acknowledgement of an event without frames

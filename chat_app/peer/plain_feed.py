@@ -147,6 +147,7 @@ class PlainFeed(Feed):
                     by=self._person,
                     conversation_id=self.conversation_id,
                     answer=replace(incoming_answer, names=names),
+                    sent=self.sent_prompts,
                 )
             except Invalid as error:
                 await self._offer_again(str(error))
@@ -261,20 +262,20 @@ class PlainFeed(Feed):
         event = await reads.read_for(self._reader, next_prompt, self.conversation, up_to)
         if event is None:
             return 0
-        if problem:
-            asked = AskedEvent.of(event.payload)
-            repeated_prompt = {**asked.content, "text": f"{problem}\n\n{asked.text}"}
-            event = event._replace(payload={**event.payload, "prompt": repeated_prompt})
-        return await self._offer(event)
+        return await self._offer(event, problem)
 
-    async def _offer(self, event: EventRecord) -> int:
-        size = await self._send_all(await self._frames(event, 0, (), PLAIN))
-        asked = AskedEvent.of(event.payload)
+    async def _offer(self, event: EventRecord, problem: str = "") -> int:
+        asked, shown = AskedEvent.of(event.payload), event
+        if problem:
+            repeated_prompt = {**asked.content, "text": f"{problem}\n\n{asked.text}"}
+            shown = event._replace(payload={**event.payload, "prompt": repeated_prompt})
+        size = await self._send_all(await self._frames(shown, 0, (), PLAIN))
         if asked.type.is_seen:
             await self._mark_seen(asked)
             self.shown_id = asked.interaction
         else:
-            self.shown_id, self._open = asked.interaction, event
+            self.shown_id, self._open = asked.interaction, shown
+            self._keep_prompt(event, size)
         return size
 
     async def _mark_seen(self, asked: AskedEvent) -> None:

@@ -1,8 +1,8 @@
 """The answers of people to interactions.
 
-A prompt checks an answer before the transaction, so that slow checks hold no lock. The transaction
-checks the person's right to answer and that the prompt has not changed; `settle` decides which
-answer is first.
+A prompt checks an answer before the transaction, so that slow checks hold no lock: in a thread, or
+at once by a prompt in `SentPrompts`. The transaction checks the person's right to answer and that
+the prompt has not changed; `settle` decides which answer is first.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from django.utils.translation import pgettext_lazy
 from sessions_app.errors import Invalid, NotFound
 from sessions_app.interactions import audit, claims, handing_on, votes
 from sessions_app.interactions.answerers import is_active, may_answer
+from sessions_app.interactions.sent_prompts import SentPrompts
 from sessions_app.interactions.settlement import (
     InteractionRecord,
     Settlement,
@@ -105,15 +106,23 @@ class AnswerResult:
 
 
 async def answer(
-    *, by: Person, conversation_id: str | None, answer: IncomingAnswer
+    *,
+    by: Person,
+    conversation_id: str | None,
+    answer: IncomingAnswer,
+    sent: SentPrompts | None = None,
 ) -> AnswerResult:
     """Settle a pending interaction by a person's answer.
+
+    `sent` are the prompts of the conversation that the person's client was sent.
 
     Raises:
         Invalid: the prompt refuses the answer and stays pending, or several prompts are pending
             and none is named.
     """
-    checked_answer = await _in_turn(by, partial(_check, by, conversation_id, answer))
+    checked_answer = None if sent is None else _check_at_once(sent, answer)
+    if checked_answer is None:
+        checked_answer = await _in_turn(by, partial(_check, by, conversation_id, answer))
     if checked_answer is None:
         return AnswerResult(Outcome.NOT_FOUND)
     return await writer.write(
@@ -136,6 +145,20 @@ async def answer_together(
     return await writer.write(
         audit.with_request_address(lambda tx: _answer_together(tx, by, checked_answers))
     )
+
+
+def _check_at_once(sent: SentPrompts, answer: IncomingAnswer) -> CheckedAnswer | None:
+    """Have a prompt that the client was sent check a short answer; None if that is not possible.
+
+    The first name that is an id decides, as in `_find`.
+    """
+    name = answer.interaction
+    if name is None:
+        name = next(filter(sql.is_uuid, answer.names), "")
+    prompt = sent.find(name, answer.answer)
+    if prompt is None:
+        return None
+    return _check_by(prompt.content, UUID(name), prompt.version, answer)
 
 
 async def _in_turn(by: Person, check: Callable[[], T]) -> T:
@@ -166,15 +189,21 @@ async def acheck_in_name(interaction: UUID, answer: IncomingAnswer) -> CheckedAn
 
 def _read(interaction: InteractionRecord, answer: IncomingAnswer) -> CheckedAnswer:
     """Have the prompt check the answer, outside a transaction: authors' code may be slow."""
+    return _check_by(interaction.prompt, interaction.id, interaction.version, answer)
+
+
+def _check_by(
+    content: JsonObject, interaction: UUID, version: int, answer: IncomingAnswer
+) -> CheckedAnswer:
     check_storable(pgettext_lazy("hitl", "The answer"), answer.answer_id)
     response = refusal = None
     try:
-        prompt = load_prompt(interaction.prompt)
+        prompt = load_prompt(content)
         _check_type(prompt.input_type, answer.input_type)
         response = prompt.check(answer.answer)
     except Invalid as error:
         refusal = error
-    return CheckedAnswer(answer, interaction.id, interaction.version, response, refusal)
+    return CheckedAnswer(answer, interaction, version, response, refusal)
 
 
 def _check_type(asked: str, answered: str | None) -> None:

@@ -34,7 +34,7 @@ async def _count_trips(counted: CountedServer) -> dict[str, Counts]:
             await client.until_ended("completed")
 
         async def answer() -> None:
-            await client.answer("continue")
+            await client.answer("continue", client.of_type("system_interaction_message")[-1])
             await client.until("system_interaction_message")
 
         async def cost(text: str) -> Counts:

@@ -44,7 +44,7 @@ class Costs(Counter[str]):
             (sql, "_execute", "statements"),
             (CursorWrapper, "execute", "statements"),
             (BaseDatabaseWrapper, "_commit", "commits"),
-            (reads, "begin", "reads"),
+            (reads, "begin_in", "reads"),
             (Writer, "_put", "to the writer"),
             (loop, "call_soon_threadsafe", "to the loop"),
         ):
@@ -97,23 +97,35 @@ async def test_the_statements_of_an_echo_are_counted(
     }
 
 
+@pytest.mark.parametrize(("is_named", "expected_reads"), [(True, {}), (False, {"reads": 1})])
 async def test_the_statements_of_an_answer_are_counted(
-    socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
+    socket: LocalSocket,
+    monkeypatch: pytest.MonkeyPatch,
+    is_named: bool,
+    expected_reads: dict[str, int],
 ) -> None:
-    """A transaction stores the answer, another the next question."""
+    """A transaction stores the answer, another the next question.
+
+    The answer to a prompt that was sent to this socket is checked without a read.
+    """
+
+    def names() -> dict[str, str]:
+        prompt = socket.of_type("system_interaction_message")[-1]
+        return {"interaction_id": prompt["id"]} if is_named else {}
 
     async def answer() -> None:
-        await socket.answer("continue")
+        await socket.answer("continue", **names())
         await socket.until("system_interaction_message")
 
     await socket.say_until_prompt("approve(count=10)")
-    assert await cost(socket, answer, monkeypatch) == {
+    expected = {
         "to the writer": 2,
         "commits": 2,
         "statements": 12,
         "to the loop": 2,
         "frames": 3,
     }
+    assert await cost(socket, answer, monkeypatch) == {**expected, **expected_reads}
 
 
 @pytest.mark.slow
