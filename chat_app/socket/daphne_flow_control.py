@@ -122,9 +122,17 @@ class FlowControlledProtocol(WebSocketProtocol):  # type: ignore[misc] # Daphne 
         Raises:
             ConnectionResetError: the client is gone.
         """
+        self.check_open()
+        super().serverSend(content, binary)
+
+    def check_open(self) -> None:
+        """Check that the client is there.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
         if self.state != self.STATE_OPEN:
             raise ConnectionResetError("The client is gone.")
-        super().serverSend(content, binary)
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Autobahn's name
         """Release waiting senders; Autobahn calls this method before it drops a connection."""
@@ -156,8 +164,7 @@ async def _handle_reply_in_turn(self: Server, protocol: Any, message: Any) -> No
         protocol.handle_reply(message)
         if not protocol.room.is_there.is_set():
             await protocol.room.is_there.wait()
-            if protocol.state != protocol.STATE_OPEN:
-                raise ConnectionResetError("The client is gone.")
+            protocol.check_open()
         return
     is_request = isinstance(protocol, WebRequest)
     if is_request and not message.get("more_body") and _has_turns(protocol):

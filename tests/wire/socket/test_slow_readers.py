@@ -1,14 +1,18 @@
 """Clients that do not read: they cost nobody else, and little."""
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 from pytest_django import Settings
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactor
 
 from chat_app.feed.limits import Share, backlog
 from chat_app.feed.sweeper import sweeper
 from chat_app.socket import connection
+from chat_app.socket.daphne_direct import DirectProtocol
 from sessions_app.notify.groups import group_name, send_to_group
 from sessions_app.notify.news import NEWS, News
 from tests.support.hitl import set_hitl
@@ -81,6 +85,34 @@ async def test_events_without_room_are_read_from_the_log_at_once(
         await log.write("last")
         slow.reads.set()
         await slow.until_sequence(2, timeout=20)  # sooner than the sweeper
+
+
+@pytest.mark.formless
+def test_what_a_socket_is_sent_arrives_in_order_however_it_is_read() -> None:
+    """The kernel takes a part of some blocks, and none of others."""
+    blocks = [number.to_bytes(2) * 8192 for number in range(200)]
+    ours, theirs = socket.socketpair()
+    received, full_at = b"", 0
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.settimeout(10)  # seconds after which something is missing
+        protocol = DirectProtocol()
+        protocol.transport = transport = Connection(ours, protocol, MemoryReactor())
+        transport.connected = protocol._is_plain = True
+        for number, block in enumerate(blocks):
+            protocol.sendData(block)
+            if not full_at and transport._tempDataLen:
+                full_at = number
+            if number >= 100:  # the buffers of both have long been full
+                transport.doWrite()
+                received += theirs.recv(50_000)
+        while len(received) < sum(map(len, blocks)):
+            transport.doWrite()
+            received += theirs.recv(50_000)
+        protocol.sendData(b"last")
+        assert theirs.recv(50_000) == b"last"  # again at once
+    assert received == b"".join(blocks)
+    assert 0 < full_at < 100
 
 
 @pytest.mark.slow
