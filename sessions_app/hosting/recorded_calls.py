@@ -331,8 +331,10 @@ class RecordedCalls(RecordedBackend):
             resolved = None
             if outgoing.assignment is not None:
                 resolved = await reads.read(resolve, outgoing.assignment, owner)
-            new_prompt = run_writes.NewPrompt(outgoing.call, stored_prompt, interaction, resolved)
-            new_prompts.append(new_prompt)
+            stored_form = (stored_prompt, outgoing.json.decode())
+            new_prompts.append(
+                run_writes.NewPrompt(outgoing.call, *stored_form, interaction, resolved)
+            )
         return new_prompts
 
     def _finish(self, call: Call, record: CallResult) -> "asyncio.Future[None]":

@@ -33,10 +33,14 @@ WAITS = (JournalEntry.Kind.WAIT, JournalEntry.Kind.RUN)
 
 
 class NewPrompt(NamedTuple):
-    """A new prompt of an `ask`: its stored form, the interaction's id, and any candidates."""
+    """A new prompt of an `ask`: its stored form, the interaction's id, and any candidates.
+
+    `json` is the text of `prompt`.
+    """
 
     call: Call
     prompt: JsonObject
+    json: str
     interaction: UUID
     assignment: ResolvedAssignment | None
 
@@ -162,7 +166,7 @@ def open_interactions(
     """
     run = leased_run.check_open(tx)
     leased_run.has_asked = True
-    for call, prompt, interaction_id, assignment in prompts:
+    for call, prompt, json, interaction_id, assignment in prompts:
         timeout = prompt["timeout"]
         expires_at = tx.now + timedelta(seconds=timeout) if timeout else None
         payload: JsonObject = {
@@ -189,7 +193,7 @@ def open_interactions(
             conversation_id=run.conversation_id,
             position=call.position,
             sequence=sequence,
-            prompt=prompt,
+            prompt=json,
             name=call.name,
             status=Interaction.Status.PENDING.value,
             version=1,

@@ -27,7 +27,7 @@ from sessions_app.storage.transaction import Transaction
 # Query that reads interactions; {is_active} becomes the user model's column, or 1 without one.
 SELECT = """
     SELECT i.id, i.run_id, r.key, r.workflow, i.conversation_id, r.message_id, r.client_format,
-           i.version, i.status, i.prompt, i.expires_at, i.response, i.answered_by_id,
+           i.version, i.status, CAST(i.prompt AS text), i.expires_at, i.response, i.answered_by_id,
            i.answered_at, i.answered_via, i.answer_id,
            i.assignment, i.for_owner, i.assignee_id, c.owner_id, {is_active}
     FROM sessions_app_interaction i
@@ -51,7 +51,7 @@ class InteractionRecord(NamedTuple):
     client_format: str
     version: int
     status: str
-    prompt: JsonObject
+    prompt_json: str
     expires_at: datetime | None
     response: JsonObject | None
     by: UserId | None
@@ -64,6 +64,12 @@ class InteractionRecord(NamedTuple):
     assignee: UserId | None
     owner: UserId
     is_owner_active: bool
+
+    @property
+    def prompt(self) -> JsonObject:
+        """The stored prompt, parsed at each access: a checked answer is settled without it."""
+        prompt: JsonObject = sql.read_json(self.prompt_json)
+        return prompt
 
     @property
     def audience(self) -> PromptAudience:
@@ -244,7 +250,6 @@ def _read(row: sql.Row) -> InteractionRecord:
         id=sql.read_uuid(record.id),
         run_id=sql.read_uuid(record.run_id),
         conversation_id=sql.read_uuid(record.conversation_id),
-        prompt=sql.read_json(record.prompt),
         expires_at=sql.read_time(record.expires_at),
         response=sql.read_json(record.response),
         by=read_user_id(record.by),

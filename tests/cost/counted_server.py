@@ -44,7 +44,7 @@ BY_TIME = re.compile(
 LIBRARY = re.compile(r".*/site-packages/(\w+(?:/\w+(?=/))?)|.*/lib/python[\d.]+/(\w+)")
 # Values in a statement, which differ from trip to trip; and columns, which hide what it is about.
 VALUES = re.compile(r"'(?:[^']|'')*'|\$?\b\d+(?:\.\d+)?\b")
-COLUMNS = re.compile(r"^SELECT [^()]*? FROM ")
+COLUMNS = re.compile(r"^SELECT (?:[^()]|\([^()]* AS text\))*? FROM ")
 LOGGED = re.compile(r"\[(\d+)\] LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)")
 WRITES = re.compile(r"\b(INSERT INTO|(?<!FOR )(?<!KEY )UPDATE|DELETE FROM)\b|\bprocrastinate_\w+\(")
 Counts = Counter[tuple[str, str]]

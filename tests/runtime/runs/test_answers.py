@@ -253,3 +253,16 @@ async def test_an_answer_at_the_deadline_loses_to_the_default() -> None:
         assert (expired.status, expired.answered_via) == ("expired", "deadline")
         assert (answer_result.via, answer_result.by) == ("deadline", None)
         assert await hosting.output(run) == "no True"
+
+
+@workflow(name="t_unstorable", title="A character that no database takes")
+async def unstorable(message: Message, context: Context) -> str:
+    return (await context.ask(TextPrompt(text="a\0b", details={"one": [1.0, "\ud800", None]}))).text
+
+
+async def test_row_and_event_have_the_same_prompt() -> None:
+    async with asking("t_unstorable") as (hosting, run, row):
+        [event] = [e for e in await hosting.events() if e.type == Event.Type.INTERACTION]
+        assert event.payload["prompt"] == row.prompt
+        assert (row.prompt["text"], row.prompt["details"]["one"]) == ("a�b", [1.0, "�", None])
+        assert await hosting.complete(run, "yes") == "yes"
