@@ -32,6 +32,13 @@ async def close_broken() -> None:
     await sync_to_async(close_old_connections)()
 
 
+def connect_to_read() -> None:
+    """Connect this thread, which reads again and again, unless already connected."""
+    if connection.connection is None:
+        connection.ensure_connection()
+        database().prepare_to_read(connection)
+
+
 def connect_to_write() -> None:
     """Connect this thread, unless already connected."""
     if connection.connection is None:

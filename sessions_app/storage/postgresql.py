@@ -62,15 +62,26 @@ def prepare(connection: BaseDatabaseWrapper) -> None:
     """Prepare a new connection: nothing to do, as the project's settings apply."""
 
 
+def prepare_to_read(connection: BaseDatabaseWrapper) -> None:
+    """Prepare the connection of a reading thread: its statements recur, with many others."""
+    _prepare_statements(connection, 5)
+
+
 def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
     """Prepare a writer's connection: set the timeouts, whatever a project has configured."""
-    # Use server-side prepared statements from the first execution, as a few statements recur.
-    # Django disables them by default, and a project may do so for a pooler that lacks them.
-    if "prepare_threshold" not in connection.settings_dict["OPTIONS"]:
-        connection.connection.prepare_threshold = 1
+    _prepare_statements(connection, 1)  # a few statements recur
     with connection.cursor() as cursor:
         for limit in LIMITS:
             cursor.execute(limit)
+
+
+def _prepare_statements(connection: BaseDatabaseWrapper, threshold: int) -> None:
+    """Let the server prepare statements at this execution: planning some takes most of their time.
+
+    Django disables that by default, and a project may do so for a pooler that lacks them.
+    """
+    if "prepare_threshold" not in connection.settings_dict["OPTIONS"]:
+        connection.connection.prepare_threshold = threshold
 
 
 def disconnect(connection: BaseDatabaseWrapper) -> None:

@@ -20,6 +20,7 @@ from django.urls import get_script_prefix, set_script_prefix
 from django.utils import translation
 
 from sessions_app.storage import caller_thread
+from sessions_app.storage.connections import connect_to_read
 from sessions_app.storage.faults import is_fault
 
 P = ParamSpec("P")
@@ -60,6 +61,7 @@ _executor = make_threads(THREADS, "read")
 def _read(function: Callable[[], T]) -> T:
     was_connected = connection.connection is not None
     try:
+        connect_to_read()
         return function()
     except Error as error:
         _close_broken()
@@ -67,6 +69,7 @@ def _read(function: Callable[[], T]) -> T:
         if not (is_lost and is_fault(error)):
             raise
         # The database was restarted since this thread's last read: retry with a new connection.
+        connect_to_read()
         return function()
     finally:
         _close_broken()

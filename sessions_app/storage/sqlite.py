@@ -107,6 +107,10 @@ def _matcher(pattern: str, escape: str) -> Callable[[str], object]:
     return re.compile(regex, re.DOTALL).fullmatch
 
 
+def prepare_to_read(connection: BaseDatabaseWrapper) -> None:
+    """Prepare the connection of a reading thread: nothing more to do."""
+
+
 def prepare_to_write(connection: BaseDatabaseWrapper) -> None:
     """Prepare a writer's connection: nothing more to do."""
 

@@ -5,7 +5,7 @@ import inspect
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import ModuleType
@@ -195,17 +195,31 @@ async def test_values_come_back_from_postgresql_as_they_went() -> None:
 
 @ON_POSTGRESQL
 @pytest.mark.parametrize(
-    ("options", "threshold"),
-    [({}, 1), ({"prepare_threshold": None}, None), ({"prepare_threshold": 5}, 5)],
+    ("options", "is_prepared"),
+    [({}, True), ({"prepare_threshold": None}, False), ({"prepare_threshold": 20}, False)],
 )
-async def test_a_writer_prepares_statements_unless_the_project_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch, options: dict[str, int | None], threshold: int | None
+@pytest.mark.parametrize("begin", [reads.read, writer.write], ids=["read", "write"])
+async def test_statements_that_recur_are_prepared_unless_the_project_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+    begin: Callable[..., Awaitable[int]],
+    options: dict[str, int | None],
+    is_prepared: bool,
 ) -> None:
-    await asyncio.to_thread(writer.stop)
+    def recur(*_: Transaction) -> int:
+        for _time in range(10):
+            sql.fetch("SELECT 'recurs'", ())
+        query = "SELECT COUNT(*) FROM pg_prepared_statements WHERE statement LIKE '%%recurs%%'"
+        return int(sql.fetch(query, ())[0][0])
+
+    def disconnect() -> None:
+        writer.stop()
+        reads.close_connections()
+
+    await asyncio.to_thread(disconnect)
     for name, value in options.items():
         monkeypatch.setitem(connection.settings_dict["OPTIONS"], name, value)
-    assert await writer.write(lambda tx: connection.connection.prepare_threshold) == threshold
-    await asyncio.to_thread(writer.stop)
+    assert (await begin(recur) > 0) == is_prepared
+    await asyncio.to_thread(disconnect)
 
 
 @ON_POSTGRESQL
