@@ -21,6 +21,7 @@ from sessions_app.logs import Log
 from sessions_app.models import Conversation, Event, Run
 from sessions_app.models.people import Person
 from sessions_app.storage import sql
+from sessions_app.storage.new_event import Update
 from sessions_app.storage.records import ParentCall, RunRecord
 from sessions_app.storage.run_text import join, kept_pieces
 from sessions_app.storage.transaction import Transaction
@@ -260,9 +261,8 @@ def _start(
         payload["trace_id"] = run.metadata.get("trace_id", "")
     if not fresh:
         payload["replayed"] = journal.finished_calls
-    tx.append(run.record, Event.Type.RUN.value, payload)
-    sql.update(Run, columns, id=run.record.id)
     leased_run = LeasedRun(lease, run.record, crashes=crashes, fresh=fresh)
+    leased_run.append(tx, Event.Type.RUN, payload, [Update(Run, columns, {"id": run.record.id})])
     stop = StopPoint.behind(journal, 0, {}) if run.stop else None
     if run.stop and run.stop_point is not None:
         stop = StopPoint.model_validate(run.stop_point)

@@ -23,6 +23,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.models import Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
+from sessions_app.storage.new_event import SEQUENCE, Changes, Insert, Update
 from sessions_app.storage.records import RunRecord, step_payload
 from sessions_app.storage.run_text import fold, pieces_of
 from sessions_app.storage.storable import storable
@@ -74,15 +75,26 @@ class LeasedRun:
         self.lease.check(tx)
         return self.run
 
+    def append(
+        self, tx: Transaction, type_: Event.Type, payload: JsonObject, then: Changes = ()
+    ) -> int:
+        """Check the lease as `check` does, and append an event; see `Transaction.append`."""
+        lease = (self.lease.key, self.lease.generation)
+        return tx.append(self.run, type_.value, payload, lease=lease, then=then)
+
     def check_open(self, tx: Transaction) -> RunRecord:
-        """Check the run before a wait: raise `RunEnded` if the run is over, else do as `check`.
+        """Check the run before a wait as `check_going_on` and `check` do."""
+        self.check_going_on()
+        return self.check(tx)
+
+    def check_going_on(self) -> None:
+        """Raise `RunEnded` if the run is over.
 
         After the end of a run, nothing would end a new wait. When a call of a `gather` fails, the
         run may end while other calls of the `gather` are about to begin.
         """
         if self.is_over:
             raise RunEnded
-        return self.check(tx)
 
     def reset_crashes(self, tx: Transaction) -> None:
         """Reset the count of the run's crashes, because the run has made progress."""
@@ -104,9 +116,14 @@ class LeasedRun:
         if not only_waits:
             self.reset_crashes(tx)
             return
-        columns = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
-        sql.update(Run, columns, id=self.run.id)
+        change = self.wait_change(tx, wake_at)
+        sql.update(change.model, change.values, **change.where)
+
+    def wait_change(self, tx: Transaction, wake_at: datetime | None = None) -> Update:
+        """Return the change of the run that only waits from now on; see `note_wait`."""
         tx.after_commit.append(self._clear_suspicion)
+        columns = {"status": Run.Status.WAITING.value, "wake_at": wake_at, "crashes": 0}
+        return Update(Run, columns, {"id": self.run.id})
 
     def _clear_suspicion(self) -> None:
         self.suspect = False
@@ -114,15 +131,13 @@ class LeasedRun:
 
 def append_text(tx: Transaction, leased_run: LeasedRun, text: str) -> int:
     """Append a piece of output text to the event log; return the event's sequence number."""
-    run = leased_run.check(tx)
     leased_run.has_text = True
-    return tx.append(run, Event.Type.TEXT.value, {"text": text})
+    return leased_run.append(tx, Event.Type.TEXT, {"text": text})
 
 
 def restart_text(tx: Transaction, leased_run: LeasedRun, *, from_sequence: int) -> None:
     """Append a `restart` event: later text replaces all text from a sequence number on."""
-    run = leased_run.check(tx)
-    tx.append(run, Event.Type.RESTART.value, {"from_sequence": from_sequence})
+    leased_run.append(tx, Event.Type.RESTART, {"from_sequence": from_sequence})
 
 
 def begin_step(tx: Transaction, leased_run: LeasedRun, call: Call, title: str) -> None:
@@ -140,10 +155,10 @@ def show_part(
     payload: str | None,
 ) -> None:
     """Append an event that shows a part of a call as a step: begun, or complete with a payload."""
-    run = leased_run.check(tx)
     state = "in_progress" if payload is None else "complete"
-    step = step_payload(run.id, call.position, title, state, payload or "")
-    tx.append(run, Event.Type.STEP.value, {**step, "step_id": f"{step['step_id']}:{number}"})
+    step = step_payload(leased_run.run.id, call.position, title, state, payload or "")
+    step["step_id"] = f"{step['step_id']}:{number}"
+    leased_run.append(tx, Event.Type.STEP, step)
 
 
 def finish_call(tx: Transaction, leased_run: LeasedRun, call: Call, result: CallResult) -> None:
@@ -164,9 +179,10 @@ def open_interactions(
 
     `only_waits`: no other call or coroutine of the run is active, so the run only waits for people.
     """
-    run = leased_run.check_open(tx)
+    leased_run.check_going_on()
+    run = leased_run.run
     leased_run.has_asked = True
-    for call, prompt, json, interaction_id, assignment in prompts:
+    for number, (call, prompt, json, interaction_id, assignment) in enumerate(prompts, 1):
         timeout = prompt["timeout"]
         expires_at = tx.now + timedelta(seconds=timeout) if timeout else None
         payload: JsonObject = {
@@ -185,29 +201,31 @@ def open_interactions(
             columns |= assignment.columns(tx.now)
             if not assignment.for_owner:
                 type_ = Event.Type.ASSIGNMENT
-        sequence = tx.append(run, type_.value, payload)
-        sql.insert(
-            Interaction,
-            id=interaction_id,
-            run_id=run.id,
-            conversation_id=run.conversation_id,
-            position=call.position,
-            sequence=sequence,
-            prompt=json,
-            name=call.name,
-            status=Interaction.Status.PENDING.value,
-            version=1,
-            created_at=tx.now,
-            expires_at=expires_at,
-            answered_via="",
-            answer_id="",
-            **columns,
-        )
+        columns |= {
+            "id": interaction_id,
+            "run_id": run.id,
+            "conversation_id": run.conversation_id,
+            "position": call.position,
+            "sequence": SEQUENCE,
+            "prompt": json,
+            "name": call.name,
+            "status": Interaction.Status.PENDING.value,
+            "version": 1,
+            "created_at": tx.now,
+            "expires_at": expires_at,
+            "answered_via": "",
+            "answer_id": "",
+        }
+        then: list[Insert | Update] = [Insert(Interaction, columns)]
+        if only_waits and number == len(prompts):
+            then.append(leased_run.wait_change(tx))
+        leased_run.append(tx, type_, payload, then)
         if assignment is not None:
             workflow = leased_run.lease.key.workflow
             assign(tx, assignment, AuditedPrompt(interaction_id, run.id, workflow, prompt))
         pending_signals.add(tx, "interaction_opened", run.id, interaction_id)
-    leased_run.note_wait(tx, only_waits=only_waits)
+    if not only_waits:
+        leased_run.reset_crashes(tx)
 
 
 def note_difference(tx: Transaction, leased_run: LeasedRun, call: Call, difference: str) -> None:
@@ -332,15 +350,16 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
     merged, and the parent run gets `return_value`. A suspended run keeps everything, as it may
     continue. People see `error`; operators also see `detail`.
     """
-    run = leased_run.check(tx)
+    run = leased_run.run
     leased_run.is_over = True
     final = status in Run.FINISHED
     if final and leased_run.has_asked:
+        leased_run.check(tx)
         _cancel_pending(tx, run)
     is_folded = final and not leased_run.has_text
     for piece in pieces_of(text):
         if is_folded:  # the run has no other text with which the piece must be joined
-            tx.append(run, Event.Type.MESSAGE.value, {"text": piece, "lengths": [len(piece)]})
+            leased_run.append(tx, Event.Type.MESSAGE, {"text": piece, "lengths": [len(piece)]})
         else:
             append_text(tx, leased_run, piece)
     payload: JsonObject = {"status": status.value}
@@ -348,8 +367,7 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
         payload["error"] = error
     if run.parent is not None:
         payload["parent"] = str(run.parent.run)
-    tx.append(run, Event.Type.RUN.value, payload)
-    outcome = {
+    outcome: JsonObject = {
         "status": status.value,
         "error": storable({**error, "detail": detail} if error and detail else error),
         "wake_at": None,
@@ -358,7 +376,7 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
         # Reset the count of crashes: code that ended, even by an exception, did not crash.
         **({"crashes": 0} if leased_run.suspect else {}),
     }
-    sql.update(Run, outcome, id=run.id)
+    leased_run.append(tx, Event.Type.RUN, payload, [Update(Run, outcome, {"id": run.id})])
     if not final:
         return
     pending_signals.add(tx, "run_finished", run.id)

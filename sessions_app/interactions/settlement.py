@@ -21,6 +21,7 @@ from sessions_app.prompts import load_prompt
 from sessions_app.prompts.assignment import assignment_of
 from sessions_app.signals import pending_signals
 from sessions_app.storage import sql
+from sessions_app.storage.new_event import Update
 from sessions_app.storage.records import InteractionSettled, RunRecord
 from sessions_app.storage.transaction import Transaction
 
@@ -151,8 +152,13 @@ def set_running(run: UUID, **where: object) -> bool:
 
     Returns False if the run is not waiting, or its columns differ from `where`.
     """
+    change = _run_again(run)
+    return bool(sql.update(Run, change.values, **change.where, **where))
+
+
+def _run_again(run: UUID) -> Update:
     columns = {"status": Run.Status.RUNNING.value, "wake_at": None}
-    return bool(sql.update(Run, columns, id=run, status=Run.Status.WAITING.value, **where))
+    return Update(Run, columns, {"id": run, "status": Run.Status.WAITING.value})
 
 
 def resume_wait(
@@ -185,28 +191,22 @@ def expiry(
 def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settlement) -> bool:
     """Give the interaction its final status; return False if another settlement came first.
 
-    One conditional UPDATE decides; event, audit, signal and run follow in the same transaction, and
+    One conditional UPDATE decides; event, run, audit and signal follow in the same transaction, and
     the waiting host is woken after the commit. A cancelled question wakes no host.
     """
     by, status, response = settlement.by, settlement.status.value, settlement.response
-    is_first = sql.update(
-        Interaction,
-        {
-            "status": status,
-            "version": 2,
-            "response": response,
-            "answered_by_id": by.id if by else None,
-            "answered_at": tx.now,
-            "answered_via": settlement.via,
-            "answer_id": settlement.answer_id,
-        },
-        id=interaction.id,
-        status=Interaction.Status.PENDING.value,
-    )
-    if not is_first:
-        return False
+    columns: JsonObject = {
+        "status": status,
+        "version": 2,
+        "response": response,
+        "answered_by_id": by.id if by else None,
+        "answered_at": tx.now,
+        "answered_via": settlement.via,
+        "answer_id": settlement.answer_id,
+    }
+    pending = {"id": interaction.id, "status": Interaction.Status.PENDING.value}
     username = by.username if by else None
-    payload = {
+    payload: JsonObject = {
         "interaction_id": str(interaction.id),
         "status": status,
         "version": 2,
@@ -215,6 +215,12 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         "at": tx.now.isoformat(),
         "via": settlement.via,
     }
+    # Only `interaction_update` lowers the number of open questions in the conversation's row.
+    kind = Event.Type.INTERACTION_UPDATE if interaction.for_owner else Event.Type.ASSIGNMENT_UPDATE
+    wakes = settlement.status != Interaction.Status.CANCELLED
+    first, then = Update(Interaction, columns, pending), [_run_again(interaction.run_id)] * wakes
+    if not tx.append_if(first, interaction.run, kind.value, payload, then=then):
+        return False
     if interaction.assignment is not None:
         # Remove the settled prompt from the inboxes of its candidates.
         sql.update(Candidate, {"pending": False}, interaction_id=interaction.id)
@@ -222,12 +228,8 @@ def settle(tx: Transaction, interaction: InteractionRecord, settlement: Settleme
         detail = {"response": response, "behalf": interaction.represented_by(by)}
         whose = by or settlement.expired_by
         audit.record(tx, about, action, by=whose, via=settlement.via, **detail)
-    # Only `interaction_update` lowers the number of open questions in the conversation's row.
-    kind = Event.Type.INTERACTION_UPDATE if interaction.for_owner else Event.Type.ASSIGNMENT_UPDATE
-    tx.append(interaction.run, kind.value, payload)
     pending_signals.add(tx, "interaction_settled", interaction.run_id, interaction.id)
-    if settlement.status != Interaction.Status.CANCELLED:
-        set_running(interaction.run_id)
+    if wakes:
         ids = (interaction.run_id, interaction.id)
         settled_record = InteractionSettled(*ids, status, response, username, tx.now)
         announce(tx, interaction.key, settled_record)

@@ -147,29 +147,33 @@ def _execute(driver: object, statement: str, params: Sequence[Any]) -> Any:
 
 def insert(model: type[models.Model], **values: object) -> None:
     """Insert a row. Defaults of the model do not apply: name every column."""
-    execute(_insert(model, tuple(values)), tuple(values.values()))
+    execute(insert_statement(model, tuple(values)), tuple(values.values()))
 
 
 def insert_new(model: type[models.Model], **values: object) -> bool:
     """Insert a row; return False if a conflicting row exists."""
-    statement = f"{_insert(model, tuple(values))} ON CONFLICT DO NOTHING"
+    statement = f"{insert_statement(model, tuple(values))} ON CONFLICT DO NOTHING"
     return bool(execute(statement, tuple(values.values())))
 
 
 def update(model: type[models.Model], values: JsonObject, **where: object) -> int:
     """Update the rows whose columns equal `where`; return the number of rows."""
-    statement = _update(model, tuple(values), tuple(where))
+    statement = update_statement(model, tuple(values), tuple(where))
     return execute(statement, (*values.values(), *where.values()))
 
 
 @cache
-def _insert(model: type[models.Model], columns: tuple[str, ...]) -> str:
-    placeholders = ", ".join(["%s"] * len(columns))
-    return f"INSERT INTO {_table(model)} ({_names(columns)}) VALUES ({placeholders})"  # noqa: S608 - names of ours
+def insert_statement(model: type[models.Model], columns: tuple[str, ...], source: str = "") -> str:
+    """Return the statement that inserts a row: of values, or the result of the query `source`."""
+    source = source or f"VALUES ({', '.join(['%s'] * len(columns))})"
+    return f"INSERT INTO {_table(model)} ({_names(columns)}) {source}"
 
 
 @cache
-def _update(model: type[models.Model], columns: tuple[str, ...], where: tuple[str, ...]) -> str:
+def update_statement(
+    model: type[models.Model], columns: tuple[str, ...], where: tuple[str, ...]
+) -> str:
+    """Return the statement that updates columns of the rows whose columns `where` have values."""
     changes = ", ".join(f'"{column}" = %s' for column in columns)
     conditions = " AND ".join(f'"{column}" = %s' for column in where)
     return f"UPDATE {_table(model)} SET {changes} WHERE {conditions}"  # noqa: S608 - names of ours

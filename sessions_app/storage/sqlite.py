@@ -13,7 +13,8 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from sessions_app.storage import caller_thread
+from sessions_app.storage import caller_thread, sql
+from sessions_app.storage.new_event import LEASE, SEQUENCE, Insert, NewEvent, StoredEvent, Update
 
 # Concurrent writers starve each other for seconds; a single writer, which takes all queued work
 # into one transaction, gives each write the latency of one commit.
@@ -61,17 +62,30 @@ def read_time(fetch: Callable[[str, Sequence[Any]], list[Any]]) -> datetime | No
     return None
 
 
-def append_event(
-    fetch: Callable[[str, Sequence[Any]], list[Any]],
-    sequence_query: str,
-    sequence_values: tuple[Any, ...],
-    event: tuple[Any, ...],
-) -> list[Any]:
-    """Run the query that assigns a sequence number; store the event; return the query's row."""
-    rows = fetch(sequence_query, sequence_values)
-    if rows:
-        fetch(INSERT_EVENT, (*event, *rows[0], *rows[0]))
-    return rows
+def store_event(new: NewEvent) -> StoredEvent:
+    """Check the lease, assign the sequence number, and store the event and the other changes."""
+    lease: tuple[int, object] = (0, None)
+    if new.lease is not None:
+        key, generation = new.lease
+        lease = next(iter(sql.fetch(LEASE, (key,))), lease)
+        if lease[0] != generation:
+            return StoredEvent(None, *lease)
+    if new.first is not None and not _change(new.first, 0):
+        return StoredEvent(None, *lease)
+    for (sequence,) in sql.fetch(new.sequence_query, new.sequence_values):
+        sql.execute(INSERT_EVENT, (*new.values, sequence, sequence))
+        for change in new.then:
+            _change(change, sequence)
+        return StoredEvent(sequence, *lease)
+    return StoredEvent(None, *lease)
+
+
+def _change(change: Insert | Update, sequence: int) -> int:
+    if isinstance(change, Update):
+        return sql.update(change.model, change.values, **change.where)
+    values = {name: sequence if of is SEQUENCE else of for name, of in change.values.items()}
+    sql.insert(change.model, **values)
+    return 1
 
 
 def prepare(connection: BaseDatabaseWrapper) -> None:

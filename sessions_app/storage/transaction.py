@@ -9,6 +9,7 @@ from sessions_app.json_types import JsonObject
 from sessions_app.logs import Log
 from sessions_app.models import Event, Run
 from sessions_app.storage import clock, sql
+from sessions_app.storage.new_event import LEASE, Changes, NewEvent, Update
 from sessions_app.storage.records import EventRecord, RunRecord
 from sessions_app.storage.storable import encode
 
@@ -25,7 +26,6 @@ EXTRA_ASSIGNMENTS = {
     Event.Type.INTERACTION_UPDATE.value: ", waiting = waiting - 1",
 }
 LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
-LEASE = "SELECT generation, evict_requested_at FROM sessions_app_hostlease WHERE key = %s"
 
 
 class Transaction:
@@ -46,42 +46,82 @@ class Transaction:
         # the host to close its user's builder, the reusable object of a workflow.
         self._fences: dict[tuple[str, int], bool] = {}
 
-    def append(self, run: RunRecord | Run, type_: str, payload: JsonObject) -> int:
+    def append(
+        self,
+        run: RunRecord | Run,
+        type_: str,
+        payload: JsonObject,
+        *,
+        lease: tuple[str, int] | None = None,
+        then: Changes = (),
+    ) -> int:
         """Append an event of the run to its conversation's log; return the event's sequence.
 
-        Characters that cannot be stored are replaced: see `storable`.
+        Characters that cannot be stored are replaced: see `storable`. `lease` and `then`: see
+        `NewEvent`.
+
+        Raises:
+            Fenced: as `check_fence`, with `lease`.
         """
-        payload, text = encode(payload)
-        sequence = self._store(run.conversation_id, run.id, type_, text)
-        self.events.append(
-            EventRecord(
-                run.conversation_id,
-                run.id,
-                run.message_id,
-                run.client_format,
-                sequence,
-                sequence,
-                type_,
-                payload,
-                self.now,
-                len(text),
-            )
-        )
+        sequence = self._append(run, type_, payload, lease=lease, then=then)
+        if sequence is None:
+            raise errors.ConversationGone(run.conversation_id)
         return sequence
 
-    def _store(self, conversation: UUID, run: UUID, type_: str, payload: str) -> int:
+    def append_if(
+        self,
+        first: Update,
+        run: RunRecord | Run,
+        type_: str,
+        payload: JsonObject,
+        *,
+        then: Changes = (),
+    ) -> bool:
+        """Append an event as `append` does, if the update `first` changes a row; return whether."""
+        return self._append(run, type_, payload, first=first, then=then) is not None
+
+    def _append(
+        self,
+        run: RunRecord | Run,
+        type_: str,
+        payload: JsonObject,
+        *,
+        lease: tuple[str, int] | None = None,
+        first: Update | None = None,
+        then: Changes = (),
+    ) -> int | None:
+        payload, text = encode(payload)
         extra = EXTRA_ASSIGNMENTS.get(type_, "")
-        sequence_values = (self.now,) * (1 + extra.count("%s")) + (conversation,)
-        event = (conversation, run, type_, payload, self.now)
-        rows = sql.database().append_event(
-            sql.fetch,
-            TAKE_SEQUENCE.format(extra=extra),
-            sequence_values,
-            event,
+        unchecked = None if lease in self._fences else lease
+        stored = sql.database().store_event(
+            NewEvent(
+                TAKE_SEQUENCE.format(extra=extra),
+                (self.now,) * (1 + extra.count("%s")) + (run.conversation_id,),
+                (run.conversation_id, run.id, type_, text, self.now),
+                unchecked,
+                first,
+                then,
+            )
         )
-        if not rows:
-            raise errors.ConversationGone(conversation)
-        return int(rows[0][0])
+        if unchecked is not None:
+            self._note_fence(unchecked, stored.generation, stored.evict_requested_at)
+        sequence: int | None = stored.sequence
+        if sequence is not None:
+            self.events.append(
+                EventRecord(
+                    run.conversation_id,
+                    run.id,
+                    run.message_id,
+                    run.client_format,
+                    sequence,
+                    sequence,
+                    type_,
+                    payload,
+                    self.now,
+                    len(text),
+                )
+            )
+        return sequence
 
     def call_in(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         """Call a function in the event loop after the commit, unless the loop is closed by then."""
@@ -119,10 +159,13 @@ class Transaction:
         if evict is None:
             # A shared lock: a new host waits for this commit, other writes of this host do not.
             rows = sql.fetch(sql.add_lock(LEASE, "FOR SHARE"), (key,))
-            current, requested_at = rows[0] if rows else (0, None)
-            if current != generation:
-                raise errors.Fenced(key, generation, current)
-            evict = self._fences[key, generation] = requested_at is not None
+            evict = self._note_fence((key, generation), *(rows[0] if rows else (0, None)))
+        return evict
+
+    def _note_fence(self, lease: tuple[str, int], current: int, evict_requested_at: object) -> bool:
+        if current != lease[1]:
+            raise errors.Fenced(*lease, current)
+        evict = self._fences[lease] = evict_requested_at is not None
         return evict
 
     def forget_fence(self, key: str) -> None:

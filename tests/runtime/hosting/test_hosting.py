@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db.models import F
@@ -23,6 +24,7 @@ from sessions_app.hosting.host_registry import HostRegistry
 from sessions_app.hosting.lease import Lease, LeaseFreshness, release_lease, take_lease
 from sessions_app.hosting.run_selection import MAX_CRASHES, Selection
 from sessions_app.hosting.run_writes import LeasedRun
+from sessions_app.journal.journal import Call
 from sessions_app.models import Conversation, Event, HostLease, Interaction, JournalEntry, Run
 from sessions_app.models.host_lease import HostKey
 from sessions_app.storage import reads, sql
@@ -272,10 +274,13 @@ async def test_a_workflow_that_raises_fails_with_what_it_said_kept() -> None:
 
 def writes(leased_run: LeasedRun) -> dict[str, Work[Any]]:
     """Return all writes of a host for a run. Each write must check the lease first."""
+    call = Call(1, JournalEntry.Kind.STEP, "late")
+    prompt = run_writes.NewPrompt(call, {"timeout": None}, "{}", uuid4(), None)
+    arguments = {"leased_run": leased_run, "call": call, "prompts": [prompt]}
     functions = dict(inspect.getmembers(run_writes, inspect.isfunction))
     parameters = {name: inspect.signature(one).parameters for name, one in functions.items()}
     return {
-        name: partial(functions[name], **{**dict.fromkeys([*names][1:]), "leased_run": leased_run})
+        name: partial(functions[name], **{one: arguments.get(one) for one in [*names][1:]})
         for name, names in parameters.items()
         if "leased_run" in names
     }
