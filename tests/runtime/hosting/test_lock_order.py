@@ -89,6 +89,10 @@ def works(run: Run, asked: Interaction) -> dict[str, Work]:
     }
 
 
+def _go_on() -> None:
+    """Do not pause."""
+
+
 class Meeting:
     """A transaction that pauses after some statements, while another one ends, or waits for it."""
 
@@ -99,7 +103,7 @@ class Meeting:
 
         def execute_and_tell(*arguments: Any) -> Any:
             result = execute(*arguments)
-            self._gates.get(threading.get_ident(), int)()
+            self._gates.get(threading.get_ident(), _go_on)()
             return result
 
         monkeypatch.setattr(sql, "_execute", execute_and_tell)
@@ -116,7 +120,7 @@ class Meeting:
                 assert go_on.wait(PATIENCE)
 
         one = threading.Thread(target=partial(self._run, first, pause, [], paused))
-        other = threading.Thread(target=partial(self._run, second, int, pids, over))
+        other = threading.Thread(target=partial(self._run, second, _go_on, pids, over))
         one.start()
         assert paused.wait(PATIENCE)
         other.start()
