@@ -6,7 +6,7 @@ from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from sessions_app.storage import caller_thread
+from sessions_app.storage import caller_thread, reads
 from sessions_app.storage.sql import database
 
 
@@ -15,6 +15,8 @@ def prepare(*, connection: BaseDatabaseWrapper, **_: object) -> None:
     if connection.alias == DEFAULT_DB_ALIAS:
         caller_thread.remember(connection)
         database().prepare(connection)
+        if reads.is_kept(connection):
+            database().prepare_to_read(connection)
 
 
 def prepare_to_migrate(*, using: str, **_: object) -> None:
@@ -30,13 +32,6 @@ async def close_broken() -> None:
     Django does so at the beginning and end of each request, but a worker has no requests.
     """
     await sync_to_async(close_old_connections)()
-
-
-def connect_to_read() -> None:
-    """Connect this thread, which reads again and again, unless already connected."""
-    if connection.connection is None:
-        connection.ensure_connection()
-        database().prepare_to_read(connection)
 
 
 def connect_to_write() -> None:

@@ -20,7 +20,6 @@ from django.urls import get_script_prefix, set_script_prefix
 from django.utils import translation
 
 from sessions_app.storage import caller_thread
-from sessions_app.storage.connections import connect_to_read
 from sessions_app.storage.faults import is_fault
 
 P = ParamSpec("P")
@@ -48,6 +47,11 @@ def _keep_connections() -> None:
             _kept.append(own)
 
 
+def is_kept(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the connection is of one of the threads, which read again and again."""
+    return any(own is connection for own in _kept)
+
+
 @atexit.register
 def close_connections() -> None:
     """Close the connections of all threads; the next read of a thread opens a new one."""
@@ -61,7 +65,6 @@ _executor = make_threads(THREADS, "read")
 def _read(function: Callable[[], T]) -> T:
     was_connected = connection.connection is not None
     try:
-        connect_to_read()
         return function()
     except Error as error:
         _close_broken()
@@ -69,7 +72,6 @@ def _read(function: Callable[[], T]) -> T:
         if not (is_lost and is_fault(error)):
             raise
         # The database was restarted since this thread's last read: retry with a new connection.
-        connect_to_read()
         return function()
     finally:
         _close_broken()
