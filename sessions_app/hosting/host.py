@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -32,6 +33,7 @@ from sessions_app.models.host_lease import HostKey
 from sessions_app.pool.workflow_pool import WorkflowPool
 from sessions_app.storage.faults import is_fault
 from sessions_app.storage.records import InteractionSettled
+from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
 from sessions_app.workflows.backend import FaultInStep
 
@@ -65,6 +67,37 @@ class HostingOptions:
     replay_everywhere: bool = False
 
 
+class OfferedSelection:
+    """A selection of runs by a host that waits: a message's transaction may make it, too.
+
+    A transaction takes it off the host's list of offers; from then on the host waits for it.
+    """
+
+    def __init__(self, host: "Host", lease: Lease, driven_runs: DrivenRuns) -> None:
+        self._host = host
+        self._select = partial(select_runs, lease=lease, driven_runs=driven_runs)
+        self._loop = asyncio.get_running_loop()
+        self._selection: Selection | None = None
+        self.is_over = asyncio.Event()
+
+    def run(self, tx: Transaction) -> None:
+        """Select the runs, in the thread of the writer."""
+        self._selection = self._select(tx)
+
+    def committed(self, tx: Transaction) -> None:
+        """Have the host use the selection, in its event loop."""
+        tx.call_in(self._loop, partial(self._end, self._selection))
+
+    def rolled_back(self) -> None:
+        """Have the host select by itself."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._end, None)
+
+    def _end(self, selection: Selection | None) -> None:
+        self._host.end_offer(selection)
+        self.is_over.set()
+
+
 class Host:
     """The host of a key; exists while runs or a builder are in memory, and a moment longer.
 
@@ -93,6 +126,8 @@ class Host:
         # True if the last selection left a run queued, because the run must wait for other runs.
         self._has_later_runs = False
         self._news: list[InteractionSettled] = []
+        # The offer of the waiting host, if no transaction has taken it.
+        self._offers: list[OfferedSelection] = []
         self._seen: frozenset[RunSighting] = frozenset()
         # `_changed` wakes the host's loop for any reason; with `woken` the loop also selects new
         # runs from the database.
@@ -115,6 +150,26 @@ class Host:
                 return
             self._news.append(settlement)
         self._request_selection()
+
+    def select_within(self, tx: Transaction) -> bool:
+        """Have a transaction with work for this host select the runs; return whether it does.
+
+        Called by any thread: taking an element off a list is atomic.
+        """
+        if not tx.takes_followers:
+            return False
+        try:
+            tx.followers.append(self._offers.pop())
+        except IndexError:
+            return False
+        return True
+
+    def end_offer(self, selection: Selection | None) -> None:
+        """Use the selection of a transaction, or select again without one."""
+        if selection is None:
+            self._request_selection()
+        else:
+            self._use_selection(selection)
 
     @property
     def generation(self) -> int:
@@ -284,6 +339,11 @@ class Host:
 
     async def _wait(self) -> bool:
         """Wait for work, and evict waiting runs; return False if nothing is left to do."""
+        driven_runs = DrivenRuns(
+            frozenset(self._runs), frozenset(self.excused), self._conversations
+        )
+        offer = OfferedSelection(self, self._lease, driven_runs)
+        self._offers.append(offer)
         try:
             async with asyncio.timeout(self._seconds_to_next_action()):
                 await self._changed.wait()
@@ -294,9 +354,18 @@ class Host:
                 idle_since = task.idle_since()
                 if idle_since is not None and idle_since <= since:
                     task.park()
+            await self._withdraw(offer)
             # A wake-up at the moment of the timeout also returns True: the caller handles it.
             return bool(self._runs) or self._changed.is_set()
+        await self._withdraw(offer)
         return True
+
+    async def _withdraw(self, offer: OfferedSelection) -> None:
+        """Take back the offer, or wait for the transaction that has taken it."""
+        try:
+            self._offers.remove(offer)
+        except ValueError:
+            await offer.is_over.wait()
 
     def _seconds_to_next_action(self) -> float:
         """Return the seconds after which the host must check its runs even if nothing wakes it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Protocol
 from uuid import UUID
 
 from sessions_app import errors
@@ -28,13 +29,29 @@ EXTRA_ASSIGNMENTS = {
 LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
 
 
+class Follower(Protocol):
+    """Work that follows other work in the same transaction, and must not make that work fail."""
+
+    def run(self, tx: "Transaction") -> None:
+        """Do the work; after an error, the transaction is repeated without any follower."""
+
+    def committed(self, tx: "Transaction") -> None:
+        """Use the result: the transaction is committed."""
+
+    def rolled_back(self) -> None:
+        """Go on without a result: the work is not done, or its outcome is unknown."""
+
+
 class Transaction:
     """A transaction, which appends events and collects calls to make after the commit.
 
     Several pieces of work may share one transaction (group commit), one after another.
+    `takes_followers`: work may add a `Follower`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_followers: bool = False) -> None:
+        self.takes_followers = takes_followers
+        self.followers: list[Follower] = []
         self.now = clock.now()
         self.begun = False
         # True once the commit begins: before that, the database cannot have stored the work.

@@ -229,14 +229,18 @@ class _Thread(threading.Thread):
         return items
 
     def _commit(self, items: list[_Item]) -> None:
-        """Commit all items in one transaction; if one fails or is refused, commit one by one."""
-        if not self._try(items):
+        """Commit all items in one transaction; if one fails or is refused, commit one by one.
+
+        A single writer also takes followers: with several, the rows of both would be locked in an
+        order that other transactions do not have.
+        """
+        if not self._try(items, takes_followers=database().WRITERS == 1):
             for item in items:
                 self._try([item])
 
-    def _try(self, items: list[_Item]) -> bool:
+    def _try(self, items: list[_Item], *, takes_followers: bool = False) -> bool:
         """Try one transaction for all items; return False if each needs one of its own."""
-        tx = Transaction()
+        tx = Transaction(takes_followers=takes_followers)
         try:
             try:
                 _transact(tx, items)
@@ -250,7 +254,10 @@ class _Thread(threading.Thread):
             assert isinstance(cause, Exception)  # noqa: S101 - for the type checker
             if not isinstance(cause, Refused):
                 log.warning("writer.rolled_back", items=len(items), error=repr(cause))
-            if tx.begun and len(items) > 1 and not _may_be_committed(cause, tx):
+            for follower in tx.followers:
+                follower.rolled_back()
+            is_shared = len(items) > 1 or tx.followers
+            if tx.begun and is_shared and not _may_be_committed(cause, tx):
                 return False
             if is_fault(cause):
                 self._writer.failed_at = time.monotonic()
@@ -263,6 +270,8 @@ class _Thread(threading.Thread):
     def _notify_callers(self, tx: Transaction, items: list[_Item]) -> None:
         """Call the functions after the commit, and then give waiting callers their outcomes."""
         self._writer.tell(tx)
+        for follower in tx.followers:
+            follower.committed(tx)
         for item in items:
             if isinstance(item.future, asyncio.Future):
                 tx.call_in(item.future.get_loop(), item.settle)
@@ -300,6 +309,8 @@ def _transact(tx: Transaction, items: list[_Item]) -> None:
             tx.begun = True
             for item in items:
                 item.run(tx)
+            for follower in tx.followers:
+                follower.run(tx)
             # Mark Django's on_commit hooks as robust, so that their errors are only logged: an
             # error after the commit would make the writer repeat all of the work.
             hooks: list[Any] = connection.run_on_commit

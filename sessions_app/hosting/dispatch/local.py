@@ -70,11 +70,17 @@ class LocalDispatcher(Dispatcher):
     def announce(
         self, tx: Transaction, key: str, settlement: InteractionSettled | None = None
     ) -> None:
-        """Wake the key's host after the commit. A process that hosts nothing, such as a command
-        beside the server, does nothing: the hosting process searches each second.
+        """Have the key's host select the new run within this transaction, or wake it afterwards.
+
+        A process that hosts nothing, such as a command beside the server, does nothing: the hosting
+        process searches each second.
         """
-        if self._loop is not None:
-            tx.call_in(self._loop, partial(self._wake, key, settlement))
+        if self._loop is None:
+            return
+        host = self.hosts.get(key)
+        if settlement is None and host is not None and host.select_within(tx):
+            return
+        tx.call_in(self._loop, partial(self._wake, key, settlement))
 
     def report(self) -> ProcessReport:
         """Report the work of this process."""

@@ -82,17 +82,17 @@ async def cost(
 async def test_the_statements_of_an_echo_are_counted(
     socket: LocalSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A transaction stores the message, another takes it up, a third stores text and end."""
+    """A transaction stores the message and takes it up, another stores text and end."""
 
     async def echo() -> None:
         await socket.say('echo("hello")')
         await socket.until_ended()
 
     assert await cost(socket, echo, monkeypatch) == {
-        "to the writer": 3,
-        "commits": 3,
-        "statements": 18,
-        "to the loop": 3,
+        "to the writer": 2,
+        "commits": 2,
+        "statements": 17,
+        "to the loop": 2,
         "frames": 7,
     }
 
