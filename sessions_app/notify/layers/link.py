@@ -251,10 +251,7 @@ class RedisLink:
                 task.result()
 
     async def _close_connections(self) -> None:
-        """Close the connections, and only then cancel the tasks.
-
-        If the tasks were cancelled first, an abandoned channel would use the connections again.
-        """
+        """Close the connections, and end the tasks that read from them."""
         self.up = False
         for close in (self._publisher.aclose, self._subscriber.aclose):
             with suppress(Exception):  # ignore any error of Redis: the connections are discarded
