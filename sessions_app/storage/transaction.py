@@ -29,7 +29,7 @@ EXTRA_ASSIGNMENTS = {
 LOCK = "SELECT 1 FROM sessions_app_conversation WHERE id = %s FOR UPDATE"
 
 
-class Follower(Protocol):
+class FollowingWork(Protocol):
     """Work that follows other work in the same transaction, and must not make that work fail."""
 
     def run(self, tx: "Transaction") -> None:
@@ -46,12 +46,12 @@ class Transaction:
     """A transaction, which appends events and collects calls to make after the commit.
 
     Several pieces of work may share one transaction (group commit), one after another.
-    `takes_followers`: work may add a `Follower`.
+    `takes_followers`: work may add a `FollowingWork`.
     """
 
     def __init__(self, *, takes_followers: bool = False) -> None:
         self.takes_followers = takes_followers
-        self.followers: list[Follower] = []
+        self.followers: list[FollowingWork] = []
         self.now = clock.now()
         self.begun = False
         # True once the commit begins: before that, the database cannot have stored the work.
