@@ -1,7 +1,8 @@
 """Transactions of one conversation that meet on PostgreSQL: no two wait for each other."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import Any
@@ -82,6 +83,7 @@ def works(run: Run, asked: Interaction) -> dict[str, Work]:
         "message": lambda tx: messages.submit_in(tx, owner, name, message),
         "stop": lambda tx: stops._stop(tx, owner, name, None),
         "step": step,
+        "text": lambda tx: run_writes.append_text(tx, leased(), "text"),
         "end": end,
         "select": lambda tx: run_selection.select_runs(tx, hold, driven),
         "take over": lambda tx: lease.take_lease(tx, hold.key),
@@ -108,8 +110,8 @@ class Meeting:
 
         monkeypatch.setattr(sql, "_execute", execute_and_tell)
 
-    def meet(self, first: Work, second: Work, pause_after: int) -> bool:
-        """Return False if the first transaction has fewer statements."""
+    def meet(self, first: Work, second: Work, pause_after: int, *, commits: bool = False) -> bool:
+        """Return False if the first transaction has fewer statements; it may commit at its end."""
         paused, go_on, over = (threading.Event() for _ in range(3))
         pids: list[int] = []
         statements = count(1)
@@ -119,8 +121,8 @@ class Meeting:
                 paused.set()
                 assert go_on.wait(PATIENCE)
 
-        one = threading.Thread(target=partial(self._run, first, pause, [], paused))
-        other = threading.Thread(target=partial(self._run, second, _go_on, pids, over))
+        one = threading.Thread(target=partial(self._run, first, pause, [], paused, commits))
+        other = threading.Thread(target=partial(self._run, second, _go_on, pids, over, False))
         one.start()
         assert paused.wait(PATIENCE)
         other.start()
@@ -131,7 +133,12 @@ class Meeting:
         return next(statements) > pause_after
 
     def _run(
-        self, work: Work, gate: Callable[[], None], pids: list[int], over: threading.Event
+        self,
+        work: Work,
+        gate: Callable[[], None],
+        pids: list[int],
+        over: threading.Event,
+        commits: bool,
     ) -> None:
         try:
             connection.ensure_connection()
@@ -139,7 +146,7 @@ class Meeting:
             self._gates[threading.get_ident()] = gate
             with transaction.atomic():
                 work(Transaction())
-                transaction.set_rollback(True)
+                transaction.set_rollback(not commits)
         except Exception as error:  # noqa: BLE001 - the test tells all of them
             self.problems.append(repr(error))
         finally:
@@ -148,24 +155,47 @@ class Meeting:
             connection.close()
 
 
-async def test_no_two_transactions_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+@asynccontextmanager
+async def waiting_run() -> AsyncIterator[dict[str, Work]]:
+    """Have a run that waits, without its host; yield what processes do with it."""
     async with Hosting("probe") as hosting:
         run = await hosting.submit("ask()")
         row = await hosting.until_status(run, Run.Status.WAITING)
         [asked] = await hosting.prompts(run)
         await hosting.stop()
-        everything = await reads.read(works, row, asked)
-        meeting = Meeting(monkeypatch)
+        yield await reads.read(works, row, asked)
 
-        def meet_all() -> list[str]:
-            found = []
-            for one, first in everything.items():
-                for other, second in everything.items():
-                    for pause_after in count(1):
-                        if not meeting.meet(first, second, pause_after):
-                            break
-                        found += [f"{one}, {other}: {each}" for each in meeting.problems]
-                        meeting.problems.clear()
-            return found
 
-        assert await reads.read(meet_all) == []
+async def test_no_two_transactions_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting = Meeting(monkeypatch)
+
+    def meet_all(everything: dict[str, Work]) -> list[str]:
+        found = []
+        for one, first in everything.items():
+            for other, second in everything.items():
+                for pause_after in count(1):
+                    if not meeting.meet(first, second, pause_after):
+                        break
+                    found += [f"{one}, {other}: {each}" for each in meeting.problems]
+                    meeting.problems.clear()
+        return found
+
+    async with waiting_run() as everything:
+        assert await reads.read(meet_all, everything) == []
+
+
+async def test_who_waited_for_a_commit_goes_on_from_what_it_wrote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meeting = Meeting(monkeypatch)
+
+    def meet_commits(everything: dict[str, Work]) -> None:
+        for work in everything.values():
+            meeting.meet(everything["text"], work, 1, commits=True)
+        assert meeting.problems == []
+        meeting.meet(everything["take over"], everything["ask"], 1, commits=True)
+        [problem] = meeting.problems
+        assert problem.startswith("Fenced")
+
+    async with waiting_run() as everything:
+        await reads.read(meet_commits, everything)
