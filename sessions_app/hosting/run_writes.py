@@ -351,7 +351,6 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
     continue. People see `error`; operators also see `detail`.
     """
     run = leased_run.run
-    leased_run.is_over = True
     final = status in Run.FINISHED
     if final and leased_run.has_asked:
         leased_run.check(tx)
@@ -377,6 +376,7 @@ def end(  # noqa: PLR0913 - all facts of the end, for one transaction
         **({"crashes": 0} if leased_run.suspect else {}),
     }
     leased_run.append(tx, Event.Type.RUN, payload, [Update(Run, outcome, {"id": run.id})])
+    leased_run.is_over = True
     if not final:
         return
     pending_signals.add(tx, "run_finished", run.id)

@@ -276,11 +276,19 @@ def writes(leased_run: LeasedRun) -> dict[str, Work[Any]]:
     """Return all writes of a host for a run. Each write must check the lease first."""
     call = Call(1, JournalEntry.Kind.STEP, "late")
     prompt = run_writes.NewPrompt(call, {"timeout": None}, "{}", uuid4(), None)
-    arguments = {"leased_run": leased_run, "call": call, "prompts": [prompt]}
+    facts = {"call": call, "prompts": [prompt], "status": Run.Status.FAILED}
+    arguments: dict[str, Any] = {"leased_run": leased_run, **facts}
     functions = dict(inspect.getmembers(run_writes, inspect.isfunction))
     parameters = {name: inspect.signature(one).parameters for name, one in functions.items()}
     return {
-        name: partial(functions[name], **{one: arguments.get(one) for one in [*names][1:]})
+        name: partial(
+            functions[name],
+            **{
+                one: arguments.get(one)
+                for one in [*names][1:]
+                if names[one].default is names[one].empty
+            },
+        )
         for name, names in parameters.items()
         if "leased_run" in names
     }
