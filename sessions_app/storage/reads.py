@@ -7,6 +7,7 @@ limits the threads of one person, whose slow reads leave threads to others.
 
 import asyncio
 import atexit
+import threading
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
@@ -30,8 +31,19 @@ THREADS = 4
 MAX_THREADS_PER_PERSON = THREADS // 2
 
 
-# Connections of all threads.
-_kept: list[BaseDatabaseWrapper] = []
+# Connections of all threads, each with a lock that its thread holds while it reads: SQLite's driver
+# crashes the process if another thread closes a connection during a statement.
+_kept: list[tuple[BaseDatabaseWrapper, threading.RLock]] = []
+
+
+class _OfThread(threading.local):
+    """The lock of each thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+
+_of_thread = _OfThread()
 
 
 def make_threads(number: int, name: str) -> ThreadPoolExecutor:
@@ -44,19 +56,20 @@ def _keep_connections() -> None:
         with suppress(ImproperlyConfigured, ImportError):  # go on without a driver's package
             own = connections[database]
             own.inc_thread_sharing()  # allow another thread to call `close`
-            _kept.append(own)
+            _kept.append((own, _of_thread.lock))
 
 
 def is_kept(connection: BaseDatabaseWrapper) -> bool:
     """Return whether the connection is of one of the threads, which read again and again."""
-    return any(own is connection for own in _kept)
+    return any(own is connection for own, _ in _kept)
 
 
 @atexit.register
 def close_connections() -> None:
-    """Close the connections of all threads; the next read of a thread opens a new one."""
-    for own in _kept:
-        own.close()
+    """Close each thread's connections once its read has ended; its next read opens new ones."""
+    for own, lock in _kept:
+        with lock:
+            own.close()
 
 
 _executor = make_threads(THREADS, "read")
@@ -98,7 +111,7 @@ def begin_in(threads: Executor, function: Callable[[], T]) -> asyncio.Future[T]:
 
     def read_as_caller() -> T:
         set_script_prefix(prefix)
-        with translation.override(language):
+        with translation.override(language), _of_thread.lock:
             return _read(function)
 
     if caller_thread.is_used():

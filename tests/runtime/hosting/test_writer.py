@@ -23,6 +23,7 @@ from sessions_app.errors import Refused, StorageUnavailable
 from sessions_app.storage import postgresql, reads, sql, sqlite
 from sessions_app.storage.transaction import Transaction
 from sessions_app.storage.writer import Lane, Work, writer
+from tests.support.polling import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -220,6 +221,27 @@ async def test_statements_that_recur_are_prepared_unless_the_project_says_otherw
         monkeypatch.setitem(connection.settings_dict["OPTIONS"], name, value)
     assert (await begin(recur) > 0) == is_prepared
     await asyncio.to_thread(disconnect)
+
+
+async def test_a_connection_is_closed_after_the_read_that_uses_it() -> None:
+    reads_now, may_end = threading.Event(), threading.Event()
+
+    def read() -> bool:
+        connection.ensure_connection()
+        before = connection.connection
+        reads_now.set()
+        may_end.wait(PATIENCE)
+        return connection.connection is before
+
+    reading = reads.begin(read)
+    await asyncio.to_thread(reads_now.wait, PATIENCE)
+    closing = threading.Thread(target=reads.close_connections)
+    closing.start()
+    await asyncio.to_thread(closing.join, 0.3)  # not for a condition: it must not end
+    may_end.set()
+    assert await reading
+    await asyncio.to_thread(closing.join, PATIENCE)
+    assert not closing.is_alive()
 
 
 @ON_POSTGRESQL
