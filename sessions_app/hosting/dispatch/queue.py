@@ -61,8 +61,8 @@ MAINTENANCE_QUEUE = f"{PREFIX}maintenance"
 HOLDER = "SELECT worker, released_at FROM sessions_app_hostlease WHERE key = %s FOR SHARE"
 # SQL that queues a job for a key. If the key has a queued job already, the statement locks this
 # job, so that no worker acquires it before the transaction commits. By the job's priority, a free
-# slot goes to the owner with the fewest of the newest 100 queued runs. `places` lists the limits
-# for the key's runs: the workflow's limit, and the workflow's limit per user.
+# slot goes to the owner with the fewest queued runs (above 100 they count as 100). `places` lists
+# the limits for the key's runs: the workflow's limit, and the workflow's limit per user.
 PUT = """
     WITH owner AS (
         SELECT owner_id FROM sessions_app_conversation c
@@ -77,10 +77,10 @@ PUT = """
         )
     ), (
         SELECT -COUNT(*) FROM (
-            SELECT conversation_id FROM sessions_app_run
-            WHERE status = 'queued' ORDER BY created_at DESC LIMIT 100
-        ) newest JOIN sessions_app_conversation c ON c.id = newest.conversation_id
-        WHERE c.owner_id = (SELECT owner_id FROM owner)
+            SELECT 1 FROM sessions_app_run r
+            JOIN sessions_app_conversation c ON c.id = r.conversation_id
+            WHERE r.status = 'queued' AND c.owner_id = (SELECT owner_id FROM owner) LIMIT 100
+        ) own
     ))
     ON CONFLICT (queueing_lock) WHERE status = 'todo'
     DO UPDATE SET queueing_lock = excluded.queueing_lock
