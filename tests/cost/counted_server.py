@@ -20,7 +20,7 @@ from tests.support.polling import until
 from tests.support.processes.child import Child
 from tests.support.processes.environment import COVERAGE, environment
 from tests.support.running_form import CLUSTER
-from tests.support.server import ROOT, Server, Template
+from tests.support.server import ROOT, Ended, Server, Template
 from tests.support.websocket import WsClient
 
 HOOK = Path(__file__).with_name("hook")
@@ -202,7 +202,13 @@ def start_counted(
         server.web = RealProcess(root, server.web)
         server.workers = [RealProcess(root, worker) for worker in server.workers]
         try:
-            server.start()
+            try:
+                server.start()
+            except Ended:
+                # The interpreter of Python 3.11.2 crashes at times beside profile functions.
+                if server.web.process.poll() != -signal.SIGSEGV:
+                    raise
+                server.restart()
             server.until_workers()
             yield CountedServer(server, cost_dir, root)
         finally:
